@@ -1,0 +1,28 @@
+# The two commands to know: make demo, make test. Both do all the set-up there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps build test demo bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Check for the packages needed, install what is missing (apt; root or sudo)
+	@.ci/deps
+
+build: deps ## Build the release executable, .build/release/stream-disk
+	swift build -c release --product stream-disk
+
+test: deps ## Build everything and run all the tests
+	swift build -c debug --build-tests
+	Tests/Images/self-check
+	swift test
+
+demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived
+	examples/demo.sh
+
+bench: build ## Compare with a pipeline of shell tools, short form
+	perf/shell-pair --pairs 3 --mib 256
+
+clean: ## Remove what was built
+	rm -rf .build

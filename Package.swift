@@ -1,0 +1,55 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// Every Swift target: memory-unsafe code must be marked where it stands, and a warning fails the build.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+    name: "stream-disk",
+    products: [
+        .executable(name: "stream-disk", targets: ["stream-disk"]),
+        .executable(name: "bench", targets: ["bench"]),
+        .library(name: "StreamDisk", targets: ["StreamDisk"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // C only binds: headers and typed inlines, no logic.
+        .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
+        .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        // The format: bytes in, values out.
+        .target(name: "CosiFormat", swiftSettings: strict),
+
+        // The library.
+        .target(
+            name: "StreamDisk",
+            dependencies: ["CUring", "CCurl", "CLinux", "CZstd", "CCrypto", "CosiFormat"],
+            swiftSettings: strict),
+
+        // Its callers.
+        .executableTarget(
+            name: "stream-disk",
+            dependencies: [
+                "StreamDisk", "CosiFormat", "CLinux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(name: "bench", dependencies: ["StreamDisk", "CLinux"], swiftSettings: strict),
+
+        .testTarget(name: "CosiFormatTests", dependencies: ["CosiFormat"], swiftSettings: strict),
+        .testTarget(
+            name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux"],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,72 @@
+// What Swift's Glibc module lacks of Linux: block-device ioctls, O_DIRECT, fallocate, statx, affinity.
+// Constants and one-call inlines only; no logic. Sources: the man pages named beside each group.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+// open(2)
+static const int cl_O_DIRECT = O_DIRECT;
+static inline int cl_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+// fallocate(2)
+static const int cl_FALLOC_FL_KEEP_SIZE = FALLOC_FL_KEEP_SIZE;
+static const int cl_FALLOC_FL_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE;
+static const int cl_FALLOC_FL_ZERO_RANGE = FALLOC_FL_ZERO_RANGE;
+static inline int cl_fallocate(int fd, int mode, off_t offset, off_t length) {
+    return fallocate(fd, mode, offset, length);
+}
+
+// linux/fs.h: block-device ioctls
+static inline int cl_block_size_bytes(int fd, uint64_t *out) { return ioctl(fd, BLKGETSIZE64, out); }
+static inline int cl_block_logical_size(int fd, int *out) { return ioctl(fd, BLKSSZGET, out); }
+static inline int cl_block_read_only(int fd, int *out) { return ioctl(fd, BLKROGET, out); }
+static inline int cl_block_reread_partitions(int fd) { return ioctl(fd, BLKRRPART); }
+static inline int cl_block_physical_size(int fd, unsigned int *out) { return ioctl(fd, BLKPBSZGET, out); }
+
+// statx(2), the direct-I/O alignment of a regular file (Linux 6.1)
+#ifndef STATX_DIOALIGN
+#define CL_STATX_DIOALIGN 0x00002000U
+#else
+#define CL_STATX_DIOALIGN STATX_DIOALIGN
+#endif
+
+static inline int cl_statx_direct_alignment(int fd, struct statx *out) {
+    return statx(fd, "", AT_EMPTY_PATH, CL_STATX_DIOALIGN, out);
+}
+
+// flock(2): in Swift the name is taken by the struct
+static inline int cl_flock(int fd, int operation) { return flock(fd, operation); }
+
+// readdir(3): the name is longer than its declaration may say
+static inline const char *cl_entry_name(const struct dirent *entry) { return entry->d_name; }
+
+// makedev(3)
+static inline uint32_t cl_major(dev_t device) { return major(device); }
+static inline uint32_t cl_minor(dev_t device) { return minor(device); }
+
+// madvise(2)
+static const int cl_MADV_HUGEPAGE = MADV_HUGEPAGE;
+static inline int cl_errno(void) { return errno; }
+
+#endif

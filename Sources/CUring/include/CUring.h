@@ -1,0 +1,18 @@
+// liburing for Swift: the header itself (its static inlines import directly), and as typed constants the flags that
+// macros and anonymous enums hide. Source: io_uring(7), io_uring_setup(2), io_uring_enter(2). No logic.
+#ifndef CURING_H
+#define CURING_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <liburing.h>
+#include <stdint.h>
+
+static const uint32_t cu_setup_single_issuer = IORING_SETUP_SINGLE_ISSUER;
+static const uint32_t cu_setup_defer_taskrun = IORING_SETUP_DEFER_TASKRUN;
+static const uint32_t cu_setup_coop_taskrun = IORING_SETUP_COOP_TASKRUN;
+static const uint32_t cu_sqe_fixed_file = IOSQE_FIXED_FILE;
+static const uint32_t cu_fsync_datasync = IORING_FSYNC_DATASYNC;
+
+#endif

@@ -1,0 +1,161 @@
+/// ``CosiLayout``'s checks one tar entry at a time, for a stream in which the later entries are not known yet.
+///
+/// Give it every entry from the file's first on, in file order, and write an image only after `check` has
+/// returned it. A missing or doubled entry behind the images written so far can only be found then.
+public struct CosiEntryChecker: Sendable {
+    private let metadata: CosiMetadata
+    private let partitionByNumber: [Int: GPTPartition]
+
+    private var warnings: [FormatWarning] = []
+    private var images: [CosiLayout.Image] = []
+    private var entryCount = 0
+    private var hasMarker = false
+    private var hasDotSlash = false
+    private var hasMetadata = false
+    private var isInStreamingOrder = true
+    private var seenPaths: Set<[UInt8]> = []
+
+    /// Checks the metadata against the GPT: every region has an entry that is large enough for its image.
+    public init(metadata: CosiMetadata, gpt: GPT) throws(FormatError) {
+        self.metadata = metadata
+        partitionByNumber = Dictionary(uniqueKeysWithValues: gpt.partitions.map { ($0.number, $0) })
+        guard metadata.disk.lbaSize == gpt.lbaSize,
+            metadata.disk.sizeBytes / UInt64(gpt.lbaSize) == gpt.diskBlocks
+        else {
+            throw FormatError(
+                place: "GPT", problem: "was read for another disk size or block size than metadata.json's")
+        }
+        try checkRegions(gpt)
+    }
+
+    /// Checks the next entry of the file; returns the image to be written when it carries one.
+    public mutating func check(_ entry: TarEntry) throws(FormatError) -> CosiLayout.Image? {
+        defer { entryCount += 1 }
+        warnOnName(entry)
+        if entry.isNamed(CosiLayout.metadataName) {
+            guard !hasMetadata else { throw FormatError(place: entry.place, problem: "is there twice") }
+            hasMetadata = true
+            return nil
+        }
+        guard let region = metadata.region(for: entry) else { return nil }
+        guard seenPaths.insert(entry.nameBytes).inserted else {
+            throw FormatError(place: entry.place, problem: "is there twice")
+        }
+        try CosiLayout.checkEntry(entry, carries: region.image)
+        switch region.kind {
+        case .primaryGPT:
+            if !images.isEmpty {
+                warnings.append(
+                    FormatWarning(
+                        place: entry.place, message: "is the primary GPT and stands behind a partition's image"))
+                isInStreamingOrder = false
+            }
+            if !hasMetadata { isInStreamingOrder = false }
+            return nil
+        case .partition(let number):
+            if !hasMetadata { isInStreamingOrder = false }
+            let partition = try partition(number, for: region.image)
+            let image = CosiLayout.Image(
+                number: number, path: region.image.path, fileOffset: entry.dataOffset,
+                compressedSizeBytes: region.image.compressedSizeBytes,
+                uncompressedSizeBytes: region.image.uncompressedSizeBytes, sha384: region.image.sha384,
+                partition: partition, filesystem: metadata.filesystem(at: region.image),
+                verityHashOf: metadata.filesystem(hashedAt: region.image))
+            images.append(image)
+            return image
+        }
+    }
+
+    /// After the last entry: nothing is missing.
+    public consuming func finish() throws(FormatError) -> (CosiLayout, [FormatWarning]) {
+        guard hasMetadata else {
+            throw FormatError(
+                place: "tar archive", problem: "has no entry '\(CosiLayout.metadataName)': this is not a COSI file")
+        }
+        for region in metadata.disk.gptRegions where !seenPaths.contains(region.image.pathBytes) {
+            throw FormatError(
+                place: "tar entry \(quoted(region.image.path))", problem: "is missing; metadata.json names it")
+        }
+        let layout = CosiLayout(
+            images: images,
+            // No overflow: the metadata's sum was checked, and partitions do not overlap.
+            compressedSizeBytes: images.reduce(0) { $0 + $1.compressedSizeBytes },
+            uncompressedSizeBytes: images.reduce(0) { $0 + $1.uncompressedSizeBytes },
+            isInStreamingOrder: isInStreamingOrder)
+        return (layout, warnings)
+    }
+
+    private mutating func warnOnName(_ entry: TarEntry) {
+        if entry.nameHadDotSlash, !hasDotSlash {
+            hasDotSlash = true
+            warnings.append(FormatWarning(place: entry.place, message: "begins with './'"))
+        }
+        if entry.isNamed(CosiLayout.markerName) { hasMarker = true }
+        if entryCount == 0, !hasMarker {
+            warnings.append(
+                FormatWarning(place: "tar archive", message: "does not begin with '\(CosiLayout.markerName)'"))
+        }
+        if entry.isNamed(CosiLayout.metadataName), entryCount > (hasMarker ? 1 : 0) {
+            warnings.append(
+                FormatWarning(place: entry.place, message: "does not stand at the beginning, right behind the marker"))
+        }
+    }
+
+    private func partition(
+        _ number: Int, for image: CosiMetadata.ImageFile
+    ) throws(FormatError) -> GPTPartition {
+        guard let partition = partitionByNumber[number] else {
+            throw FormatError(
+                place: "metadata.json: region \(quoted(image.path))",
+                problem: "is for partition \(number), which the GPT does not have")
+        }
+        guard image.uncompressedSizeBytes <= partition.sizeBytes else {
+            throw FormatError(
+                place: "metadata.json: region \(quoted(image.path))",
+                problem: "has uncompressedSize \(image.uncompressedSizeBytes), more than the \(partition.sizeBytes) "
+                    + "bytes of partition \(number)")
+        }
+        return partition
+    }
+
+    private mutating func checkRegions(_ gpt: GPT) throws(FormatError) {
+        var numbersWithImage: Set<Int> = []
+        var previous: GPTPartition?
+        var isOutOfOrder = false
+        for region in metadata.disk.gptRegions {
+            guard case .partition(let number) = region.kind else { continue }
+            let partition = try partition(number, for: region.image)
+            numbersWithImage.insert(number)
+            if let previous, partition.firstLBA < previous.firstLBA { isOutOfOrder = true }
+            previous = partition
+            if let filesystem = metadata.filesystem(at: region.image), filesystem.partitionType != partition.typeGUID {
+                warnings.append(
+                    FormatWarning(
+                        place: "metadata.json: filesystem \(quoted(region.image.path))",
+                        message: "has partType \(filesystem.partitionType), the GPT \(partition.typeGUID)"))
+            }
+        }
+        if isOutOfOrder {
+            warnings.append(
+                FormatWarning(
+                    place: "metadata.json: disk.gptRegions",
+                    message: "is not in the order of the partitions on the disk"))
+        }
+        for partition in gpt.partitions where !numbersWithImage.contains(partition.number) {
+            warnings.append(
+                FormatWarning(
+                    place: "\(partition.place) \(quoted(partition.name))",
+                    message: "has no image: what the disk holds there is left alone"))
+        }
+    }
+}
+
+extension CosiMetadata {
+    fileprivate func filesystem(at image: ImageFile) -> Filesystem? {
+        filesystemIndexByPath[image.pathBytes].map { images[$0] }
+    }
+
+    fileprivate func filesystem(hashedAt image: ImageFile) -> Filesystem? {
+        verityIndexByPath[image.pathBytes].map { images[$0] }
+    }
+}

@@ -1,0 +1,137 @@
+/// `metadata.json` of a COSI file, version 1.2 or a later 1.x, checked as far as it can be on its own.
+///
+/// What is required and what may be missing: `id` and `verity` may be absent or null; `osPackages` too, with a
+/// warning (Azure Container Linux writes none); `bootloader.type` may be empty or unknown, with a warning. All else
+/// in the format's table must be there: `bootloader`, `disk` and `compression.maxWindowLog` since 1.1 and 1.2, and no
+/// known producer leaves them out. Unknown fields are ignored everywhere.
+public struct CosiMetadata: Sendable {
+    /// Input beyond this is refused. Real metadata is tens to hundreds of kilobytes, nearly all of it packages.
+    public static let inputBytesMax = 16 << 20
+    /// Arrays and objects may nest this deep; the format's own nest 5 deep.
+    public static let depthMax = 64
+    /// What zstd can encode: ZSTD_WINDOWLOG_MIN to ZSTD_WINDOWLOG_MAX of a 64-bit build.
+    public static let windowLogRange = 10...31
+
+    public struct Version: Sendable, Equatable, CustomStringConvertible {
+        public let major: UInt32
+        public let minor: UInt32
+        public var description: String { "\(major).\(minor)" }
+    }
+
+    public enum Architecture: String, Sendable, CustomStringConvertible {
+        case x86_64
+        case arm64
+        public var description: String { rawValue }
+    }
+
+    public struct ImageFile: Sendable {
+        /// The tar entry's name: under `images/`, without `.`, `..` or empty parts.
+        public let path: String
+        /// Bytes of the tar entry: 1 or more.
+        public let compressedSizeBytes: UInt64
+        /// At most the disk's size.
+        public let uncompressedSizeBytes: UInt64
+        /// Of the compressed bytes, 48 bytes.
+        public let sha384: [UInt8]
+
+        /// The path for comparisons: `String`'s own `==` takes canonically equivalent text for equal.
+        var pathBytes: [UInt8] { Array(path.utf8) }
+    }
+
+    public struct Verity: Sendable {
+        /// The hash partition's image.
+        public let image: ImageFile
+        public let rootHash: String
+    }
+
+    public struct Filesystem: Sendable {
+        public let image: ImageFile
+        /// As recorded; empty, `none` or `swap` where there is none.
+        public let mountPoint: String
+        public let fsType: String
+        /// A UUID, or FAT's `A1B2-C3D4`, or anything else: not checked.
+        public let fsUUID: String
+        public let partitionType: GUID
+        public let verity: Verity?
+
+        /// Whether ``mountPoint`` is a path.
+        public var isMounted: Bool { mountPoint.utf8.first == UInt8(ascii: "/") }
+    }
+
+    public struct Package: Sendable, Equatable {
+        public let name: String
+        public let version: String
+        public let release: String
+        public let arch: String
+    }
+
+    public struct BootEntry: Sendable, Equatable {
+        public let type: String
+        public let path: String
+        public let cmdline: String
+        public let kernel: String
+    }
+
+    public struct Bootloader: Sendable, Equatable {
+        /// `grub`, `systemd-boot`, empty, or what else was written.
+        public let type: String
+        /// systemd-boot's.
+        public let entries: [BootEntry]
+    }
+
+    public struct Region: Sendable {
+        public enum Kind: Sendable, Equatable {
+            case primaryGPT
+            /// The GPT entry's number, from 1.
+            case partition(number: Int)
+        }
+        public let image: ImageFile
+        public let kind: Kind
+    }
+
+    public struct DiskLayout: Sendable {
+        /// A multiple of ``lbaSize``.
+        public let sizeBytes: UInt64
+        /// 512 or 4096.
+        public let lbaSize: Int
+        /// The primary GPT first, then the partitions in the order written. Regions of unknown type are left out.
+        public let gptRegions: [Region]
+    }
+
+    public let version: Version
+    public let osArch: Architecture
+    /// Verbatim `/etc/os-release`.
+    public let osRelease: String
+    /// A UUID as written.
+    public let id: String?
+    public let images: [Filesystem]
+    /// Nil when the image has none.
+    public let osPackages: [Package]?
+    public let bootloader: Bootloader
+    public let disk: DiskLayout
+    /// Decode within this window, never more.
+    public let maxWindowLog: Int
+
+    /// Into `disk.gptRegions`.
+    let regionIndexByPath: [[UInt8]: Int]
+    /// Into `images`, by the path of the filesystem's image and by that of its verity hash image.
+    let filesystemIndexByPath: [[UInt8]: Int]
+    let verityIndexByPath: [[UInt8]: Int]
+
+    /// The region that a tar entry carries, by its name.
+    public func region(for entry: TarEntry) -> Region? {
+        regionIndexByPath[entry.nameBytes].map { disk.gptRegions[$0] }
+    }
+
+    /// Decodes and checks everything that `metadata.json` says on its own.
+    ///
+    /// Errors name the field by its path, such as `metadata.json: disk.gptRegions[2].image.sha384`.
+    public static func parse(_ json: [UInt8]) throws(FormatError) -> (CosiMetadata, [FormatWarning]) {
+        var builder = MetadataBuilder()
+        // The version first: another major version may have changed everything else.
+        let version = try builder.version(try MetadataJSON.decode(MetadataJSON.VersionOnly.self, from: json))
+        let raw = try MetadataJSON.decode(MetadataJSON.Root.self, from: json)
+        let metadata = try builder.build(raw, version: version)
+        return (metadata, builder.warnings)
+    }
+}

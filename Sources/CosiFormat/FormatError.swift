@@ -1,0 +1,53 @@
+/// Why bytes were refused: what is wrong, and where it stands.
+///
+/// `place` and `problem` read as one sentence. Text taken from the input is escaped and shortened, so a
+/// message is safe to print on a terminal.
+public struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The field or entry, such as `metadata.json: disk.gptRegions[2].image.sha384` or `tar entry 'images/a.zst'`.
+    public let place: String
+    /// What is wrong with it and what it should be, such as `is 95 hex digits, must be 96`.
+    public let problem: String
+
+    public init(place: String, problem: String) {
+        self.place = place
+        self.problem = problem
+    }
+
+    public var description: String { "\(place) \(problem)" }
+}
+
+/// Something the field writes although it should not, and which does no harm.
+public struct FormatWarning: Sendable, Equatable, CustomStringConvertible {
+    /// As in ``FormatError/place``.
+    public let place: String
+    /// As in ``FormatError/problem``.
+    public let message: String
+
+    public init(place: String, message: String) {
+        self.place = place
+        self.message = message
+    }
+
+    public var description: String { "\(place) \(message)" }
+}
+
+/// Text from the input in single quotes: control characters escaped (a name must not drive the terminal),
+/// cut at 200 characters (a message must not be as long as its input).
+func quoted(_ text: String) -> String {
+    "'\(printable(text))'"
+}
+
+/// As ``quoted(_:)`` without the quotes.
+func printable(_ text: String) -> String {
+    var result = ""
+    for (count, scalar) in text.unicodeScalars.enumerated() {
+        guard count < 200 else { return result + "…" }
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+            result += "\\u{" + String(scalar.value, radix: 16) + "}"
+        default:
+            result.unicodeScalars.append(scalar)
+        }
+    }
+    return result
+}

@@ -1,0 +1,63 @@
+extension GPT {
+    /// What goes where on a device, each piece in whole blocks.
+    public struct Placement: Sendable {
+        /// Block 0, byte for byte as in the image.
+        public let mbr: [UInt8]
+        /// From block 1 up to the end of the primary region, the last block filled up with zeros.
+        public let primary: [UInt8]
+        /// The entry array, filled up with zeros to whole blocks, then the header block: up to the device's last block.
+        public let backup: [UInt8]
+        public let backupOffsetBytes: UInt64
+    }
+
+    /// Works out both tables for a device of this size, at least the image's disk; a trailing partial block is
+    /// not used.
+    ///
+    /// On a device of the image's own size the primary region is the image's, byte for byte. On a larger one the
+    /// backup sits at the device's end, and only the primary's alternate LBA, last usable LBA and CRC follow it.
+    /// An alternate LBA that was wrong in the image is put right on either.
+    public func placement(onDeviceOf deviceSizeBytes: UInt64) throws(FormatError) -> Placement {
+        let deviceBlocks = deviceSizeBytes / UInt64(lbaSize)
+        guard deviceBlocks >= diskBlocks else {
+            throw FormatError(
+                place: "GPT",
+                problem: "is for a disk of \(diskBlocks) blocks of \(lbaSize) bytes, the device has \(deviceBlocks)")
+        }
+        // What parse() has checked: diskBlocks > arrayBlocks + 1.
+        let arrayBytes = entryCount * entrySizeBytes
+        let arrayBlocks = GPTHeader.arrayBlocks(sizeBytes: arrayBytes, lbaSize: lbaSize)
+        let lastLBA = deviceBlocks - 1
+        let backupArrayLBA = lastLBA - arrayBlocks
+
+        var header = Array(region[lbaSize..<2 * lbaSize])
+        if alternateLBA != lastLBA || deviceBlocks > diskBlocks {
+            header.setLittleEndian(lastLBA, at: GPTHeader.Field.alternateLBA)
+            if deviceBlocks > diskBlocks {
+                header.setLittleEndian(backupArrayLBA - 1, at: GPTHeader.Field.lastUsableLBA)
+            }
+            seal(&header)
+        }
+        var backupHeader = header
+        backupHeader.setLittleEndian(lastLBA, at: GPTHeader.Field.myLBA)
+        backupHeader.setLittleEndian(UInt64(1), at: GPTHeader.Field.alternateLBA)
+        backupHeader.setLittleEndian(backupArrayLBA, at: GPTHeader.Field.entryArrayLBA)
+        seal(&backupHeader)
+
+        let arrayStart = Int(entryArrayLBA) * lbaSize
+        let array = Array(region[arrayStart..<arrayStart + arrayBytes])
+        return Placement(
+            mbr: Array(region[..<lbaSize]),
+            primary: header + wholeBlocks(Array(region[(2 * lbaSize)...])),
+            backup: wholeBlocks(array) + backupHeader,
+            backupOffsetBytes: backupArrayLBA * UInt64(lbaSize))
+    }
+
+    private func seal(_ header: inout [UInt8]) {
+        let crc = GPTHeader.crc(of: header, sizeBytes: headerSizeBytes)
+        header.setLittleEndian(crc, at: GPTHeader.Field.headerCRC)
+    }
+
+    private func wholeBlocks(_ bytes: [UInt8]) -> [UInt8] {
+        bytes + [UInt8](repeating: 0, count: (lbaSize - bytes.count % lbaSize) % lbaSize)
+    }
+}

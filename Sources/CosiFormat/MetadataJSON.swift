@@ -1,0 +1,206 @@
+import FoundationEssentials
+
+/// `metadata.json` as JSON has it: names and types only, all rules about values are ``MetadataBuilder``'s.
+enum MetadataJSON {
+    /// A number from 0 to 2^64 - 1. JSONDecoder gives no field for one that does not fit, so this does.
+    struct WholeNumber: Decodable {
+        let value: UInt64
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            do {
+                value = try container.decode(UInt64.self)
+            } catch DecodingError.typeMismatch(let type, let context) {
+                throw DecodingError.typeMismatch(type, context)
+            } catch DecodingError.valueNotFound(let type, let context) {
+                throw DecodingError.valueNotFound(type, context)
+            } catch {
+                throw DecodingError.dataCorrupted(
+                    DecodingError.Context(codingPath: decoder.codingPath, debugDescription: ""))
+            }
+        }
+    }
+
+    struct VersionOnly: Decodable {
+        let version: String
+    }
+
+    struct Root: Decodable {
+        let osArch: String
+        let osRelease: String
+        let id: String?
+        let images: [Filesystem]
+        let osPackages: [Package]?
+        let bootloader: Bootloader
+        let disk: Disk
+        let compression: Compression
+    }
+
+    struct ImageFile: Decodable {
+        let path: String
+        let compressedSize: WholeNumber
+        let uncompressedSize: WholeNumber
+        let sha384: String
+    }
+
+    struct Filesystem: Decodable {
+        let image: ImageFile
+        let mountPoint: String
+        let fsType: String
+        let fsUuid: String
+        let partType: String
+        let verity: Verity?
+    }
+
+    struct Verity: Decodable {
+        let image: ImageFile
+        let roothash: String
+    }
+
+    struct Package: Decodable {
+        let name: String
+        let version: String
+        let release: String
+        let arch: String
+    }
+
+    struct Bootloader: Decodable {
+        let type: String
+        let systemdBoot: SystemdBoot?
+    }
+
+    struct SystemdBoot: Decodable {
+        let entries: [BootEntry]
+    }
+
+    struct BootEntry: Decodable {
+        let type: String
+        let path: String
+        let cmdline: String
+        let kernel: String
+    }
+
+    struct Disk: Decodable {
+        let size: WholeNumber
+        let type: String
+        let lbaSize: WholeNumber
+        let gptRegions: [Region]
+    }
+
+    struct Region: Decodable {
+        let type: String
+        let number: WholeNumber?
+        /// Only regions of a known type must have a well-formed one.
+        let image: ImageFile?
+
+        private enum CodingKeys: CodingKey {
+            case type, number, image
+        }
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            type = try container.decode(String.self, forKey: .type)
+            guard Region.isKnown(type) else {
+                number = nil
+                image = nil
+                return
+            }
+            number = try container.decodeIfPresent(WholeNumber.self, forKey: .number)
+            image = try container.decode(ImageFile.self, forKey: .image)
+        }
+
+        static func isKnown(_ type: String) -> Bool { type == "primary-gpt" || type == "partition" }
+    }
+
+    struct Compression: Decodable {
+        let maxWindowLog: WholeNumber
+    }
+
+    static func decode<T: Decodable>(_ type: T.Type, from json: [UInt8]) throws(FormatError) -> T {
+        try checkShape(json)
+        do {
+            return try JSONDecoder().decode(type, from: Data(json))
+        } catch let error as DecodingError {
+            throw formatError(error)
+        } catch {
+            throw FormatError(place: "metadata.json", problem: "is not valid JSON")
+        }
+    }
+
+    /// Size, encoding and depth, before a recursive parser sees the bytes.
+    private static func checkShape(_ json: [UInt8]) throws(FormatError) {
+        guard json.count <= CosiMetadata.inputBytesMax else {
+            throw FormatError(
+                place: "metadata.json",
+                problem: "is \(json.count) bytes, more than \(CosiMetadata.inputBytesMax)")
+        }
+        // JSONDecoder would guess UTF-16 and UTF-32 from zero bytes; JSON is UTF-8 (RFC 8259 §8.1).
+        guard !json.contains(0), String(validating: json, as: UTF8.self) != nil else {
+            throw FormatError(place: "metadata.json", problem: "is not UTF-8 text")
+        }
+        var depth = 0
+        var inString = false
+        var escaped = false
+        for byte in json {
+            if inString {
+                if escaped {
+                    escaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    escaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): inString = true
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                guard depth <= CosiMetadata.depthMax else {
+                    throw FormatError(
+                        place: "metadata.json", problem: "nests deeper than \(CosiMetadata.depthMax) levels")
+                }
+            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+            default: break
+            }
+        }
+    }
+
+    private static func formatError(_ error: DecodingError) -> FormatError {
+        switch error {
+        case .keyNotFound(let key, let context):
+            return FormatError(place: place(context.codingPath + [key]), problem: "is missing")
+        case .valueNotFound(_, let context):
+            return FormatError(place: place(context.codingPath), problem: "is null")
+        case .typeMismatch(let type, let context):
+            return FormatError(place: place(context.codingPath), problem: "is not \(jsonName(of: type))")
+        case .dataCorrupted(let context):
+            guard context.codingPath.isEmpty else {
+                return FormatError(
+                    place: place(context.codingPath), problem: "is not a whole number from 0 to 2^64 - 1")
+            }
+            let detail = context.underlyingError.map { ": " + printable("\($0)") } ?? ""
+            return FormatError(place: "metadata.json", problem: "is not valid JSON" + detail)
+        @unknown default:
+            return FormatError(place: "metadata.json", problem: "is not valid JSON")
+        }
+    }
+
+    private static func jsonName(of type: Any.Type) -> String {
+        if type == String.self { return "a string" }
+        if type == UInt64.self { return "a number" }
+        return type is any Collection.Type ? "an array" : "an object"
+    }
+
+    private static func place(_ codingPath: [any CodingKey]) -> String {
+        var text = ""
+        for key in codingPath {
+            if let index = key.intValue {
+                text += "[\(index)]"
+            } else {
+                text += text.isEmpty ? key.stringValue : "." + key.stringValue
+            }
+        }
+        return text.isEmpty ? "metadata.json" : "metadata.json: " + text
+    }
+}

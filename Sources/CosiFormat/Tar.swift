@@ -1,0 +1,241 @@
+/// One member of a tar archive.
+public struct TarEntry: Sendable, Equatable {
+    /// The name as recorded, a leading `./` removed. Not necessarily UTF-8: compare these, not ``name``.
+    public let nameBytes: [UInt8]
+    /// Whether a leading `./` was removed.
+    public let nameHadDotSlash: Bool
+    /// False for directories, links, devices, sparse files and anything unknown.
+    public let isRegularFile: Bool
+    /// Where the entry begins in the file: its first header block, extension headers included.
+    public let headerOffset: UInt64
+    /// Where its data begins in the file, a multiple of 512.
+    public let dataOffset: UInt64
+    /// Bytes of data. `dataOffset + sizeBytes` is at most `Int64.max`.
+    public let sizeBytes: UInt64
+
+    /// The name for people: bytes that are not UTF-8 are replaced.
+    public var name: String { String(decoding: nameBytes, as: UTF8.self) }
+
+    /// Compares byte for byte. `String`'s own `==` takes canonically equivalent text for equal.
+    public func isNamed(_ name: String) -> Bool { nameBytes.elementsEqual(name.utf8) }
+
+    var place: String { "tar entry \(quoted(name))" }
+}
+
+/// Reads the headers of a tar archive (v7, USTAR, GNU, PAX), one piece at a time, and leaves the fetching to the
+/// caller: by random access it jumps over the data, in a stream it skips it.
+///
+///     while let range = scanner.needs { if let entry = try scanner.feed(read(range)) { … } }
+///
+/// The first zero block ends the archive; what follows it is never asked for. After an error the scanner must
+/// not be fed again.
+public struct TarScanner: Sendable {
+    /// A PAX or GNU long-name payload beyond this is refused: real ones are a few hundred bytes.
+    public static let extensionBytesMax = 64 << 10
+    /// Entries beyond this are refused: a COSI file has a few more than its disk has partitions.
+    public static let entryCountMax = 4096
+    /// Names beyond this are refused (Linux's PATH_MAX).
+    public static let nameBytesMax = 4096
+    /// Extension headers before one entry; real archives have at most a global, a PAX and two GNU ones.
+    private static let extensionHeaderCountMax = 16
+
+    private enum Wanted {
+        case header
+        case payload(of: Extension, sizeBytes: UInt64)
+        case nothing
+    }
+
+    private enum Extension {
+        case pax, paxGlobal, gnuName, gnuLink
+    }
+
+    private var wanted = Wanted.header
+    /// The absolute offset of what is wanted.
+    private var offset: UInt64 = 0
+    private var entryCount = 0
+    private var global = PaxRecords()
+
+    // What the extension headers said about the entry to come.
+    private var entryOffset: UInt64?
+    private var extensionHeaderCount = 0
+    private var local = PaxRecords()
+    private var gnuName: [UInt8]?
+
+    /// The end-of-archive marker's offset, once it was seen.
+    public private(set) var endMarkerOffset: UInt64?
+
+    public init() {}
+
+    /// The next bytes the scanner needs, as absolute file offsets: a header block of 512 bytes, or an extension
+    /// payload of 1 to 65,536 bytes. Nil when the archive has ended.
+    public var needs: Range<UInt64>? {
+        switch wanted {
+        case .header: offset..<(offset + UInt64(TarHeader.blockBytes))
+        case .payload(_, let sizeBytes): offset..<(offset + sizeBytes)
+        case .nothing: nil
+        }
+    }
+
+    /// Takes exactly the bytes of ``needs`` (fewer count as a truncated file) and returns an entry when one is
+    /// complete; `needs` is then the header after its data.
+    public mutating func feed(_ bytes: [UInt8]) throws(FormatError) -> TarEntry? {
+        guard let needs else {
+            throw FormatError(place: "tar archive", problem: "has ended and takes no more bytes")
+        }
+        guard bytes.count == Int(needs.upperBound - needs.lowerBound) else {
+            throw truncated(needs, at: needs.lowerBound + UInt64(bytes.count))
+        }
+        switch wanted {
+        case .header: return try takeHeader(bytes)
+        case .payload(let kind, _):
+            try takePayload(bytes, of: kind)
+            return nil
+        case .nothing: return nil
+        }
+    }
+
+    /// Feeds everything that `bytes`, which begin at file offset `start`, hold of the headers, and returns the
+    /// entries found. Afterwards ``needs`` is the first range not wholly inside.
+    public mutating func feed(from bytes: [UInt8], startingAt start: UInt64 = 0) throws(FormatError) -> [TarEntry] {
+        var entries: [TarEntry] = []
+        while let needs, needs.lowerBound >= start, needs.upperBound - start <= UInt64(bytes.count) {
+            let range = Int(needs.lowerBound - start)..<Int(needs.upperBound - start)
+            if let entry = try feed(Array(bytes[range])) { entries.append(entry) }
+        }
+        return entries
+    }
+
+    /// For a file that ends at `fileSizeBytes` while the scanner still ``needs`` bytes beyond: nil when that is
+    /// exactly between two entries (an archive without its end marker, which tar tolerates), else the error to
+    /// throw. Nil too when the archive has ended or what is needed lies inside the file.
+    public func truncation(fileSizeBytes: UInt64) -> FormatError? {
+        guard let needs, needs.upperBound > fileSizeBytes else { return nil }
+        if case .header = wanted, entryOffset == nil, needs.lowerBound == fileSizeBytes { return nil }
+        return truncated(needs, at: fileSizeBytes)
+    }
+
+    private func truncated(_ needs: Range<UInt64>, at endOffset: UInt64) -> FormatError {
+        FormatError(
+            place: "tar archive",
+            problem: "is truncated: it ends at byte \(endOffset), but the header at byte \(needs.lowerBound) "
+                + "needs it to reach byte \(needs.upperBound)")
+    }
+
+    private mutating func takeHeader(_ block: [UInt8]) throws(FormatError) -> TarEntry? {
+        let place = "tar header at byte \(offset)"
+        guard block.contains(where: { $0 != 0 }) else {
+            guard entryOffset == nil else {
+                throw FormatError(
+                    place: place, problem: "ends the archive where an extended header's entry must follow")
+            }
+            endMarkerOffset = offset
+            wanted = .nothing
+            return nil
+        }
+        let header = try TarHeader(block, place: place)
+        let kind: Extension? =
+            switch header.typeFlag {
+            case UInt8(ascii: "x"): .pax
+            case UInt8(ascii: "g"): .paxGlobal
+            case UInt8(ascii: "L"): .gnuName
+            case UInt8(ascii: "K"): .gnuLink
+            default: nil
+            }
+        if let kind {
+            try expectPayload(of: kind, sizeBytes: header.sizeBytes, place: place)
+            return nil
+        }
+        return try makeEntry(header, place: place)
+    }
+
+    private mutating func expectPayload(
+        of kind: Extension, sizeBytes: UInt64, place: String
+    ) throws(FormatError) {
+        guard sizeBytes <= UInt64(Self.extensionBytesMax) else {
+            throw FormatError(
+                place: place,
+                problem: "has an extended header of \(sizeBytes) bytes, more than \(Self.extensionBytesMax)")
+        }
+        extensionHeaderCount += 1
+        guard extensionHeaderCount <= Self.extensionHeaderCountMax else {
+            throw FormatError(
+                place: place, problem: "is one of more than \(Self.extensionHeaderCountMax) extended headers in a row")
+        }
+        // A global header stands for itself, so an archive may end after one.
+        if kind != .paxGlobal, entryOffset == nil { entryOffset = offset }
+        let start = try sum(offset, UInt64(TarHeader.blockBytes), place: place)
+        _ = try paddedEnd(of: sizeBytes, at: start, place: place)
+        offset = start
+        wanted = .payload(of: kind, sizeBytes: sizeBytes)
+        if sizeBytes == 0 { try takePayload([], of: kind) }
+    }
+
+    private mutating func takePayload(_ payload: [UInt8], of kind: Extension) throws(FormatError) {
+        let place = "tar extended header at byte \(offset)"
+        switch kind {
+        case .pax: local.merge(try PaxRecords(payload, place: place))
+        case .paxGlobal: global.merge(try PaxRecords(payload, place: place))
+        case .gnuName: gnuName = Array(payload.prefix { $0 != 0 })
+        case .gnuLink: break
+        }
+        offset = try paddedEnd(of: UInt64(payload.count), at: offset, place: place)
+        wanted = .header
+    }
+
+    private mutating func makeEntry(_ header: TarHeader, place: String) throws(FormatError) -> TarEntry {
+        entryCount += 1
+        guard entryCount <= Self.entryCountMax else {
+            throw FormatError(place: "tar archive", problem: "has more than \(Self.entryCountMax) entries")
+        }
+        var pax = global
+        pax.merge(local)
+        let recorded = pax.path.value ?? gnuName ?? header.nameBytes
+        guard recorded.count <= Self.nameBytesMax else {
+            throw FormatError(
+                place: place, problem: "has a name of \(recorded.count) bytes, more than \(Self.nameBytesMax)")
+        }
+        let hadDotSlash = recorded.starts(with: "./".utf8)
+
+        // Links, devices, directories and FIFOs have no data, whatever their size field says: the rule of
+        // Go's archive/tar and Python's tarfile. Unknown types have data, as POSIX asks.
+        let hasData = !(UInt8(ascii: "1")...UInt8(ascii: "6") ~= header.typeFlag)
+        let sizeBytes = hasData ? pax.sizeBytes.value ?? header.sizeBytes : 0
+        // Before USTAR a directory was a file whose name ends in a slash. '7' is "contiguous", a plain file to all.
+        let isRegular =
+            [0, UInt8(ascii: "0"), UInt8(ascii: "7")].contains(header.typeFlag)
+            && recorded.last != UInt8(ascii: "/") && !pax.isSparse
+
+        let dataOffset = try sum(offset, UInt64(TarHeader.blockBytes), place: place)
+        let entry = TarEntry(
+            nameBytes: hadDotSlash ? Array(recorded.dropFirst(2)) : recorded,
+            nameHadDotSlash: hadDotSlash,
+            isRegularFile: isRegular,
+            headerOffset: entryOffset ?? offset,
+            dataOffset: dataOffset,
+            sizeBytes: sizeBytes)
+        offset = try paddedEnd(of: sizeBytes, at: dataOffset, place: place)
+        entryOffset = nil
+        extensionHeaderCount = 0
+        local = PaxRecords()
+        gnuName = nil
+        return entry
+    }
+
+    /// The offset after `sizeBytes` of data at `start` and its padding; room for one more header is kept below
+    /// `Int64.max`, so that ``needs`` cannot overflow.
+    private func paddedEnd(of sizeBytes: UInt64, at start: UInt64, place: String) throws(FormatError) -> UInt64 {
+        let block = UInt64(TarHeader.blockBytes)
+        let end = try sum(start, sizeBytes, place: place)
+        let padded = try sum(end, (block - end % block) % block, place: place)
+        _ = try sum(padded, block, place: place)
+        return padded
+    }
+
+    private func sum(_ a: UInt64, _ b: UInt64, place: String) throws(FormatError) -> UInt64 {
+        let (value, overflow) = a.addingReportingOverflow(b)
+        guard !overflow, value <= Int64.max else {
+            throw FormatError(place: place, problem: "states a size that reaches beyond 2^63 - 1")
+        }
+        return value
+    }
+}

@@ -1,0 +1,124 @@
+import CZstd
+
+/// What stands at the start of a zstd frame (RFC 8878 §3.1).
+enum ZstdFrameHeader: Equatable {
+    /// A frame of data. `contentBytes` is nil when the frame does not say.
+    case data(windowBytes: UInt64, contentBytes: UInt64?, blockBytesMax: Int, needsDictionary: Bool)
+    /// A skippable frame: 8 bytes of header and `contentBytes` to pass over.
+    case skippable(contentBytes: UInt64)
+
+    /// No frame header is longer.
+    static let sizeBytesMax = Int(ZSTD_FRAMEHEADERSIZE_MAX)
+
+    /// Reads the header at the start of `bytes`, which are `sizeBytesMax` or all there are.
+    init(_ bytes: RawSpan) throws(ZstdError) {
+        var header = ZSTD_frameHeader()
+        let code = unsafe bytes.withUnsafeBytes { unsafe ZSTD_getFrameHeader(&header, $0.baseAddress, $0.count) }
+        if ZSTD_isError(code) != 0 { throw ZstdError(code) }
+        if code != 0 { throw .truncated }
+        if header.frameType == ZSTD_skippableFrame {
+            self = .skippable(contentBytes: header.frameContentSize)
+        } else {
+            self = .data(
+                windowBytes: header.windowSize,
+                contentBytes: header.frameContentSize == UInt64.max ? nil : header.frameContentSize,
+                blockBytesMax: Int(header.blockSizeMax), needsDictionary: header.dictID != 0)
+        }
+    }
+}
+
+enum ZstdError: Error, Equatable {
+    case truncated
+    /// libzstd's own words.
+    case corrupt(String)
+
+    init(_ code: Int) { self = .corrupt(unsafe String(cString: ZSTD_getErrorName(code))) }
+}
+
+/// Decodes frames block by block into memory that the caller owns and that also serves as the window: nothing is copied
+/// after the decoder.
+///
+/// This is the seam for libzstd's buffer-less calls (zstd.h, "Buffer-less streaming functions"): should a release take them
+/// away, `ZSTD_decompressStream` and one copy serve the same contract.
+@safe
+struct ZstdDecoder: ~Copyable {
+    /// How far past a block's end the decoder may scribble: what it is given as capacity beyond the block's bytes.
+    static let overrunBytes = 64
+
+    // SAFETY: made in `init`, freed in `deinit`, used by one thread.
+    private let context: OpaquePointer
+
+    /// Nil without memory.
+    init?() {
+        guard let context = unsafe ZSTD_createDCtx() else { return nil }
+        unsafe self.context = context
+    }
+
+    deinit { unsafe ZSTD_freeDCtx(context) }
+
+    /// The bytes that must stay addressable while decoding a frame: the ring is at least this large.
+    static func windowAreaBytes(windowBytes: UInt64, contentBytes: UInt64?) -> UInt64 {
+        // SIZE_MAX-like values come back for absurd windows; callers check the window against their limit first.
+        UInt64(ZSTD_decodingBufferSize_min(windowBytes, contentBytes ?? UInt64.max))
+    }
+
+    /// Starts a frame.
+    mutating func begin() throws(ZstdError) {
+        let code = unsafe ZSTD_decompressBegin(context)
+        if ZSTD_isError(code) != 0 { throw ZstdError(code) }
+    }
+
+    /// Exactly how many bytes the next `decode` takes; 0 when the frame has ended.
+    var nextInputBytes: Int { unsafe ZSTD_nextSrcSizeToDecompress(context) }
+
+    /// Decodes the next piece of the frame: header, block header or block.
+    ///
+    /// - Parameters:
+    ///   - input: exactly `nextInputBytes` bytes.
+    ///   - output: where the block goes in `buffer`; successive blocks lie one behind the other, but for a jump to another
+    ///     place when the ring wraps. At least the frame's largest block and `overrunBytes` are there.
+    /// - Returns: the bytes that were decoded, 0 for pieces without content.
+    mutating func decode(_ input: RawSpan, into buffer: DirectBuffer, at output: Int, capacity: Int) throws(ZstdError) -> Int {
+        // SAFETY: the caller owns these bytes of the ring: free slots, written by nobody else.
+        let target = unsafe buffer.address(output, count: capacity)
+        let code = unsafe input.withUnsafeBytes { source in
+            unsafe ZSTD_decompressContinue(context, target, capacity, source.baseAddress, source.count)
+        }
+        if ZSTD_isError(code) != 0 { throw ZstdError(code) }
+        return code
+    }
+
+    /// Decodes a small image (all frames) into memory, never more than `sizeBytes`, with windows up to 2^`windowLogMax`.
+    static func decode(_ input: [UInt8], sizeBytes: Int, windowLogMax: Int) throws(ZstdError) -> [UInt8] {
+        guard let context = unsafe ZSTD_createDCtx() else { throw .corrupt("no memory") }
+        defer { unsafe ZSTD_freeDCtx(context) }
+        let set = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Int32(windowLogMax))
+        if ZSTD_isError(set) != 0 { throw ZstdError(set) }
+        // One byte more than allowed shows an image that is too long.
+        var output = [UInt8](repeating: 0, count: sizeBytes + 1)
+        var produced = 0
+        var consumed = 0
+        var atFrameEnd = true
+        while consumed < input.count {
+            var source = unsafe ZSTD_inBuffer(src: nil, size: 0, pos: 0)
+            let code = unsafe input.withUnsafeBytes { from in
+                unsafe output.withUnsafeMutableBytes { into in
+                    var target = unsafe ZSTD_outBuffer(dst: into.baseAddress, size: into.count, pos: produced)
+                    unsafe source = unsafe ZSTD_inBuffer(src: from.baseAddress, size: from.count, pos: consumed)
+                    let code = unsafe ZSTD_decompressStream(context, &target, &source)
+                    produced = unsafe target.pos
+                    return code
+                }
+            }
+            if ZSTD_isError(code) != 0 { throw ZstdError(code) }
+            let advanced = unsafe source.pos - consumed
+            unsafe consumed = source.pos
+            atFrameEnd = code == 0
+            if produced > sizeBytes { throw .corrupt("it decodes to more than the \(sizeBytes) bytes stated") }
+            if advanced == 0 && !atFrameEnd { throw .truncated }
+        }
+        if !atFrameEnd { throw .truncated }
+        output.removeLast(output.count - produced)
+        return output
+    }
+}

@@ -1,0 +1,62 @@
+import CLinux
+import Glibc
+
+/// An open file: closed exactly once.
+struct Descriptor: ~Copyable, Sendable {
+    let number: Int32
+
+    /// open(2), never inherited by a child, and repeated where a signal interrupted it.
+    init(opening path: String, _ flags: Int32) throws(SystemError) {
+        // A NUL would cut the path short, and name another file.
+        guard !path.utf8.contains(0) else { throw SystemError(EINVAL) }
+        while true {
+            let number = unsafe cl_open(path, flags | O_CLOEXEC, 0)
+            if number >= 0 {
+                self.number = number
+                return
+            }
+            let error = SystemError.current
+            guard error.code == EINTR else { throw error }
+        }
+    }
+
+    /// Closes, and says when that told of a fault of earlier writes. Linux closes in any case; it is never repeated.
+    consuming func close() throws(SystemError) {
+        let result = Glibc.close(number)
+        let error = SystemError.current
+        discard self
+        if result != 0, error.code != EINTR { throw error }
+    }
+
+    deinit { _ = Glibc.close(number) }
+
+    /// Whether O_DIRECT is on.
+    var isDirect: Bool { fcntl(number, F_GETFL) & cl_O_DIRECT != 0 }
+
+    /// fstat(2)
+    func status() throws(SystemError) -> stat {
+        var status = stat()
+        guard unsafe fstat(number, &status) == 0 else { throw .current }
+        return status
+    }
+
+    /// Reads to the end, or throws EFBIG where that is more than `limitBytes`.
+    func readAll(limitBytes: Int) throws(SystemError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16384)
+        while true {
+            // SAFETY: the kernel writes at most the chunk's own count into it.
+            let count = unsafe chunk.withUnsafeMutableBytes { area in
+                unsafe Glibc.read(number, area.baseAddress, area.count)
+            }
+            if count < 0 {
+                let error = SystemError.current
+                if error.code == EINTR { continue }
+                throw error
+            }
+            if count == 0 { return bytes }
+            guard bytes.count + count <= limitBytes else { throw SystemError(EFBIG) }
+            bytes += chunk[..<count]
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/// A size for people: readable, and exact where it matters which of two nearly equal sizes is larger.
+///
+/// "8.0 GiB (8589934592 bytes)"; under 1 KiB just "512 bytes". The short form is cut off, never rounded up.
+public func sizeText(_ bytes: UInt64) -> String {
+    bytes < 1024 ? "\(bytes) bytes" : "\(shortSizeText(bytes)) (\(bytes) bytes)"
+}
+
+/// "8.0 GiB", "512 B": cut off after one decimal, never rounded up.
+public func shortSizeText(_ bytes: UInt64) -> String {
+    if bytes < 1024 { return "\(bytes) B" }
+    let names = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    var shift: UInt64 = 10
+    var index = 0
+    while index + 1 < names.count, bytes >> shift >= 1024 {
+        shift += 10
+        index += 1
+    }
+    // The rest is under 2^60, so ten times it fits.
+    let rest = bytes - (bytes >> shift) << shift
+    return "\(bytes >> shift).\((rest * 10) >> shift) \(names[index])"
+}

@@ -1,0 +1,91 @@
+import CLinux
+import Glibc
+
+/// The opened, locked target of a run: a whole disk, or a regular file taken for one.
+///
+/// While it lives, no other run of this program gets it (flock), udev leaves it alone, and, where it is a block device,
+/// nothing can be mounted from it (O_EXCL). The descriptor may be used from any thread.
+public struct TargetDisk: ~Copyable, Sendable {
+    public enum Access: Sendable {
+        /// Only reads, but after every check that a run which writes would make.
+        case readOnly
+        case readWrite
+    }
+
+    public enum RereadOutcome: Sendable, Equatable {
+        /// The kernel read the table anew and now knows so many partitions; it knows none where it lacks support for
+        /// GPT.
+        case done(partitionCount: Int)
+        /// A regular file has no partitions.
+        case notABlockDevice
+        /// The kernel reads no partitions from this device (a loop device without partition scan).
+        case unsupported(SystemError)
+        /// The kernel would not: EBUSY while a partition is in use, EACCES without CAP_SYS_ADMIN.
+        case refused(SystemError)
+    }
+
+    /// As it was asked for.
+    public let path: String
+    /// Without symbolic links.
+    public let resolvedPath: String
+    public let access: Access
+    public let isBlockDevice: Bool
+    /// Of a regular file: whole blocks only.
+    public let sizeBytes: UInt64
+    /// Every offset and length of direct I/O is a multiple of it. Of a regular file: the requirement's.
+    public let logicalBlockSize: Int
+    public let physicalBlockSize: Int
+    /// Whether O_DIRECT is on.
+    public let isDirect: Bool
+    /// What the address of a buffer must be a multiple of; 1 where I/O is not direct.
+    public let memoryAlignmentBytes: Int
+    /// What a person may want to know, such as why I/O is not direct.
+    public let notes: [String]
+    /// What sysfs tells of it; nil for a regular file.
+    public let info: DiskInfo?
+
+    let hosts: HostDisks
+    let lock: Descriptor
+    let working: Descriptor
+
+    /// The descriptor to read and write with, open as long as this value lives.
+    public var fileDescriptor: Int32 { working.number }
+
+    /// Asks the kernel to read the partition table anew.
+    ///
+    /// Waits up to a second for whoever has a partition open. Never an error: the data are on the disk, and the next
+    /// boot reads the table in any case.
+    public func rereadPartitionTable() -> RereadOutcome {
+        guard let info else { return .notABlockDevice }
+        let deadline = Instant.after(seconds: 1)
+        while cl_block_reread_partitions(working.number) != 0 {
+            let error = SystemError.current
+            switch error.code {
+            case EINTR: continue
+            case EBUSY where Instant.now < deadline: waitAMoment()
+            case EINVAL, ENOTTY, EOPNOTSUPP: return .unsupported(error)
+            default: return .refused(error)
+            }
+        }
+        return .done(partitionCount: hosts.partitionCount(info.name))
+    }
+
+    /// Lets go of it. Throws what the kernel tells of earlier writes only now.
+    ///
+    /// The lock goes first: udev looks at the disk again when the descriptor that wrote is closed, and would skip a
+    /// locked one.
+    public consuming func close() throws(DeviceError) {
+        let path = self.path
+        try? lock.close()
+        do {
+            try working.close()
+        } catch {
+            throw DeviceError(.close, path: path, offset: nil, lengthBytes: nil, cause: error)
+        }
+    }
+}
+
+/// Between two tries of something that is busy.
+func waitAMoment() {
+    usleep(50_000)
+}

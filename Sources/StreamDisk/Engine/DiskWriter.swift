@@ -1,0 +1,225 @@
+import Glibc
+
+/// What the writer must know of the disk; the rest stays behind the `DiskQueue`.
+struct DiskGeometry: Sendable {
+    let path: String
+    let sizeBytes: UInt64
+    /// Offsets and lengths of every request are multiples of it.
+    let blockBytes: Int
+}
+
+/// The one that talks to the disk: keeps a bounded number of requests in flight, looks at every completion, resubmits the
+/// rest of short ones, and keeps the first error.
+///
+/// It belongs to the thread that made it. No buffer is let go before its completion was reaped.
+struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
+    /// Writes in flight are bounded in bytes: a slow device must not collect minutes of work.
+    static var bytesInFlightMax: Int { 16 << 20 }
+    /// EINTR and EAGAIN for one request; past that they are an error like any other.
+    private static var interruptionsMax: Int { 1000 }
+    /// How often the caller hears of progress while the writer waits.
+    static var tickSeconds: Double { 0.2 }
+
+    private struct InFlight {
+        var request: DiskRequest
+        var generation: UInt32
+        var slot: SlotWrite?
+        var interruptions = 0
+    }
+
+    let disk: DiskGeometry
+    private var queue: Queue
+    private var table: [InFlight?]
+    private var freeIndices: [Int]
+    private var generation: UInt32 = 0
+    private var completions: [DiskCompletion] = []
+    private(set) var bytesInFlight = 0
+    private var requestsInFlight = 0
+    private(set) var firstError: DeviceError?
+    private var lastCompletion = Instant.now
+    /// For what does not come from a slot: tables, and what is read back.
+    private let scratch: DirectBuffer
+
+    init(queue: consuming Queue, disk: DiskGeometry) throws(StreamFault) {
+        scratch = try DirectBuffer.reserved(sizeBytes: 1 << 20)
+        self.disk = disk
+        table = Array(repeating: nil, count: queue.capacity)
+        freeIndices = Array((0..<queue.capacity).reversed())
+        completions.reserveCapacity(queue.capacity)
+        self.queue = queue
+    }
+
+    var engineName: String { queue.engineName }
+    var waker: any QueueWaker { queue.waker }
+
+    mutating func register(_ buffers: [DirectBuffer]) { queue.register(buffers) }
+
+    /// How long the disk has left requests unanswered, in seconds; 0 when it has none.
+    var silenceSeconds: Double { requestsInFlight == 0 ? 0 : Instant.now.seconds(since: lastCompletion) }
+
+    // MARK: Streaming
+
+    /// Writes what comes through `inbox` until every lane has ended and every write was reaped.
+    ///
+    /// After the first device error nothing more is started: it stops the run, and what is in flight is drained.
+    mutating func drain(_ inbox: WriteInbox, run: RunState, tick: (borrowing Self) -> Void) {
+        var pieces: [SlotWrite] = []
+        var next = 0
+        var lastTick = Instant.now
+        while true {
+            let lanesAtWork = inbox.take(into: &pieces)
+            while next < pieces.count {
+                let piece = pieces[next]
+                if firstError != nil || run.stop.isCancelled {
+                    piece.ring.writeEnded(slot: piece.slot)
+                } else if hasRoom(for: piece.lengthBytes) {
+                    start(piece)
+                } else {
+                    break
+                }
+                next += 1
+            }
+            if next == pieces.count {
+                pieces.removeAll(keepingCapacity: true)
+                next = 0
+                if !lanesAtWork && requestsInFlight == 0 { return }
+            }
+            // With work left over there is no room: only a completion helps, so the lanes need not wake us.
+            if next < pieces.count || inbox.willWait() {
+                reap(until: .after(seconds: Self.tickSeconds), counters: run.counters)
+            }
+            if let error = firstError { run.fail(.device(error)) }
+            if Instant.now.seconds(since: lastTick) >= Self.tickSeconds {
+                lastTick = .now
+                tick(self)
+            }
+        }
+    }
+
+    private func hasRoom(for bytes: Int) -> Bool {
+        !freeIndices.isEmpty && (requestsInFlight == 0 || bytesInFlight + bytes <= Self.bytesInFlightMax)
+    }
+
+    private mutating func start(_ piece: SlotWrite) {
+        let request = DiskRequest(
+            operation: .write, offset: piece.deviceOffset, buffer: piece.ring.buffer, bufferOffset: piece.ringOffset,
+            lengthBytes: piece.lengthBytes, tag: 0)
+        submit(request, slot: piece)
+    }
+
+    // MARK: Single requests
+
+    /// Flushes the device's caches and waits for it.
+    mutating func flush(tick: (borrowing Self) -> Void = { _ in }) throws(DeviceError) {
+        submit(DiskRequest(operation: .flush, offset: 0, buffer: nil, bufferOffset: 0, lengthBytes: 0, tag: 0), slot: nil)
+        try finishAll(tick: tick)
+    }
+
+    /// Writes `bytes`, whose length is a multiple of the block size, at `offset`, and waits for it.
+    mutating func write(_ bytes: [UInt8], at offset: UInt64) throws(DeviceError) {
+        var done = 0
+        while done < bytes.count {
+            let count = min(bytes.count - done, scratch.sizeBytes)
+            scratch.copy(unsafe bytes.span.bytes.extracting(done..<done + count), to: 0)
+            let request = DiskRequest(
+                operation: .write, offset: offset + UInt64(done), buffer: scratch, bufferOffset: 0, lengthBytes: count,
+                tag: 0)
+            submit(request, slot: nil)
+            try finishAll(tick: { _ in })
+            done += count
+        }
+    }
+
+    /// Waits for everything in flight; throws the first error, which then is forgotten.
+    private mutating func finishAll(tick: (borrowing Self) -> Void) throws(DeviceError) {
+        while requestsInFlight > 0 {
+            reap(until: .after(seconds: Self.tickSeconds), counters: nil)
+            tick(self)
+        }
+        if let error = firstError {
+            firstError = nil
+            throw error
+        }
+    }
+
+    // MARK: Requests and completions
+
+    private mutating func submit(_ request: DiskRequest, slot: SlotWrite?) {
+        precondition(request.offset <= disk.sizeBytes)
+        precondition(UInt64(request.lengthBytes) <= disk.sizeBytes - request.offset)
+        precondition(request.offset % UInt64(disk.blockBytes) == 0 && request.lengthBytes % disk.blockBytes == 0)
+        guard let index = freeIndices.popLast() else { preconditionFailure("more requests than capacity") }
+        if requestsInFlight == 0 { lastCompletion = .now }
+        generation &+= 1
+        var tagged = request
+        tagged.tag = UInt64(generation) << 32 | UInt64(index)
+        table[index] = InFlight(request: tagged, generation: generation, slot: slot)
+        bytesInFlight += request.lengthBytes
+        requestsInFlight += 1
+        queue.submit(tagged)
+    }
+
+    private mutating func reap(until deadline: Instant, counters: Counters?) {
+        queue.reap(until: deadline, into: &completions)
+        if completions.isEmpty { return }
+        lastCompletion = .now
+        for completion in completions { complete(completion, counters: counters) }
+        completions.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func complete(_ completion: DiskCompletion, counters: Counters?) {
+        let index = Int(completion.tag & 0xffff_ffff)
+        guard index < table.count, var record = table[index], record.request.tag == completion.tag else {
+            preconditionFailure("a completion of a request that is not in flight")
+        }
+        let request = record.request
+        switch completion.result {
+        case .failure(let error) where (error.code == EINTR || error.code == EAGAIN)
+            && record.interruptions < Self.interruptionsMax:
+            record.interruptions += 1
+            table[index] = record
+            queue.submit(request)
+            return
+        case .failure(let error):
+            note(error, of: request)
+        case .success(let moved) where request.operation != .flush && moved < request.lengthBytes:
+            // Short: the rest again, from a block boundary, memory and position moved alike.
+            let whole = max(moved, 0) / disk.blockBytes * disk.blockBytes
+            guard whole > 0 else {
+                note(SystemError(EIO), of: request)
+                break
+            }
+            record.request.offset += UInt64(whole)
+            record.request.bufferOffset += whole
+            record.request.lengthBytes -= whole
+            bytesInFlight -= whole
+            counters?.writtenBytes.wrappingAdd(UInt64(whole), ordering: .relaxed)
+            table[index] = record
+            queue.submit(record.request)
+            return
+        case .success:
+            if request.operation == .write {
+                counters?.writtenBytes.wrappingAdd(UInt64(request.lengthBytes), ordering: .relaxed)
+            }
+        }
+        table[index] = nil
+        freeIndices.append(index)
+        bytesInFlight -= request.lengthBytes
+        requestsInFlight -= 1
+        if let slot = record.slot { slot.ring.writeEnded(slot: slot.slot) }
+    }
+
+    private mutating func note(_ error: SystemError, of request: DiskRequest) {
+        guard firstError == nil else { return }
+        let operation: DeviceError.Operation =
+            switch request.operation {
+            case .write: .write
+            case .read: .read
+            case .flush: .flush
+            }
+        let isTransfer = request.operation != .flush
+        firstError = DeviceError(
+            operation, path: disk.path, offset: isTransfer ? request.offset : nil,
+            lengthBytes: isTransfer ? request.lengthBytes : nil, cause: error)
+    }
+}

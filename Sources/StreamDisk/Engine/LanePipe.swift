@@ -1,0 +1,159 @@
+/// A bounded stream of bytes from one producer thread to one consumer thread: what holds a fetch back when its decoder is
+/// behind.
+///
+/// The bytes of one image follow those of the one before without a mark; the consumer knows how many belong to each.
+final class LanePipe: ByteSink {
+    /// The most the consumer can ask for in one piece: a zstd block with the header of the next, and to spare.
+    static let pieceBytesMax = 256 << 10
+
+    private struct State {
+        /// Totals since the beginning; their difference is what lies in the pipe.
+        var appended: UInt64 = 0
+        var consumed: UInt64 = 0
+        var ended = false
+        var stopped = false
+        /// What each side waits for, so that the other wakes it once and not for every byte.
+        var producerWantsBytes = 0
+        var consumerWantsBytes = 0
+    }
+
+    let capacityBytes: Int
+    private let state = Monitor(State())
+    /// `capacityBytes` of ring, then room to lay a wrapped piece out in one.
+    private let buffer: DirectBuffer
+
+    init(capacityBytes: Int) throws(StreamFault) {
+        precondition(capacityBytes >= 2 * Self.pieceBytesMax)
+        self.capacityBytes = capacityBytes
+        buffer = try DirectBuffer.reserved(sizeBytes: capacityBytes + Self.pieceBytesMax)
+    }
+
+    /// Nobody needs the other side any more: both return as soon as they ask.
+    func stop() { state.update { $0.stopped = true } }
+
+    // MARK: Producer
+
+    func append(_ bytes: RawSpan) throws(SourceError) {
+        var done = 0
+        while done < bytes.byteCount {
+            let (start, room) = try waitForRoom()
+            // One contiguous stretch at a time.
+            let position = Int(start % UInt64(capacityBytes))
+            let count = min(bytes.byteCount - done, room, capacityBytes - position)
+            buffer.copy(bytes.extracting(done..<done + count), to: position)
+            done += count
+            let wake = state.withLock { state -> Bool in
+                state.appended += UInt64(count)
+                let available = state.appended - state.consumed
+                return state.consumerWantsBytes > 0 && available >= UInt64(state.consumerWantsBytes)
+            }
+            if wake { state.broadcast() }
+        }
+    }
+
+    /// No more bytes will come.
+    func end() { state.update { $0.ended = true } }
+
+    private func waitForRoom() throws(SourceError) -> (start: UInt64, roomBytes: Int) {
+        let found = state.wait { state -> (UInt64, Int)? in
+            if state.stopped { return (0, 0) }
+            let room = capacityBytes - Int(state.appended - state.consumed)
+            // Once it was full, a quarter must be free again: fewer switches between the two threads.
+            guard room > 0, room >= state.producerWantsBytes else {
+                state.producerWantsBytes = capacityBytes / 4
+                return nil
+            }
+            state.producerWantsBytes = 0
+            return (state.appended, room)
+        }
+        if found.1 == 0 { throw SourceError(.stopped, source: "", reason: "stopped") }
+        return found
+    }
+
+    // MARK: Consumer
+
+    /// Shows the next `count` bytes, in one piece, without consuming them; fewer only when the stream ends before.
+    func peek<Value, Failure: Error>(
+        _ count: Int, _ body: (RawSpan) throws(Failure) -> Value
+    ) throws(PipeError<Failure>) -> Value {
+        precondition(count <= Self.pieceBytesMax)
+        guard let (start, available) = waitForBytes(count) else { throw .stopped }
+        let position = Int(start % UInt64(capacityBytes))
+        if position + available > capacityBytes {
+            // The piece wraps: its second part is repeated behind the ring's end. Only this thread uses that area.
+            buffer.move(from: 0, to: capacityBytes, count: position + available - capacityBytes)
+        }
+        do throws(Failure) {
+            return try buffer.withBytes(position, count: available, body)
+        } catch {
+            throw .consumer(error)
+        }
+    }
+
+    /// Gives back the first `count` bytes of what was shown.
+    func consume(_ count: Int) {
+        let wake = state.withLock { state -> Bool in
+            precondition(UInt64(count) <= state.appended - state.consumed)
+            state.consumed += UInt64(count)
+            let room = capacityBytes - Int(state.appended - state.consumed)
+            return state.producerWantsBytes > 0 && room >= state.producerWantsBytes
+        }
+        if wake { state.broadcast() }
+    }
+
+    /// Passes over `count` bytes. Returns how many there were.
+    func skip(_ count: UInt64) throws(Stopped) -> UInt64 {
+        var left = count
+        while left > 0 {
+            let wanted = Int(min(left, UInt64(Self.pieceBytesMax)))
+            let available: Int
+            do {
+                available = try peek(wanted) { (bytes: RawSpan) throws(Never) in bytes.byteCount }
+            } catch { throw Stopped() }
+            consume(available)
+            left -= UInt64(available)
+            if available < wanted { break }
+        }
+        return count - left
+    }
+
+    /// Nil when the pipe was stopped.
+    private func waitForBytes(_ count: Int) -> (start: UInt64, bytes: Int)? {
+        state.wait { state -> (start: UInt64, bytes: Int)?? in
+            if state.stopped { return .some(nil) }
+            let available = state.appended - state.consumed
+            guard available >= UInt64(count) || state.ended else {
+                state.consumerWantsBytes = count
+                return nil
+            }
+            state.consumerWantsBytes = 0
+            return .some((state.consumed, min(count, Int(available))))
+        }
+    }
+}
+
+/// Why `peek` did not answer: the pipe was stopped, or its body threw.
+enum PipeError<Failure: Error>: Error {
+    case stopped
+    case consumer(Failure)
+}
+
+/// Collects bytes in memory, never more than it was made for.
+final class ByteCollector: ByteSink {
+    private let state: Monitor<[UInt8]>
+    private let bytesMax: Int
+
+    init(bytesMax: Int) {
+        self.bytesMax = bytesMax
+        state = Monitor([])
+    }
+
+    var bytes: [UInt8] { state.withLock { $0 } }
+
+    func append(_ bytes: RawSpan) throws(SourceError) {
+        state.withLock { collected in
+            precondition(bytes.byteCount <= bytesMax - collected.count, "a source delivered more than it was asked for")
+            unsafe bytes.withUnsafeBytes { unsafe collected.append(contentsOf: $0) }
+        }
+    }
+}

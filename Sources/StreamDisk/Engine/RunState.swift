@@ -1,0 +1,44 @@
+import Synchronization
+
+/// What the threads of one run share: the first failure, the stop signal, the counters, and notes for the caller.
+final class RunState: Sendable {
+    /// Stops the threads of this run, for whatever reason.
+    let stop = Cancellation()
+    let counters = Counters()
+
+    private struct State {
+        var failure: StreamFault?
+        var notes: [SourceNote] = []
+    }
+    private static let notesMax = 64
+    private let state = Mutex(State())
+
+    /// Notes the failure, if it is the first, and stops everything.
+    func fail(_ fault: StreamFault) {
+        state.withLock { if $0.failure == nil { $0.failure = fault } }
+        stop.cancel()
+    }
+
+    var failure: StreamFault? { state.withLock { $0.failure } }
+
+    /// For the source: its notes wait here until the writer's thread passes them to the caller.
+    var observer: SourceObserver {
+        SourceObserver(cancellation: stop) { [self] note in
+            state.withLock { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
+        }
+    }
+
+    func takeNotes() -> [SourceNote] {
+        state.withLock { state in
+            defer { state.notes.removeAll() }
+            return state.notes
+        }
+    }
+}
+
+/// Bytes that have passed each stage. Written by the stages' threads, read by anyone.
+final class Counters: Sendable {
+    let fetchedBytes = Atomic<UInt64>(0)
+    let decodedBytes = Atomic<UInt64>(0)
+    let writtenBytes = Atomic<UInt64>(0)
+}

@@ -1,0 +1,107 @@
+/// The decoder's place in its `SlotRing`: hands out room for the next block, and passes full slots on.
+///
+/// One image at a time: `start`, then `reserve` and `advance` per block, then `finish`.
+struct SlotCursor: ~Copyable {
+    private let ring: SlotRing
+    private let emit: (SlotWrite) -> Void
+
+    /// Where the image lies on the device, in bytes, and the device's block size.
+    private var deviceOffset: UInt64 = 0
+    private var blockBytes = 512
+
+    /// Stream position of ring offset 0 in this lap.
+    private var lapStart: UInt64 = 0
+    private var lapBytes = 0
+    /// Ring offsets: everything before `position` is decoded, before `emitted` passed on, before `ready` known to be free.
+    private var position = 0
+    private var emitted = 0
+    private var ready = 0
+
+    init(ring: SlotRing, emit: @escaping (SlotWrite) -> Void) {
+        self.ring = ring
+        self.emit = emit
+    }
+
+    var buffer: DirectBuffer { ring.buffer }
+
+    /// Decoded bytes of the image so far.
+    var streamOffset: UInt64 { lapStart + UInt64(position) }
+
+    mutating func start(deviceOffset: UInt64, blockBytes: Int) {
+        precondition(SlotRing.alignmentBytes % blockBytes == 0 && deviceOffset % UInt64(blockBytes) == 0)
+        self.deviceOffset = deviceOffset
+        self.blockBytes = blockBytes
+        lapStart = 0
+        lapBytes = ring.capacityBytes
+        position = 0
+        emitted = 0
+        ready = 0
+    }
+
+    /// A new frame begins here and needs laps of so many bytes; shorter laps touch less memory.
+    mutating func setLap(bytes: Int) {
+        precondition(bytes <= ring.capacityBytes)
+        lapBytes = bytes
+    }
+
+    /// Room for a block of up to `bytes` (overrun included), waiting for writes that still use it. Returns its ring offset.
+    mutating func reserve(_ bytes: Int) throws(Stopped) -> Int {
+        precondition(bytes + SlotRing.alignmentBytes <= lapBytes)
+        if position + bytes > lapBytes { try wrap() }
+        try waitReady(upTo: position + bytes)
+        return position
+    }
+
+    /// `bytes` of the room were filled.
+    mutating func advance(_ bytes: Int) {
+        position += bytes
+        precondition(position <= ready)
+        while emitted / ring.slotBytes < position / ring.slotBytes {
+            emitPiece(upTo: (emitted / ring.slotBytes + 1) * ring.slotBytes)
+        }
+    }
+
+    /// Passes the rest on. The last block is padded with zeros to the device's block size: the partition is made of whole
+    /// blocks, so this stays inside it.
+    mutating func finish() throws(Stopped) {
+        let end = (position + blockBytes - 1) / blockBytes * blockBytes
+        if end > position {
+            // At most to the end of the slot that is being filled, whose size is a multiple of any block.
+            try waitReady(upTo: end)
+            ring.buffer.zero(position, count: end - position)
+        }
+        if end > emitted { emitPiece(upTo: end) }
+    }
+
+    /// Ends the lap: what is not yet a whole alignment unit moves to the ring's start, so that stream and ring stay aligned.
+    private mutating func wrap() throws(Stopped) {
+        let whole = position / SlotRing.alignmentBytes * SlotRing.alignmentBytes
+        let carried = position - whole
+        if whole > emitted { emitPiece(upTo: whole) }
+        let from = whole
+        lapStart += UInt64(whole)
+        emitted = 0
+        ready = 0
+        try waitReady(upTo: max(carried, 1))
+        ring.buffer.move(from: from, to: 0, count: carried)
+        position = carried
+    }
+
+    private mutating func waitReady(upTo end: Int) throws(Stopped) {
+        while ready < end {
+            let slot = ready / ring.slotBytes
+            try ring.waitUntilFree(slot: slot)
+            ready = (slot + 1) * ring.slotBytes
+        }
+    }
+
+    private mutating func emitPiece(upTo end: Int) {
+        let slot = emitted / ring.slotBytes
+        let piece = SlotWrite(
+            ring: ring, slot: slot, ringOffset: emitted, lengthBytes: end - emitted,
+            deviceOffset: deviceOffset + lapStart + UInt64(emitted))
+        ring.writeStarted(slot: slot)
+        emitted = end
+        emit(piece)
+    }
+}

@@ -1,0 +1,60 @@
+/// Where an image goes.
+public enum StreamTarget: Sendable, Equatable {
+    /// The smallest disk of this host that fits and that nothing stands against.
+    case smallestDisk
+    /// A block device or an existing regular file.
+    case path(String)
+}
+
+/// How a run is done; the source has options of its own.
+public struct StreamOptions: Sendable {
+    public enum WriteEngine: String, Sendable, CaseIterable {
+        /// io_uring, else pwrite where the kernel refuses it.
+        case automatic
+        case uring
+        case pwrite
+    }
+
+    public var hash: ExpectedHash = .ignored
+    /// Everything up to the plan, then nothing: not one byte is written.
+    public var isDryRun = false
+    public var writeEngine: WriteEngine = .automatic
+
+    public init() {}
+}
+
+/// What a run tells on its way. Called on the thread that called `streamImage`.
+public enum StreamEvent: Sendable {
+    case plan(StreamPlan)
+    case phase(StreamPhase)
+    /// Several times a second while bytes move or a flush lasts.
+    case progress(StreamProgress)
+    /// A fault of the source that was survived so far.
+    case retry(SourceNote)
+    case warning(String)
+}
+
+/// How far a run is. Bytes since its beginning.
+public struct StreamProgress: Sendable {
+    public let phase: StreamPhase
+    public let elapsedSeconds: Double
+    public let fetchedBytes: UInt64
+    public let decodedBytes: UInt64
+    public let writtenBytes: UInt64
+    public let compressedBytesTotal: UInt64
+    public let uncompressedBytesTotal: UInt64
+    public let bytesInFlight: Int
+}
+
+/// What a run that succeeded has done.
+public struct StreamResult: Sendable {
+    public let plan: StreamPlan
+    /// False after a dry run, or when the caller did not approve of the plan: nothing was written then.
+    public let isWritten: Bool
+    public let elapsedSeconds: Double
+    public let fetchedBytes: UInt64
+    public let decodedBytes: UInt64
+    public let writtenBytes: UInt64
+    /// The largest resident set of this process so far.
+    public let peakMemoryBytes: UInt64
+}

@@ -1,0 +1,48 @@
+/// Pieces on their way from the decode lanes to the writer's thread. Bounded by the slots there are.
+final class WriteInbox: Sendable {
+    private struct State {
+        var pieces: [SlotWrite] = []
+        var lanesLeft: Int
+        var writerWaits = false
+    }
+    private let state: Monitor<State>
+    private let waker: any QueueWaker
+
+    init(lanes: Int, waker: any QueueWaker) {
+        state = Monitor(State(lanesLeft: lanes))
+        self.waker = waker
+    }
+
+    /// From a lane: hands over a piece.
+    func push(_ piece: SlotWrite) { wakeAfter { $0.pieces.append(piece) } }
+
+    /// From a lane: it will hand over no more.
+    func laneEnded() { wakeAfter { $0.lanesLeft -= 1 } }
+
+    private func wakeAfter(_ change: (inout State) -> Void) {
+        let wake = state.withLock { state in
+            change(&state)
+            defer { state.writerWaits = false }
+            return state.writerWaits
+        }
+        if wake { waker.wake() }
+    }
+
+    /// From the writer: moves what has come to the end of `pieces`. Returns whether lanes are still at work.
+    func take(into pieces: inout [SlotWrite]) -> Bool {
+        state.withLock { state in
+            pieces.append(contentsOf: state.pieces)
+            state.pieces.removeAll(keepingCapacity: true)
+            return state.lanesLeft > 0
+        }
+    }
+
+    /// From the writer, before it waits: false when something has come meanwhile; else the next change wakes it.
+    func willWait() -> Bool {
+        state.withLock { state in
+            guard state.pieces.isEmpty else { return false }
+            state.writerWaits = true
+            return true
+        }
+    }
+}

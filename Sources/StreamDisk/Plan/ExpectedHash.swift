@@ -1,0 +1,35 @@
+/// What the user says an image's metadata must hash to.
+public enum ExpectedHash: Sendable, Equatable {
+    /// Anything: the images' own hashes are checked all the same.
+    case ignored
+    /// SHA-384 of the bytes of `metadata.json`: 48 bytes.
+    case sha384([UInt8])
+
+    /// Reads `ignored` or `sha384:` and 96 hexadecimal digits, in any case; nil for anything else.
+    public init?(_ text: String) {
+        let lower = text.lowercased()
+        if lower == "ignored" {
+            self = .ignored
+            return
+        }
+        let prefix = "sha384:"
+        guard lower.hasPrefix(prefix), lower.utf8.count == prefix.utf8.count + 2 * SHA384.digestBytes else { return nil }
+        var bytes: [UInt8] = []
+        var high: UInt8?
+        for digit in lower.utf8.dropFirst(prefix.utf8.count) {
+            let value: UInt8
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
+            default: return nil
+            }
+            if let first = high {
+                bytes.append(first << 4 | value)
+                high = nil
+            } else {
+                high = value
+            }
+        }
+        self = .sha384(bytes)
+    }
+}

@@ -1,0 +1,52 @@
+public import CosiFormat
+
+/// All that is known of an image before any disk is looked at: read, checked, and nothing written.
+public struct ImageContents: Sendable {
+    /// The source's name, without credentials.
+    public let name: String
+    /// Of the whole file; nil when the server does not say.
+    public let fileSizeBytes: UInt64?
+    public let metadata: CosiMetadata
+    /// SHA-384 of `metadata.json`, 48 bytes: what `--hash` compares.
+    public let metadataSHA384: [UInt8]
+    public let gpt: GPT
+    /// The images in file order. Where `isSequential`, only what the metadata says of them (their place in the file is found
+    /// on the way).
+    public let images: [CosiLayout.Image]
+    /// The source can only be read once from front to back.
+    public let isSequential: Bool
+    public let warnings: [FormatWarning]
+
+    /// Where the scan of the tar stands, for a sequential source.
+    let pending: PendingScan?
+
+    /// Σ compressed and Σ decompressed bytes of the partition images, as the metadata states them.
+    public var compressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.compressedSizeBytes } }
+    public var uncompressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
+
+    /// The window that decoding any of the images may need, in bytes.
+    public var windowBytesMax: UInt64 { 1 << UInt64(metadata.maxWindowLog) }
+
+    public var requirement: DiskRequirement {
+        DiskRequirement(sizeBytes: metadata.disk.sizeBytes, logicalBlockSize: metadata.disk.lbaSize)
+    }
+
+    /// The regions that carry partitions: all but the primary GPT.
+    public var partitionRegions: [CosiMetadata.Region] {
+        metadata.disk.gptRegions.filter { if case .partition = $0.kind { true } else { false } }
+    }
+
+    /// The partition a region goes to; nil only for the primary GPT, since every region's number was checked.
+    public func partition(of region: CosiMetadata.Region) -> GPTPartition? {
+        guard case .partition(let number) = region.kind else { return nil }
+        return gpt.partition(number: number)
+    }
+}
+
+/// A tar read as far as the first partition image's header.
+struct PendingScan: Sendable {
+    var scanner: TarScanner
+    var checker: CosiEntryChecker
+    /// The image whose header was read last.
+    var first: CosiLayout.Image
+}

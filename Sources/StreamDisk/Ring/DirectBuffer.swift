@@ -1,0 +1,76 @@
+import CLinux
+import Glibc
+
+/// Page-aligned memory outside the Swift heap, for direct I/O: the kernel may read from it or write to it at any time
+/// between a request's submission and its completion.
+///
+/// The memory lives as long as the object; every request in flight holds the object, so nothing can be freed under the
+/// kernel. Who may touch which bytes is decided by the owner (slot states, pipe positions), not by this type.
+@safe
+final class DirectBuffer: @unchecked Sendable {
+    static let hugePageBytes = 2 << 20
+
+    let sizeBytes: Int
+    /// Its index among the ring's registered buffers. Set by the queue before any other thread sees the buffer.
+    var registeredIndex: Int32?
+    // SAFETY: `mapping` is one anonymous mapping made in `init` and unmapped in `deinit`; `base` lies in it, 2 MiB-aligned,
+    // with `sizeBytes` behind it. Accessors check their bounds against `sizeBytes`.
+    private let mapping: UnsafeMutableRawPointer
+    private let mappingBytes: Int
+    private let base: UnsafeMutableRawPointer
+
+    /// Reserves address space; pages come with the first touch, huge ones where the kernel has them (madvise(2)).
+    init(sizeBytes: Int) throws(SystemError) {
+        precondition(sizeBytes > 0)
+        self.sizeBytes = sizeBytes
+        mappingBytes = sizeBytes + Self.hugePageBytes
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard let area = unsafe mmap(nil, mappingBytes, PROT_READ | PROT_WRITE, flags, -1, 0),
+            unsafe area != MAP_FAILED
+        else { throw .current }
+        unsafe mapping = area
+        let address = UInt(bitPattern: area)
+        let aligned = (address + UInt(Self.hugePageBytes - 1)) & ~UInt(Self.hugePageBytes - 1)
+        unsafe base = area + Int(aligned - address)
+        // A refusal costs speed only.
+        unsafe madvise(base, sizeBytes, cl_MADV_HUGEPAGE)
+    }
+
+    deinit { unsafe munmap(mapping, mappingBytes) }
+
+    /// The address of `offset`, with at least `count` bytes behind it.
+    @unsafe
+    func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {
+        precondition(offset >= 0 && count >= 0 && offset <= sizeBytes && count <= sizeBytes - offset)
+        return unsafe base + offset
+    }
+
+    /// Copies `bytes` to `offset`.
+    func copy(_ bytes: RawSpan, to offset: Int) {
+        let target = unsafe address(offset, count: bytes.byteCount)
+        unsafe bytes.withUnsafeBytes { source in
+            guard let from = source.baseAddress else { return }
+            unsafe target.copyMemory(from: from, byteCount: source.count)
+        }
+    }
+
+    /// Copies within the buffer; the two areas may overlap.
+    func move(from source: Int, to target: Int, count: Int) {
+        let from = unsafe address(source, count: count)
+        let to = unsafe address(target, count: count)
+        unsafe memmove(to, from, count)
+    }
+
+    func zero(_ offset: Int, count: Int) {
+        let target = unsafe address(offset, count: count)
+        unsafe memset(target, 0, count)
+    }
+
+    /// Reads bytes that nobody is writing.
+    func withBytes<Value, Failure: Error>(
+        _ offset: Int, count: Int, _ body: (RawSpan) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let area = unsafe UnsafeRawBufferPointer(start: address(offset, count: count), count: count)
+        return try unsafe body(area.bytes)
+    }
+}

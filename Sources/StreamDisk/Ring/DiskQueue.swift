@@ -1,0 +1,48 @@
+/// The one seam between what decides and what acts: everything the library asks of a disk goes through here.
+///
+/// `UringQueue` is the real one, `PwriteQueue` serves where io_uring is refused, and tests put a simulated disk behind it.
+/// Used by one thread, the writer's; only `waker` may be used by others.
+protocol DiskQueue: ~Copyable {
+    /// Which engine runs, for reports: `io_uring`, `pwrite`.
+    var engineName: String { get }
+    /// How many requests may be outstanding. `submit` past that is a programming error.
+    var capacity: Int { get }
+    /// Ends a `reap` that waits, from any thread; one that comes early ends the next.
+    var waker: any QueueWaker { get }
+
+    /// Makes buffers known to the kernel once, so that each request need not map them. A refusal costs speed only.
+    mutating func register(_ buffers: [DirectBuffer])
+
+    /// Hands over a request. It may start at once or at the next `reap`.
+    mutating func submit(_ request: DiskRequest)
+
+    /// Appends finished requests to `completions`, in the order they finished. Waits for one, for the waker or for `deadline`,
+    /// whichever is first; an expired deadline only looks.
+    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion])
+}
+
+/// Ends a wait for completions.
+protocol QueueWaker: AnyObject, Sendable {
+    func wake()
+}
+
+/// One request to the disk. Offset and length are multiples of the disk's block size.
+struct DiskRequest {
+    enum Operation: Sendable { case write, read, flush }
+
+    var operation: Operation
+    /// Byte position on the device.
+    var offset: UInt64
+    /// The memory, held until the completion was reaped. Nil for a flush.
+    var buffer: DirectBuffer?
+    var bufferOffset: Int
+    var lengthBytes: Int
+    /// Comes back with the completion: slot and generation of the writer's table.
+    var tag: UInt64
+}
+
+/// A finished request: which, and the bytes moved or the error. Nothing else tells them apart, so identity is never lost.
+struct DiskCompletion: Sendable {
+    let tag: UInt64
+    let result: Result<Int, SystemError>
+}

@@ -1,0 +1,156 @@
+import CLinux
+import Glibc
+import Synchronization
+
+/// An image in a regular file or on a block device of this host.
+public final class FileSource: ImageSource {
+    private struct File {
+        var descriptor: Int32
+        var sizeBytes: UInt64
+    }
+
+    /// One read: large enough to cost nothing, small enough for the caches and for a quick stop.
+    private static let pieceBytes = 256 << 10
+
+    public let name: String
+    private let path: String
+    private let file = Mutex<File?>(nil)
+
+    public init(path: String) throws(SourceError) {
+        guard !path.isEmpty, !path.utf8.contains(0) else {
+            throw SourceError(.invalidReference, source: path, reason: "the path is empty or holds a NUL byte")
+        }
+        self.path = path
+        self.name = path
+    }
+
+    /// `file:///path` or `file://localhost/path`, percent-encoded (RFC 8089 §2).
+    public convenience init(url: String) throws(SourceError) {
+        let rest = url.dropFirst("file://".count)
+        let local = rest.hasPrefix("localhost/") ? rest.dropFirst("localhost".count) : rest
+        guard local.hasPrefix("/"), let path = percentDecoded(local) else {
+            throw SourceError(
+                .invalidReference, source: withoutSecrets(url),
+                reason: "a file URL names an absolute path of this host: file:///path")
+        }
+        try self.init(path: path)
+    }
+
+    deinit { close() }
+
+    public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
+        let opened = try openFile()
+        file.withLock { file in
+            if let old = file { Glibc.close(old.descriptor) }
+            file = opened
+        }
+        let head = HeadCollector()
+        try read(0..<min(UInt64(max(wantedBytes, 0)), opened.sizeBytes), into: head, observer: observer)
+        return ImageHead(bytes: head.takeBytes(), sizeBytes: opened.sizeBytes, isSequential: false)
+    }
+
+    public func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
+        guard let file = file.withLock({ $0 }) else {
+            throw SourceError(.unreachable, source: name, reason: "the file is not open", offset: range.lowerBound)
+        }
+        guard range.upperBound <= file.sizeBytes else { throw ended(at: file.sizeBytes, wanted: range) }
+        var position = range.lowerBound
+        let length = Int(min(UInt64(Self.pieceBytes), range.upperBound - position))
+        // SAFETY: this call owns the buffer from here to its end; spans of it do not outlive an append.
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: length, alignment: 4096)
+        defer { unsafe buffer.deallocate() }
+        while position < range.upperBound {
+            if observer.cancellation.isCancelled { throw failure(.stopped, "cancelled", at: position) }
+            let wanted = Int(min(UInt64(length), range.upperBound - position))
+            let count = unsafe pread(file.descriptor, buffer.baseAddress, wanted, off_t(position))
+            if count < 0 {
+                let cause = SystemError.current
+                if cause.code == EINTR { continue }
+                throw failure(.unreachable, "cannot be read: \(cause)", at: position)
+            }
+            guard count > 0 else { throw ended(at: position, wanted: range) }
+            try unsafe sink.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]).bytes)
+            position += UInt64(count)
+        }
+    }
+
+    public func close() {
+        file.withLock { file in
+            if let open = file.take() { Glibc.close(open.descriptor) }
+        }
+    }
+
+    private func openFile() throws(SourceError) -> File {
+        // O_NONBLOCK: a FIFO would wait for its writer. It means nothing to files and block devices.
+        let descriptor = unsafe cl_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+        guard descriptor >= 0 else {
+            let cause = SystemError.current
+            switch cause.code {
+            case ENOENT, ENOTDIR: throw failure(.notFound, "no such file")
+            case EACCES, EPERM: throw failure(.notPermitted, "\(cause)")
+            case ELOOP, ENAMETOOLONG, EISDIR, ENXIO: throw failure(.invalidReference, "\(cause)")
+            default: throw failure(.unreachable, "cannot be opened: \(cause)")
+            }
+        }
+        do throws(SourceError) {
+            let sizeBytes = try size(of: descriptor)
+            // Only advice: a refusal changes nothing.
+            posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+            return File(descriptor: descriptor, sizeBytes: sizeBytes)
+        } catch {
+            Glibc.close(descriptor)
+            throw error
+        }
+    }
+
+    private func size(of descriptor: Int32) throws(SourceError) -> UInt64 {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw failure(.unreachable, "cannot be examined: \(SystemError.current)")
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return UInt64(max(status.st_size, 0))
+        case S_IFBLK:
+            var sizeBytes: UInt64 = 0
+            guard unsafe cl_block_size_bytes(descriptor, &sizeBytes) == 0 else {
+                throw failure(.unreachable, "its size cannot be told: \(SystemError.current)")
+            }
+            return sizeBytes
+        case S_IFDIR: throw failure(.invalidReference, "is a directory")
+        default: throw failure(.invalidReference, "is neither a regular file nor a block device")
+        }
+    }
+
+    private func ended(at position: UInt64, wanted range: Range<UInt64>) -> SourceError {
+        failure(.changed, "ends at byte \(position), but byte \(range.upperBound - 1) is needed", at: position)
+    }
+
+    private func failure(_ kind: SourceError.Kind, _ reason: String, at offset: UInt64? = nil) -> SourceError {
+        SourceError(kind, source: name, reason: reason, offset: offset)
+    }
+}
+
+/// Decodes `%XX` (RFC 3986 §2.1); nil when an escape is broken or the bytes are not UTF-8.
+private func percentDecoded(_ text: Substring) -> String? {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+        guard byte == UInt8(ascii: "%") else {
+            bytes.append(byte)
+            continue
+        }
+        guard let high = rest.popFirst().flatMap(hexValue), let low = rest.popFirst().flatMap(hexValue)
+        else { return nil }
+        bytes.append(high << 4 | low)
+    }
+    return String(validating: bytes, as: UTF8.self)
+}
+
+private func hexValue(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 0x30...0x39: byte - 0x30
+    case 0x41...0x46: byte - 0x41 + 10
+    case 0x61...0x66: byte - 0x61 + 10
+    default: nil
+    }
+}

@@ -1,0 +1,65 @@
+import CCurl
+
+/// An http or https URL taken apart: what is asked, of whom, with which credentials, and how to call it in a message.
+struct HTTPAddress: Equatable, Sendable {
+    /// To be requested: no credentials, no fragment.
+    let url: String
+    /// Without credentials, query and fragment, which may hold secrets.
+    let name: String
+    /// Scheme, host and port, in lower case, the port always written.
+    let origin: String
+    let isSecure: Bool
+    /// Decoded; nil when the URL has none.
+    let user: String?
+    let password: String?
+
+    /// Nil when `text` is no URL with the scheme http or https.
+    ///
+    /// - Parameter isRedirect: accepts what servers put in `Location`: spaces and bytes beyond ASCII are encoded.
+    init?(_ text: String, isRedirect: Bool = false) {
+        // SAFETY: the handle is freed at the end of this init, the only place that has it.
+        guard !text.utf8.contains(0), let parts = unsafe curl_url() else { return nil }
+        defer { unsafe curl_url_cleanup(parts) }
+        let flags = isRedirect ? UInt32(CURLU_URLENCODE) : 0
+        guard unsafe curl_url_set(parts, CURLUPART_URL, text, flags) == CURLUE_OK,
+            let scheme = unsafe Self.part(parts, CURLUPART_SCHEME)?.lowercased(),
+            scheme == "http" || scheme == "https",
+            let host = unsafe Self.part(parts, CURLUPART_HOST)?.lowercased(), !host.isEmpty,
+            let port = unsafe Self.part(parts, CURLUPART_PORT, UInt32(CURLU_DEFAULT_PORT))
+        else { return nil }
+
+        // Absent is fine; present but not decodable (a control character) is not.
+        var secrets: [String?] = []
+        for secret in [CURLUPART_USER, CURLUPART_PASSWORD] {
+            if unsafe Self.part(parts, secret) == nil {
+                secrets.append(nil)
+            } else if let decoded = unsafe Self.part(parts, secret, UInt32(CURLU_URLDECODE)) {
+                secrets.append(decoded)
+            } else {
+                return nil
+            }
+        }
+        for secret in [CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_FRAGMENT] {
+            guard unsafe curl_url_set(parts, secret, nil, 0) == CURLUE_OK else { return nil }
+        }
+        guard let url = unsafe Self.part(parts, CURLUPART_URL),
+            unsafe curl_url_set(parts, CURLUPART_QUERY, nil, 0) == CURLUE_OK,
+            let name = unsafe Self.part(parts, CURLUPART_URL)
+        else { return nil }
+        self.url = url
+        self.name = name
+        self.origin = "\(scheme)://\(host):\(port)"
+        self.isSecure = scheme == "https"
+        self.user = secrets[0]
+        self.password = secrets[1]
+    }
+
+    /// One part of a parsed URL (curl_url_get(3)); nil when it has none.
+    private static func part(_ parts: OpaquePointer, _ part: CURLUPart, _ flags: UInt32 = 0) -> String? {
+        var text: UnsafeMutablePointer<CChar>?
+        // SAFETY: on success libcurl gives a NUL-terminated string of ours to free.
+        guard unsafe curl_url_get(parts, part, &text, flags) == CURLUE_OK, let text = unsafe text else { return nil }
+        defer { unsafe curl_free(text) }
+        return unsafe String(cString: text)
+    }
+}

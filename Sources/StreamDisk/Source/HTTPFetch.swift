@@ -1,0 +1,222 @@
+import CCurl
+
+/// Brings one range of the image into a sink, in order: one request, or several side by side, each retried by itself.
+///
+/// Not Sendable by nature: one thread at a time drives it.
+final class HTTPFetch: @unchecked Sendable {
+    // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by the
+    // former afterwards.
+
+    /// RFC 9110 §15.4 leaves the number to the client; this is what browsers' lower bound was.
+    private static let redirectsMax = 10
+    /// What may wait for its turn with several connections, all segments together.
+    private static let earlyBytesMax: UInt64 = 16 << 20
+    private static let segmentBytesMin: UInt64 = 1 << 20
+    static let connectionsMax = 64
+
+    private let endpoint: HTTPEndpoint
+    private let session: CurlSession
+    private let output: MeteredSink
+    private let report: @Sendable (SourceNote) -> Void
+    private let range: Range<UInt64>
+    private let segmentBytes: UInt64
+    private let connections: Int
+    /// In the order of the image; the first delivers to the sink, the others keep what comes.
+    private var segments: [HTTPSegment] = []
+    private var planned: UInt64
+    private var knownPin: HTTPPin?
+
+    /// - Parameter pin: nil at first contact, which is one request; `range` may then reach beyond the end.
+    init(
+        _ range: Range<UInt64>, of endpoint: HTTPEndpoint, pin: HTTPPin?, session: CurlSession,
+        into sink: any ByteSink, report: @escaping @Sendable (SourceNote) -> Void
+    ) {
+        self.endpoint = endpoint
+        self.session = session
+        self.report = report
+        self.range = range
+        knownPin = pin
+        output = MeteredSink(sink)
+        planned = range.lowerBound
+        connections = pin == nil ? 1 : min(max(endpoint.options.connections, 1), Self.connectionsMax)
+        let share = Self.earlyBytesMax / UInt64(max(connections - 1, 1))
+        segmentBytes = connections == 1 ? range.upperBound - range.lowerBound : max(share, Self.segmentBytesMin)
+    }
+
+    /// What the first answer stated; nil before there was one.
+    var pin: HTTPPin? { segments.first?.pin ?? knownPin }
+
+    /// Whether the body stands still because the server does no ranges: `runOn` continues.
+    var isHeld: Bool { segments.first?.isHeld == true }
+
+    /// Runs until all bytes are delivered, or until `isHeld`.
+    func run(cancellation: Cancellation) throws(SourceError) {
+        do throws(SourceError) {
+            try cancellation.withHandler({ [session] in session.wake() }) { () throws(SourceError) in
+                while try step(cancellation) {}
+            }
+        } catch {
+            session.stopAll()
+            throw error
+        }
+    }
+
+    /// Continues a held body, into `sink`.
+    func runOn(into sink: any ByteSink, cancellation: Cancellation) throws(SourceError) {
+        output.sink = sink
+        if let segment = segments.first, segment.isHeld {
+            segment.resumeBody()
+            if let easy = segment.easy { session.resume(easy) }
+        }
+        try run(cancellation: cancellation)
+    }
+
+    /// One turn: start what is due, move all on, settle what ended, wait. False when there is nothing left to do.
+    private func step(_ cancellation: Cancellation) throws(SourceError) -> Bool {
+        if cancellation.isCancelled { throw endpoint.error(.stopped, "cancelled", at: segments.first?.position) }
+        planSegments()
+        for segment in segments where segment.easy == nil && !segment.isComplete && segment.dueAt <= output.now {
+            try start(segment)
+        }
+        for (easy, code) in session.perform() {
+            guard let segment = segments.first(where: { $0.easy === easy }) else { continue }
+            let outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
+            let target = easy.redirectURL
+            end(segment)
+            try settle(segment, outcome, redirectURL: target)
+        }
+        try endStalled()
+        if isHeld { return false }
+        guard try !retireComplete() else { return !segments.isEmpty || planned < range.upperBound }
+        session.wait(seconds: secondsToWait())
+        return true
+    }
+
+    private func planSegments() {
+        while segments.count < connections, planned < range.upperBound {
+            let end = planned + min(segmentBytes, range.upperBound - planned)
+            segments.append(
+                HTTPSegment(
+                    planned..<end, pin: knownPin, output: output,
+                    retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds, isFront: segments.isEmpty))
+            planned = end
+        }
+    }
+
+    private func start(_ segment: HTTPSegment) throws(SourceError) {
+        if segment.place == nil, segment.spot.attempts == 0 { segment.place = endpoint.shortcut }
+        let place = segment.place ?? endpoint.address
+        let request = endpoint.request(
+            to: place, range: segment.isSequential ? nil : segment.missing,
+            ifRange: segment.isSequential ? nil : segment.pin?.ifRange)
+        segment.begin()
+        switch session.start(request, receiver: segment) {
+        case .success(let easy): segment.easy = easy
+        case .failure(let refusal):
+            throw endpoint.error(.unreachable, "libcurl: \(refusal.reason)", at: segment.position)
+        }
+    }
+
+    private func end(_ segment: HTTPSegment) {
+        if let easy = segment.easy { session.stop(easy) }
+        segment.easy = nil
+        if segment.isAccepted { endpoint.remember(segment.place ?? endpoint.address) }
+    }
+
+    private func settle(
+        _ segment: HTTPSegment, _ outcome: HTTPSegment.Outcome, redirectURL: String?
+    ) throws(SourceError) {
+        switch outcome {
+        case .done: break
+        case .redirect: try follow(redirectURL, for: segment)
+        case .fault(let fault): try retry(segment, fault)
+        case .fail(let kind, let reason):
+            // A place that redirects led to before may have expired, such as a signed URL: the first address tells a new
+            // one. An answer that came by way of it just now is final.
+            if segment.place != nil, segment.redirects == 0, kind != .changed {
+                try retry(segment, SourceFault(reason: reason))
+            } else {
+                throw endpoint.error(kind, reason + elsewhere(segment), at: segment.position)
+            }
+        case .refused(let error): throw error
+        }
+    }
+
+    private func follow(_ target: String?, for segment: HTTPSegment) throws(SourceError) {
+        let from = segment.place ?? endpoint.address
+        guard let target, let place = HTTPAddress(target, isRedirect: true) else {
+            throw endpoint.error(.unreachable, "redirects to what is no http or https URL", at: segment.position)
+        }
+        if from.isSecure, !place.isSecure {
+            throw endpoint.error(
+                .unreachable, "redirects from https to http (\(place.name)), which is not followed", at: segment.position)
+        }
+        segment.redirects += 1
+        guard segment.redirects <= Self.redirectsMax else {
+            throw endpoint.error(.unreachable, "redirects more than \(Self.redirectsMax) times", at: segment.position)
+        }
+        segment.place = place
+    }
+
+    private func retry(_ segment: HTTPSegment, _ fault: SourceFault) throws(SourceError) {
+        var fault = fault
+        fault.reason += elsewhere(segment)
+        // The next try asks the first address again, wherever this one went.
+        segment.place = nil
+        segment.redirects = 0
+        switch segment.spot.fault(fault, at: output.now, position: segment.position) {
+        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason, at: segment.position)
+        case .retry(let delaySeconds, let attempt):
+            segment.dueAt = output.now.adding(seconds: delaySeconds)
+            report(
+                SourceNote(
+                    offset: segment.position, attempt: attempt, delaySeconds: delaySeconds, reason: fault.reason))
+        }
+    }
+
+    /// Names the place for a message when it is not the one the user gave.
+    private func elsewhere(_ segment: HTTPSegment) -> String {
+        guard let place = segment.place, place != endpoint.address else { return "" }
+        return " (at \(place.name))"
+    }
+
+    private func endStalled() throws(SourceError) {
+        let limit = endpoint.options.stallTimeoutSeconds
+        for segment in segments where segment.easy != nil && !segment.isHeld {
+            if segment.isComplete {
+                // All bytes are here and the transfer still runs: a body that goes on, or an end that is late.
+                end(segment)
+                continue
+            }
+            let now = output.now
+            guard segment.stallDeadline(stallTimeoutSeconds: limit, now: now) <= now else { continue }
+            end(segment)
+            try retry(segment, SourceFault(reason: "no data for \(decimal(limit)) s"))
+        }
+    }
+
+    /// Takes complete segments off the front; false when there was none.
+    private func retireComplete() throws(SourceError) -> Bool {
+        var isAny = false
+        while let front = segments.first, front.easy == nil, front.isComplete {
+            knownPin = front.pin
+            segments.removeFirst()
+            try segments.first?.moveToFront()
+            isAny = true
+        }
+        return isAny
+    }
+
+    private func secondsToWait() -> Double {
+        let now = output.now
+        var wait = 1.0
+        for segment in segments {
+            let due =
+                segment.easy == nil
+                ? segment.dueAt
+                : segment.stallDeadline(stallTimeoutSeconds: endpoint.options.stallTimeoutSeconds, now: now)
+            if !segment.isComplete { wait = min(wait, due.seconds(since: now)) }
+        }
+        return wait
+    }
+}

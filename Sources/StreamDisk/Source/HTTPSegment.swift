@@ -1,0 +1,231 @@
+import CCurl
+
+/// A sink, and the time spent waiting in it: such time is no fault of the server's.
+final class MeteredSink {
+    var sink: any ByteSink
+    private var blockedNanoseconds: UInt64 = 0
+
+    init(_ sink: any ByteSink) { self.sink = sink }
+
+    /// The present time on a clock that stands still while the sink blocks.
+    var now: Instant { Instant(nanoseconds: Instant.now.nanoseconds - blockedNanoseconds) }
+
+    func append(_ bytes: RawSpan) throws(SourceError) {
+        let start = Instant.now
+        defer { blockedNanoseconds += Instant.now.nanoseconds - start.nanoseconds }
+        try sink.append(bytes)
+    }
+}
+
+/// One contiguous part of the image on its way: what has come, what is missing, and how its tries went.
+final class HTTPSegment: CurlReceiver {
+    /// How a transfer ended.
+    enum Outcome {
+        case done
+        case redirect
+        case fault(SourceFault)
+        case fail(SourceError.Kind, String)
+        /// The sink's own error, to be passed on.
+        case refused(SourceError)
+    }
+
+    /// An answer that is not wanted is read to its end when it is short: that saves the connection.
+    private static let discardedBytesMax = 64 << 10
+    /// Fewer bytes than this in one stall time are no progress.
+    private static let progressBytesMin = 512
+
+    /// What is to come; its end moves once, when first contact tells where the image ends.
+    private(set) var range: Range<UInt64>
+    /// The next byte to be delivered.
+    private(set) var position: UInt64
+    private(set) var pin: HTTPPin?
+    /// Whether the server sends the whole only.
+    private(set) var isSequential = false
+    /// The body waits for `resumeBody`: first contact has found out that the server does no ranges.
+    private(set) var isHeld = false
+    var spot: RetrySpot
+
+    /// The transfer under way.
+    var easy: CurlEasy?
+    /// When the next transfer may start.
+    var dueAt: Instant
+    /// Where the next request goes; nil begins at the user's address.
+    var place: HTTPAddress?
+    var redirects = 0
+
+    private let output: MeteredSink
+    /// Bytes that came before those of the segments in front of this one were complete; nil at the front.
+    private var early: [UInt8]?
+
+    private var response = HTTPResponse()
+    private var verdict: HTTPVerdict?
+    private var bodyPosition: UInt64 = 0
+    private var refusal: SourceError?
+    private var receivedBytes = 0
+    private var windowStart: Instant
+    private var windowBytes = 0
+
+    init(_ range: Range<UInt64>, pin: HTTPPin?, output: MeteredSink, retryTimeoutSeconds: Double, isFront: Bool) {
+        self.range = range
+        self.pin = pin
+        self.output = output
+        position = range.lowerBound
+        spot = RetrySpot(timeoutSeconds: retryTimeoutSeconds)
+        early = isFront ? nil : []
+        dueAt = output.now
+        windowStart = dueAt
+    }
+
+    var isComplete: Bool { position == range.upperBound }
+    var missing: Range<UInt64> { position..<range.upperBound }
+    /// Whether an answer was accepted, so that the place it came from is worth remembering.
+    var isAccepted: Bool { if case .body = verdict { true } else { false } }
+
+    /// To be called right before a transfer starts.
+    func begin() {
+        response = HTTPResponse()
+        verdict = nil
+        receivedBytes = 0
+        windowBytes = 0
+        windowStart = output.now
+    }
+
+    /// The segments in front are complete: delivers what came early, and what comes from now on at once.
+    func moveToFront() throws(SourceError) {
+        guard let bytes = early else { return }
+        early = nil
+        // SAFETY: a UInt8 has no padding.
+        if !bytes.isEmpty { try unsafe output.append(bytes.span.bytes) }
+    }
+
+    /// Lets the held body flow.
+    func resumeBody() {
+        isHeld = false
+        windowStart = output.now
+    }
+
+    /// When this transfer counts as stalled, if no more than a few bytes come until then.
+    func stallDeadline(stallTimeoutSeconds: Double, now: Instant) -> Instant {
+        if receivedBytes - windowBytes >= Self.progressBytesMin {
+            windowBytes = receivedBytes
+            windowStart = now
+        }
+        // A try that has brought nothing does not outlive the retry timeout.
+        if receivedBytes < Self.progressBytesMin, spot.isExpired(at: now, position: position) { return now }
+        return windowStart.adding(seconds: stallTimeoutSeconds)
+    }
+
+    // MARK: What comes
+
+    func receiveHeader(_ line: RawSpan) -> Bool {
+        receivedBytes += line.byteCount
+        // SAFETY: decoded, which copies, while the span lives.
+        let text = unsafe line.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+        guard response.add(line: text) else {
+            verdict = .fault(SourceFault(reason: "more than 64 KiB of headers came", isContradiction: true))
+            return false
+        }
+        guard response.isComplete, verdict == nil else { return true }
+        let judged = HTTPVerdict(response, asked: missing, pin: pin, isSequential: isSequential)
+        switch judged {
+        case .body(let first, let stated):
+            bodyPosition = first
+            if pin == nil, let size = stated.sizeBytes { range = range.lowerBound..<min(range.upperBound, size) }
+            pin = stated
+            verdict = judged
+        case .wholeBody(let stated):
+            isSequential = true
+            isHeld = true
+            pin = stated
+            range = 0..<(stated.sizeBytes ?? UInt64.max)
+            bodyPosition = 0
+            verdict = .body(position: 0, pin: stated)
+        case .empty:
+            range = 0..<0
+            pin = HTTPPin(response, sizeBytes: 0)
+            verdict = judged
+        case .redirect, .fault, .fail: verdict = judged
+        }
+        return true
+    }
+
+    func receiveBody(_ bytes: RawSpan) -> CurlReception {
+        guard case .body = verdict else {
+            receivedBytes += bytes.byteCount
+            return receivedBytes > Self.discardedBytesMax ? .abort : .taken
+        }
+        if isHeld { return .pause }
+        receivedBytes += bytes.byteCount
+        // Only bytes at their place are delivered: those that came before are passed over, and none beyond the end.
+        let count = UInt64(bytes.byteCount)
+        let passed = min(position - bodyPosition, count)
+        let taken = min(count - passed, range.upperBound - position)
+        bodyPosition += count
+        if taken > 0 {
+            let wanted = bytes.extracting(Int(passed)..<Int(passed + taken))
+            do throws(SourceError) {
+                if early == nil {
+                    try output.append(wanted)
+                } else {
+                    // SAFETY: copied while the span lives.
+                    unsafe wanted.withUnsafeBytes { unsafe early?.append(contentsOf: $0) }
+                }
+            } catch {
+                refusal = error
+                return .abort
+            }
+            position += taken
+        }
+        return passed + taken == count ? .taken : .abort
+    }
+
+    // MARK: How it ended
+
+    /// What the end of the transfer means.
+    func outcome(_ code: CURLcode, reason: String, proxyStatus: Int) -> Outcome {
+        if let refusal { return .refused(refusal) }
+        switch verdict {
+        case .body:
+            // Without a stated size the end of the body is the end of the image.
+            if code == CURLE_OK, range.upperBound == UInt64.max { range = range.lowerBound..<position }
+            if isComplete { return .done }
+            if code == CURLE_OK || code == CURLE_PARTIAL_FILE {
+                return .fault(SourceFault(reason: "the connection was closed before the end"))
+            }
+            return .fault(SourceFault(reason: reason))
+        case .wholeBody, .empty: return .done
+        case .redirect: return .redirect
+        case .fault(let fault): return .fault(fault)
+        case .fail(let kind, let reason): return .fail(kind, reason)
+        case nil: return Self.meaning(of: code, reason: reason, proxyStatus: proxyStatus)
+        }
+    }
+
+    /// What it means that a transfer ended with no answer.
+    private static func meaning(of code: CURLcode, reason: String, proxyStatus: Int) -> Outcome {
+        switch proxyStatus {
+        case 401, 403, 407: return .fail(.notPermitted, "the proxy answered \(proxyStatus)")
+        case 400...499 where ![408, 425, 429].contains(proxyStatus):
+            return .fail(.unreachable, "the proxy answered \(proxyStatus)")
+        case 400...: return .fault(SourceFault(reason: "the proxy answered \(proxyStatus)"))
+        default: break
+        }
+        switch code {
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS,
+            CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+            return .fail(.unreachable, "the server's certificate is not trusted: \(reason)")
+        case CURLE_SSL_CLIENTCERT: return .fail(.notPermitted, "the server wants a client certificate: \(reason)")
+        case CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CRL_BADFILE, CURLE_SSL_CIPHER:
+            return .fail(.invalidReference, reason)
+        case CURLE_URL_MALFORMAT: return .fail(.invalidReference, reason)
+        case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT, CURLE_NOT_BUILT_IN, CURLE_BAD_FUNCTION_ARGUMENT,
+            CURLE_UNKNOWN_OPTION:
+            return .fail(.unreachable, reason)
+        // Bytes came, and they were not HTTP/1.
+        case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY:
+            return .fault(SourceFault(reason: reason, isContradiction: true))
+        case CURLE_OK: return .fault(SourceFault(reason: "the server gave no answer"))
+        default: return .fault(SourceFault(reason: reason))
+        }
+    }
+}

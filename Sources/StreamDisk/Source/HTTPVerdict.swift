@@ -1,0 +1,130 @@
+/// What identifies the one version of a representation that a run reads.
+struct HTTPPin: Equatable, Sendable {
+    let etag: String?
+    let lastModified: String?
+    /// Nil when the server did not say (only without ranges).
+    let sizeBytes: UInt64?
+
+    init(_ response: HTTPResponse, sizeBytes: UInt64?) {
+        etag = response["etag"]
+        lastModified = response["last-modified"]
+        self.sizeBytes = sizeBytes
+    }
+
+    /// For `If-Range`: a strong ETag, else the date. A weak ETag must not stand there (RFC 9110 §13.1.5).
+    var ifRange: String? {
+        if let etag, !etag.hasPrefix("W/") { return etag }
+        return lastModified
+    }
+
+    /// Why `response`, which states `sizeBytes`, is of another version; nil when nothing says so.
+    func difference(from response: HTTPResponse, sizeBytes other: UInt64?) -> String? {
+        if let mine = etag, let its = response["etag"] {
+            if Self.opaque(mine) != Self.opaque(its) { return "its ETag was \(mine) and is now \(its)" }
+        } else if let mine = lastModified, let its = response["last-modified"], mine != its {
+            return "it was last modified \(mine) and is now of \(its)"
+        }
+        if let mine = sizeBytes, let other, mine != other { return "it had \(mine) bytes and has now \(other)" }
+        return nil
+    }
+
+    /// Weak comparison (RFC 9110 §8.8.3.2): servers turn strong tags weak when they recode.
+    private static func opaque(_ etag: String) -> Substring { etag.hasPrefix("W/") ? etag.dropFirst(2) : etag[...] }
+}
+
+/// What an answer's status and headers mean for the bytes that were asked for.
+enum HTTPVerdict: Equatable {
+    /// The body is wanted; its first byte is the image's byte `position`. The pin is what this answer states.
+    case body(position: UInt64, pin: HTTPPin)
+    /// First contact: the server sends all of it, because it does not do ranges.
+    case wholeBody(pin: HTTPPin)
+    /// First contact: the image has no bytes.
+    case empty
+    /// Asks to look elsewhere (RFC 9110 §15.4).
+    case redirect
+    case fault(SourceFault)
+    /// No retry mends this.
+    case fail(SourceError.Kind, String)
+
+    /// - Parameters:
+    ///   - asked: the bytes requested; never empty.
+    ///   - pin: nil at first contact, when `asked` may reach beyond the end.
+    ///   - isSequential: the whole was requested, without a range.
+    init(_ response: HTTPResponse, asked: Range<UInt64>, pin: HTTPPin?, isSequential: Bool) {
+        let status = "the server answered \(response.status)"
+        switch response.status {
+        case 200, 206:
+            if !response.isIdentity {
+                let coding = response["content-encoding"] ?? ""
+                self = .contradiction("it came as Content-Encoding \(coding), which was not asked for")
+            } else if response.status == 200 {
+                self.init(whole: response, pin: pin, isSequential: isSequential)
+            } else if isSequential {
+                self = .contradiction("\(status) to a request without a range")
+            } else {
+                self.init(partial: response, asked: asked, pin: pin)
+            }
+        case 301, 302, 303, 307, 308: self = .redirect
+        case 401, 403, 407: self = .fail(.notPermitted, status)
+        case 404, 410: self = .fail(.notFound, status)
+        case 416:
+            if pin != nil {
+                self = .fail(.changed, "\(status): bytes \(asked.lowerBound)-\(asked.upperBound - 1) are not there any more")
+            } else if response.contentRange?.totalBytes == 0 {
+                self = .empty
+            } else {
+                self = .contradiction("\(status) to a range that starts at 0")
+            }
+        case 408, 425, 429, 500...599:
+            self = .fault(SourceFault(reason: status, retryAfterSeconds: response.retryAfterSeconds))
+        case 400...499: self = .fail(.unreachable, status)
+        default: self = .contradiction(status)
+        }
+    }
+
+    private init(whole response: HTTPResponse, pin: HTTPPin?, isSequential: Bool) {
+        let sizeBytes = response.contentLength
+        guard let pin else {
+            self = .wholeBody(pin: HTTPPin(response, sizeBytes: sizeBytes))
+            return
+        }
+        if let difference = pin.difference(from: response, sizeBytes: sizeBytes) {
+            self = .fail(.changed, difference)
+        } else if isSequential {
+            self = .body(position: 0, pin: pin)
+        } else {
+            self = .contradiction("the server answered 200 with the whole, where it answered with ranges before")
+        }
+    }
+
+    private init(partial response: HTTPResponse, asked: Range<UInt64>, pin: HTTPPin?) {
+        let shown = response["content-range"]
+        if response["content-type"]?.lowercased().hasPrefix("multipart/") == true {
+            self = .contradiction("one range was asked for, and several came (multipart)")
+            return
+        }
+        guard let shown, let stated = response.contentRange, let range = stated.range, let total = stated.totalBytes
+        else {
+            let what = shown.map { "an unusable Content-Range (\($0))" } ?? "no Content-Range"
+            self = .contradiction("the server answered 206 with \(what)")
+            return
+        }
+        if let difference = pin?.difference(from: response, sizeBytes: total) {
+            // Same strong tag, other size: the header lies, rather than the image having changed.
+            let isSameTag = pin?.etag == response["etag"] && pin?.etag?.hasPrefix("W/") == false
+            self = isSameTag ? .contradiction("Content-Range is \(shown): \(difference)") : .fail(.changed, difference)
+            return
+        }
+        let expected = asked.lowerBound..<(pin == nil ? min(asked.upperBound, total) : asked.upperBound)
+        guard range == expected else {
+            self = .contradiction(
+                "bytes \(asked.lowerBound)-\(asked.upperBound - 1) were asked for and Content-Range is \(shown)")
+            return
+        }
+        self = .body(position: range.lowerBound, pin: pin ?? HTTPPin(response, sizeBytes: total))
+    }
+
+    private static func contradiction(_ reason: String) -> HTTPVerdict {
+        .fault(SourceFault(reason: reason, isContradiction: true))
+    }
+}

@@ -1,0 +1,109 @@
+/// Where an image comes from: bytes by position. HTTP, a file, later a registry.
+///
+/// All calls block, and may come from several threads at once (a lane each). Faults that may pass are retried inside, with
+/// bounds; what is thrown is final. A source never prints; it reports through its `SourceObserver`.
+public protocol ImageSource: AnyObject, Sendable {
+    /// How a person would name it, without credentials.
+    var name: String { get }
+
+    /// First contact: finds out size and abilities, and brings the first bytes. Called once, before `read`.
+    ///
+    /// - Parameter wantedBytes: how many first bytes would be useful; fewer come when the image is shorter.
+    func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead
+
+    /// Delivers the bytes of `range`, all of them and in order, to `sink`, from the calling thread.
+    ///
+    /// Returns when the last byte was appended. Throws `.stopped` when the sink or the observer's cancellation said so.
+    /// When `ImageHead.isSequential`, ranges must not overlap and must come in ascending order from one thread.
+    func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError)
+
+    /// Ends what still runs in the background. May be called more than once; no `read` may run.
+    func close()
+}
+
+/// The first bytes of an image and what is known of the whole.
+public struct ImageHead: Sendable {
+    /// The bytes from position 0.
+    public var bytes: [UInt8]
+    /// The size of the whole, nil when the server does not say.
+    public var sizeBytes: UInt64?
+    /// Whether only one pass from front to back is possible (a server without ranges).
+    public var isSequential: Bool
+
+    public init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool) {
+        self.bytes = bytes
+        self.sizeBytes = sizeBytes
+        self.isSequential = isSequential
+    }
+}
+
+/// Takes bytes in order. Used by one thread at a time.
+public protocol ByteSink: AnyObject, Sendable {
+    /// Takes all of `bytes`, waiting for room as long as it must. Throws `.stopped` when nobody wants bytes any more.
+    func append(_ bytes: RawSpan) throws(SourceError)
+}
+
+/// What a source tells while it works, and how it is stopped.
+public struct SourceObserver: Sendable {
+    public let cancellation: Cancellation
+    /// Called on whatever thread reads; must be quick.
+    public let report: @Sendable (SourceNote) -> Void
+
+    public init(cancellation: Cancellation, report: @escaping @Sendable (SourceNote) -> Void) {
+        self.cancellation = cancellation
+        self.report = report
+    }
+}
+
+/// Something a source survived and a person may want to know.
+public struct SourceNote: Sendable {
+    /// Position of the image at which it happened.
+    public let offset: UInt64
+    /// How many tries this spot has had.
+    public let attempt: Int
+    /// Until the next try.
+    public let delaySeconds: Double
+    public let reason: String
+
+    public init(offset: UInt64, attempt: Int, delaySeconds: Double, reason: String) {
+        self.offset = offset
+        self.attempt = attempt
+        self.delaySeconds = delaySeconds
+        self.reason = reason
+    }
+}
+
+/// Why a source could not deliver: final, after all retries.
+public struct SourceError: Error, Sendable, Equatable {
+    public enum Kind: String, Sendable {
+        /// 404, no such file.
+        case notFound
+        /// Not reached, or went away, until the retry timeout; or an answer that no retry mends.
+        case unreachable
+        /// 401, 403, 407, a file that may not be read.
+        case notPermitted
+        /// The server cannot serve this: ranges refused and no way round.
+        case unsupported
+        /// The source is not what it was when the run began, or shorter than it said.
+        case changed
+        /// The reference itself makes no sense (scheme, URL).
+        case invalidReference
+        /// The run was cancelled, or the sink wants no more.
+        case stopped
+    }
+
+    public let kind: Kind
+    /// The source's name, without credentials.
+    public let source: String
+    /// What happened, in words.
+    public let reason: String
+    /// Position of the image, where one is known.
+    public let offset: UInt64?
+
+    public init(_ kind: Kind, source: String, reason: String, offset: UInt64? = nil) {
+        self.kind = kind
+        self.source = source
+        self.reason = reason
+        self.offset = offset
+    }
+}

@@ -1,0 +1,62 @@
+import CLinux
+import Glibc
+
+/// A thread with a name, to be joined exactly once.
+struct WorkerThread: ~Copyable {
+    private final class Body {
+        let name: String
+        let run: @Sendable () -> Void
+        init(name: String, run: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.run = run
+        }
+    }
+
+    private let handle: pthread_t
+
+    /// Starts `body` on a new thread. `name` shows in `top -H` and debuggers: at most 15 bytes (pthread_setname_np(3)).
+    init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        // SAFETY: the box is retained here and released by the thread, or here when there is no thread.
+        let box = unsafe Unmanaged.passRetained(Body(name: String(name.prefix(15)), run: body))
+        var handle = pthread_t()
+        let code = unsafe pthread_create(
+            &handle, nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                let body = unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+                unsafe pthread_setname_np(pthread_self(), body.name)
+                body.run()
+                return nil
+            }, box.toOpaque())
+        guard code == 0 else {
+            unsafe box.release()
+            throw SystemError(code)
+        }
+        self.handle = handle
+    }
+
+    /// Waits for the thread to end. A thread that was not joined is detached by `deinit`.
+    consuming func join() {
+        pthread_join(handle, nil)
+        discard self
+    }
+
+    deinit { pthread_detach(handle) }
+}
+
+/// Threads that are joined together.
+struct ThreadList: ~Copyable {
+    private var threads: [Joinable] = []
+
+    /// Arrays cannot hold `~Copyable` threads; a box per thread can.
+    private final class Joinable {
+        private var thread: WorkerThread?
+        init(_ thread: consuming WorkerThread) { self.thread = consume thread }
+        func join() { thread.take()?.join() }
+    }
+
+    mutating func append(_ thread: consuming WorkerThread) { threads.append(Joinable(thread)) }
+
+    /// Waits for all of them. Joining again does nothing.
+    func joinAll() { for thread in threads { thread.join() } }
+}

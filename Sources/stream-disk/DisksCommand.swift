@@ -1,0 +1,44 @@
+import ArgumentParser
+import StreamDisk
+
+struct DisksCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "disks", abstract: "List the disks of this host: which are candidates, and why the others are not.",
+        discussion: "A candidate is taken by itself when it is the smallest that fits an image; any other must be named.")
+
+    @Flag(help: "As JSON, for programs.")
+    var json = false
+
+    func run() throws {
+        let disks = HostDisks().list()
+        if json {
+            print(JSONValue.list(disks.map(object)).pretty, terminator: "")
+            return
+        }
+        guard !disks.isEmpty else {
+            print("This host has no disks.")
+            return
+        }
+        var table = Table(["disk", "size", "block", "model", "candidate"])
+        for disk in disks {
+            let reasons = disk.obstacles.map(\.description).joined(separator: "; ")
+            table.add([
+                disk.path, shortSizeText(disk.sizeBytes), "\(disk.logicalBlockSize)", disk.model ?? "-",
+                reasons.isEmpty ? "yes" : "no: " + reasons,
+            ])
+        }
+        print(table.text)
+    }
+
+    private func object(_ disk: DiskInfo) -> JSONValue {
+        .object([
+            "name": .text(disk.name), "path": .text(disk.path), "sizeBytes": .count(disk.sizeBytes),
+            "logicalBlockSize": .count(UInt64(disk.logicalBlockSize)),
+            "physicalBlockSize": .count(UInt64(disk.physicalBlockSize)),
+            "model": disk.model.map { .text($0) } ?? .null, "serial": disk.serial.map { .text($0) } ?? .null,
+            "removable": .flag(disk.isRemovable), "readOnly": .flag(disk.isReadOnly),
+            "rotational": .flag(disk.isRotational), "candidate": .flag(disk.obstacles.isEmpty),
+            "reasons": .list(disk.obstacles.map { .text($0.description) }),
+        ])
+    }
+}

@@ -1,0 +1,66 @@
+import StreamDisk
+
+/// The exit codes of the command line (sysexits.h): a contract with scripts.
+enum ExitCodes {
+    static let invalidImage: Int32 = 65
+    static let noImage: Int32 = 66
+    static let unreachable: Int32 = 69
+    static let software: Int32 = 70
+    static let deviceFailed: Int32 = 74
+    static let busy: Int32 = 75
+    static let unsupportedServer: Int32 = 76
+    static let notPermitted: Int32 = 77
+    static let unusableDisk: Int32 = 78
+    static let interrupted: Int32 = 130
+    static let usage: Int32 = 64
+}
+
+extension StreamFault {
+    var exitCode: Int32 {
+        switch self {
+        case .image: ExitCodes.invalidImage
+        case .device: ExitCodes.deviceFailed
+        case .memory: ExitCodes.unusableDisk
+        case .cancelled: ExitCodes.interrupted
+        case .host: ExitCodes.software
+        case .disk(let error):
+            switch error.kind {
+            case .unusable: ExitCodes.unusableDisk
+            case .busy: ExitCodes.busy
+            case .notPermitted: ExitCodes.notPermitted
+            }
+        case .source(let error):
+            switch error.kind {
+            case .notFound: ExitCodes.noImage
+            case .unreachable: ExitCodes.unreachable
+            case .notPermitted: ExitCodes.notPermitted
+            case .unsupported: ExitCodes.unsupportedServer
+            case .changed: ExitCodes.invalidImage
+            case .invalidReference: ExitCodes.usage
+            case .stopped: ExitCodes.interrupted
+            }
+        }
+    }
+
+    /// The `kind` of an `error` event.
+    var kind: String {
+        switch self {
+        case .image: "image"
+        case .source(let error): "source.\(error.kind.rawValue)"
+        case .device: "device"
+        case .disk(let error): "disk.\(error.kind.rawValue)"
+        case .memory: "memory"
+        case .cancelled: "cancelled"
+        case .host: "host"
+        }
+    }
+
+    /// The position of the image or of the disk that an error belongs to, where there is one.
+    var offset: UInt64? {
+        switch self {
+        case .source(let error): error.offset
+        case .device(let error): error.offset
+        case .image, .disk, .memory, .cancelled, .host: nil
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import ArgumentParser
+import CosiFormat
+import StreamDisk
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Show what an image holds, and check all that can be without its data.",
+        discussion: "Prints the hash that 'stream --hash' takes. The partitions' own data are checked only while streaming.")
+
+    @Argument(help: "The image: https://…, http://…, file://… or a path.")
+    var image: String
+
+    @Flag(help: "As JSON, for programs.")
+    var json = false
+
+    @OptionGroup(title: "Source options") var source: SourceArguments
+
+    func run() throws {
+        let signals = SignalWatch()
+        let display = ProgressDisplay(isVerbose: false, isQuiet: false)
+        do throws(StreamFault) {
+            let image: any ImageSource
+            do throws(SourceError) {
+                image = try source.source(self.image)
+            } catch {
+                throw .source(error)
+            }
+            defer { image.close() }
+            let observer = SourceObserver(cancellation: signals.cancellation) { note in
+                Terminal.writeAll("retrying from byte \(note.offset): \(note.reason)\n", to: 2)
+            }
+            let contents = try inspectImage(image, observer: observer)
+            print(json ? object(contents).pretty : text(contents), terminator: "")
+        } catch {
+            display.error(error.description)
+            throw ExitCode(signals.exitCode(for: error))
+        }
+    }
+
+    private func text(_ contents: ImageContents) -> String {
+        let metadata = contents.metadata
+        var lines = [
+            "image         \(contents.name)",
+            "version       COSI \(metadata.version), \(metadata.osArch)",
+            "os            \(osName(metadata))",
+            "disk          \(sizeText(metadata.disk.sizeBytes)), \(metadata.disk.lbaSize)-byte blocks, "
+                + "GUID \(contents.gpt.diskGUID)",
+            "to write      \(sizeText(contents.uncompressedBytes)), to fetch \(sizeText(contents.compressedBytes)) "
+                + "(\(ratio(contents.compressedBytes, contents.uncompressedBytes)))",
+            "zstd window   \(shortSizeText(contents.windowBytesMax))",
+            "packages      \(metadata.osPackages.map { "\($0.count)" } ?? "not listed")",
+            "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : metadata.bootloader.type)",
+            "hash          sha384:\(hexadecimal(contents.metadataSHA384))", "",
+        ]
+        if let id = metadata.id { lines.insert("id            \(id)", at: 2) }
+        var table = Table(["part", "name", "size", "image bytes", "fetched", "ratio", "file system", "mount point", "image"])
+        for row in rows(contents) {
+            guard let region = row.region else {
+                table.add(["\(row.partition.number)", row.partition.name, shortSizeText(row.partition.sizeBytes), "no image"])
+                continue
+            }
+            let image = region.image
+            table.add([
+                "\(row.partition.number)", row.partition.name, shortSizeText(row.partition.sizeBytes),
+                "\(image.uncompressedSizeBytes)", "\(image.compressedSizeBytes)",
+                ratio(image.compressedSizeBytes, image.uncompressedSizeBytes), row.filesystem?.fsType ?? "-",
+                row.filesystem?.mountPoint ?? "-", image.path,
+            ])
+        }
+        lines.append(table.text)
+        lines += contents.warnings.map { "warning: \($0)" }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private struct Row {
+        let partition: GPTPartition
+        let region: CosiMetadata.Region?
+        let filesystem: CosiMetadata.Filesystem?
+    }
+
+    /// In the order of the disk.
+    private func rows(_ contents: ImageContents) -> [Row] {
+        contents.gpt.partitions.sorted { $0.firstLBA < $1.firstLBA }.map { partition in
+            let region = contents.partitionRegions.first { contents.partition(of: $0)?.number == partition.number }
+            let filesystem = contents.metadata.images.first { $0.image.path == region?.image.path }
+            return Row(partition: partition, region: region, filesystem: filesystem)
+        }
+    }
+
+    private func object(_ contents: ImageContents) -> JSONValue {
+        let metadata = contents.metadata
+        return .object([
+            "image": .text(contents.name), "version": .text(metadata.version.description),
+            "arch": .text(metadata.osArch.description), "os": .text(osName(metadata)),
+            "id": metadata.id.map { .text($0) } ?? .null,
+            "hash": .text("sha384:" + hexadecimal(contents.metadataSHA384)),
+            "diskSizeBytes": .count(metadata.disk.sizeBytes), "lbaSize": .count(UInt64(metadata.disk.lbaSize)),
+            "diskGUID": .text(contents.gpt.diskGUID.description), "windowBytes": .count(contents.windowBytesMax),
+            "compressedBytes": .count(contents.compressedBytes),
+            "uncompressedBytes": .count(contents.uncompressedBytes),
+            "bootloader": .text(metadata.bootloader.type),
+            "packageCount": metadata.osPackages.map { .count(UInt64($0.count)) } ?? .null,
+            "warnings": .list(contents.warnings.map { .text($0.description) }),
+            "partitions": .list(
+                rows(contents).map { row in
+                    let image = row.region?.image
+                    return .object([
+                        "number": .count(UInt64(row.partition.number)), "name": .text(row.partition.name),
+                        "typeGUID": .text(row.partition.typeGUID.description),
+                        "uniqueGUID": .text(row.partition.uniqueGUID.description),
+                        "firstLBA": .count(row.partition.firstLBA), "lastLBA": .count(row.partition.lastLBA),
+                        "sizeBytes": .count(row.partition.sizeBytes), "image": image.map { .text($0.path) } ?? .null,
+                        "compressedBytes": image.map { .count($0.compressedSizeBytes) } ?? .null,
+                        "uncompressedBytes": image.map { .count($0.uncompressedSizeBytes) } ?? .null,
+                        "fsType": row.filesystem.map { .text($0.fsType) } ?? .null,
+                        "mountPoint": row.filesystem.map { .text($0.mountPoint) } ?? .null,
+                    ])
+                }),
+        ])
+    }
+
+    /// PRETTY_NAME of the image's os-release(5), or its NAME.
+    private func osName(_ metadata: CosiMetadata) -> String {
+        for key in ["PRETTY_NAME=", "NAME="] {
+            for line in metadata.osRelease.split(whereSeparator: \.isNewline) where line.hasPrefix(key) {
+                let value = line.dropFirst(key.count)
+                let quotes: Set<Character> = ["\"", "'"]
+                guard let first = value.first, quotes.contains(first), value.count >= 2, value.last == first else {
+                    return String(value)
+                }
+                return String(value.dropFirst().dropLast())
+            }
+        }
+        return "not named"
+    }
+
+    private func ratio(_ compressed: UInt64, _ uncompressed: UInt64) -> String {
+        guard compressed > 0 else { return "-" }
+        return "\(oneDecimal(Double(uncompressed) / Double(compressed)))×"
+    }
+}

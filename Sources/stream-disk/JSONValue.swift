@@ -1,0 +1,39 @@
+import FoundationEssentials
+
+/// A JSON value to be written.
+enum JSONValue: Encodable {
+    case null
+    case flag(Bool)
+    case count(UInt64)
+    case number(Double)
+    case text(String)
+    case list([JSONValue])
+    case object([String: JSONValue])
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .flag(let value): try container.encode(value)
+        case .count(let value): try container.encode(value)
+        case .number(let value): try container.encode(value)
+        case .text(let value): try container.encode(value)
+        case .list(let values): try container.encode(values)
+        case .object(let fields): try container.encode(fields)
+        }
+    }
+
+    /// On one line, keys sorted, with the newline.
+    var line: String { encoded([.sortedKeys, .withoutEscapingSlashes]) }
+
+    /// Indented, for people.
+    var pretty: String { encoded([.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]) }
+
+    private func encoded(_ format: JSONEncoder.OutputFormatting) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = format
+        // Only a number that is not finite could fail, and there is none.
+        guard let data = try? encoder.encode(self) else { return "{}\n" }
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
+}

@@ -1,0 +1,71 @@
+import StreamDisk
+
+/// A plan and a result as text for people.
+enum PlanText {
+    static func headline(_ plan: StreamPlan) -> String {
+        "\(plan.imageName) → \(plan.diskPath) (\(diskText(plan)))"
+    }
+
+    static func text(_ plan: StreamPlan) -> String {
+        var lines = [
+            "image   \(plan.imageName)",
+            "        \(plan.architecture), \(sizeText(plan.uncompressedBytes)) to write, "
+                + "\(sizeText(plan.compressedBytes)) to fetch",
+            "        sha384:\(hexadecimal(plan.metadataSHA384))",
+            "disk    \(plan.diskPath) (\(diskText(plan)))",
+            "engine  \(plan.engineName)",
+        ]
+        var table = Table(["part", "name", "start", "size", "image bytes", "file system", "mount point"])
+        for partition in plan.partitions {
+            table.add([
+                "\(partition.number)", partition.name, "\(partition.offsetBytes)", shortSizeText(partition.sizeBytes),
+                partition.imagePath == nil ? "left alone" : "\(partition.uncompressedBytes)", partition.fsType ?? "-",
+                partition.mountPoint ?? "-",
+            ])
+        }
+        lines.append(table.text)
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    static func summary(_ result: StreamResult) -> String {
+        let seconds = max(result.elapsedSeconds, 0.001)
+        let rate = UInt64(Double(result.decodedBytes) / seconds)
+        return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) in \(oneDecimal(seconds)) s "
+            + "(\(shortSizeText(rate))/s), verified and flushed, sha384:\(hexadecimal(result.plan.metadataSHA384))"
+    }
+
+    private static func diskText(_ plan: StreamPlan) -> String {
+        var parts = [sizeText(plan.diskBytes), "\(plan.blockBytes)-byte blocks"]
+        if plan.isRegularFile { parts.append("a regular file") }
+        if let model = plan.diskModel { parts.append(model) }
+        if let serial = plan.diskSerial { parts.append("serial \(serial)") }
+        return parts.joined(separator: ", ")
+    }
+}
+
+/// Columns as wide as their widest cell.
+struct Table {
+    private var rows: [[String]]
+
+    init(_ header: [String]) { rows = [header] }
+
+    mutating func add(_ row: [String]) { rows.append(row) }
+
+    var text: String {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in
+            rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+        }
+        return rows.map { row in
+            var line = ""
+            for (column, cell) in row.enumerated() {
+                line += column + 1 == row.count ? cell : cell + String(repeating: " ", count: widths[column] + 2 - cell.count)
+            }
+            return line
+        }.joined(separator: "\n")
+    }
+}
+
+func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}

@@ -1,0 +1,119 @@
+import ArgumentParser
+import StreamDisk
+
+struct StreamCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stream", abstract: "Stream an image onto a disk.",
+        discussion: """
+            The old partition table is removed first and the new one written last, when all data are on the disk and checked:
+            a run that fails leaves no disk that looks bootable and is not.
+            """)
+
+    @Argument(help: "The image: https://…, http://…, file://… or a path.")
+    var image: String
+
+    @Option(
+        help: ArgumentHelp(
+            "The disk to write: a block device, or an existing regular file. Left out: the smallest disk that fits and is "
+                + "not in use.", valueName: "path"))
+    var disk: String?
+
+    @Option(help: ArgumentHelp("The SHA-384 of the image's metadata: sha384:HEX, or ignored.", valueName: "hash"))
+    var hash = "ignored"
+
+    @Flag(help: "Do not ask before writing.")
+    var yes = false
+
+    @Flag(help: "Check everything, show the plan, write nothing.")
+    var dryRun = false
+
+    @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
+    var events: Int32?
+
+    @Option(help: ArgumentHelp("How to write: auto, io_uring or pwrite.", valueName: "engine"))
+    var engine: EngineName = .auto
+
+    @OptionGroup(title: "Source options") var source: SourceArguments
+
+    @Flag(name: .shortAndLong, help: "Say more.")
+    var verbose = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing but errors.")
+    var quiet = false
+
+    enum EngineName: String, ExpressibleByArgument, CaseIterable {
+        case auto
+        case uring = "io_uring"
+        case pwrite
+    }
+
+    func validate() throws {
+        guard ExpectedHash(hash) != nil else {
+            throw ValidationError("--hash must be 'ignored' or 'sha384:' and 96 hexadecimal digits, not '\(hash)'.")
+        }
+        if let events, !EventLog.isWritable(events) {
+            throw ValidationError("--events \(events): this file descriptor is not open for writing.")
+        }
+        if verbose && quiet { throw ValidationError("--verbose and --quiet exclude each other.") }
+    }
+
+    func run() throws {
+        let signals = SignalWatch()
+        let log = events.map { EventLog(descriptor: $0) }
+        let display = ProgressDisplay(isVerbose: verbose, isQuiet: quiet)
+        var options = StreamOptions()
+        options.hash = ExpectedHash(hash) ?? .ignored
+        options.isDryRun = dryRun
+        options.writeEngine =
+            switch engine {
+            case .auto: .automatic
+            case .uring: .uring
+            case .pwrite: .pwrite
+            }
+        var isDeclined = false
+        do throws(StreamError) {
+            let image: any ImageSource
+            do throws(SourceError) {
+                image = try source.source(self.image)
+            } catch {
+                throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
+            }
+            let result = try streamImage(
+                from: image, to: disk.map { .path($0) } ?? .smallestDisk, options: options,
+                cancellation: signals.cancellation,
+                approve: { plan in
+                    isDeclined = !approve(plan, display, signals)
+                    return !isDeclined
+                },
+                onEvent: { event in
+                    log?.write(event)
+                    display.show(event)
+                })
+            display.finish()
+            // A no is an interruption by the one who was asked.
+            if isDeclined { throw .declined }
+            log?.write(completed: result)
+            if dryRun { print(PlanText.text(result.plan), terminator: "") } else if !quiet { print(PlanText.summary(result)) }
+        } catch {
+            display.finish()
+            let code = signals.exitCode(for: error.cause)
+            log?.write(error, code: code)
+            display.error(error.description)
+            throw ExitCode(code)
+        }
+    }
+
+    /// On a terminal without `--yes`, the plan is shown and a yes asked; with no terminal none is asked.
+    private func approve(_ plan: StreamPlan, _ display: ProgressDisplay, _ signals: SignalWatch) -> Bool {
+        guard !yes, Terminal.canAsk else { return true }
+        display.finish()
+        display.line(PlanText.text(plan))
+        return Terminal.ask("Everything on \(plan.diskPath) will be lost. Write it? Type yes: ", signals.cancellation)
+    }
+}
+
+extension StreamError {
+    fileprivate static var declined: StreamError {
+        StreamError(cause: .cancelled, phase: .preflight, disk: .untouched)
+    }
+}
