@@ -40,16 +40,21 @@ let package = Package(
         .executableTarget(
             name: "stream-disk",
             dependencies: [
-                "StreamDisk", "CosiFormat", "CLinux",
+                "StreamDisk", "CosiFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
-        .executableTarget(name: "bench", dependencies: ["StreamDisk", "CLinux"], swiftSettings: strict),
+        .executableTarget(
+            name: "bench",
+            dependencies: ["StreamDisk", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
 
         .testTarget(name: "CosiFormatTests", dependencies: ["CosiFormat"], swiftSettings: strict),
         .testTarget(
             name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["stream-disk"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -47,12 +47,13 @@ echo "   $url"
 disk_bytes=$(($(field .diskSize) + 64 * 1048576))
 head -c "$disk_bytes" /dev/urandom >"$work/disk"
 disk=$work/disk
+disk_text="$((disk_bytes / 1048576)) MiB, 64 more than the image's, full of random bytes"
 if ((EUID == 0)) && loop=$(losetup --find --show --direct-io=on "$work/disk" 2>/dev/null); then
     disk=$loop
-    step "3. A disk: loop device $loop, $((disk_bytes / 1048576)) MiB, 64 more than the image's, full of random bytes"
+    step "3. A disk: loop device $loop, $disk_text"
 else
     loop=''
-    step "3. A disk: no loop device (that takes root), so a file of $((disk_bytes / 1048576)) MiB, 64 more than the image's, full of random bytes"
+    step "3. A disk: no loop device (that takes root), so a file of $disk_text"
 fi
 
 step "4. Stream it: fetch, check the hashes, decompress and write, all at once"
@@ -72,7 +73,8 @@ offset=$(field '.regions[] | select(.name == "root") | .offset')
 length=$(field '.regions[] | select(.name == "root") | .uncompressedSize')
 root=$work/root
 mkdir "$root"
-if [[ -n $loop ]] && mount -t ext4 -o "ro,loop,offset=$offset,sizelimit=$length" "$loop" "$root" 2>"$work/mount.log"; then
+if [[ -n $loop ]] &&
+    mount -t ext4 -o "ro,loop,offset=$offset,sizelimit=$length" "$loop" "$root" 2>"$work/mount.log"; then
     mounted=$root
     echo "   mounted $loop at offset $offset"
 else

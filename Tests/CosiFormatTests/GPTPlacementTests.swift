@@ -118,9 +118,11 @@ extension GPT.Placement {
         #expect(fromGood.backup == fromBad.backup)
     }
 
-    @Test func theLastUsableBlockOfTheSameDiskIsKept() throws {
-        let made = PythonGPT(lastUsable: 100_000)
-        let bytes = try made.bytes()
+    /// Also where the alternate header's place has to be put right.
+    @Test(arguments: [nil, 99_999] as [UInt64?])
+    func theLastUsableBlockOfTheSameDiskIsKept(alternate: UInt64?) throws {
+        let bytes = try PythonGPT(lastUsable: 100_000).bytes()
+        let made = PythonGPT(lastUsable: 100_000, alternate: alternate)
         let placement = try made.parse().0.placement(onDeviceOf: made.diskSizeBytes)
         #expect(placement.mbr + placement.primary == bytes)
     }

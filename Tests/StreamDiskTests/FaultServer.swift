@@ -153,7 +153,7 @@ private final class Core: Sendable {
 
     func acceptAll() {
         while true {
-            let connection = unsafe accept(listener, nil, nil)
+            let connection = accept(listener, nil, nil)
             guard connection >= 0 else { break }
             let number = state.withLock { state -> Int? in
                 guard !state.isStopped else { return nil }
@@ -269,7 +269,7 @@ private final class Core: Sendable {
     /// Waits; false when the client has gone or the server stops meanwhile.
     private func pause(_ connection: Int32, _ seconds: Double) -> Bool {
         guard seconds > 0 else { return true }
-        var poll = pollfd(fd: connection, events: Int16(POLLRDHUP), revents: 0)
+        var poll = pollfd(fd: connection, events: Int16(0x2000) /* POLLRDHUP */, revents: 0)
         return unsafe Glibc.poll(&poll, 1, Int32(seconds * 1000)) == 0
     }
 
@@ -278,7 +278,7 @@ private final class Core: Sendable {
         while sent < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { area in
                 unsafe Glibc.send(
-                    connection, area.baseAddress.map { unsafe $0 + sent }, area.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                    connection, area.baseAddress.map { unsafe $0 + sent }, area.count - sent, Int32(MSG_NOSIGNAL))
             }
             if count <= 0 { return false }
             sent += count

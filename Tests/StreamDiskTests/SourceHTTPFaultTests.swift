@@ -117,7 +117,7 @@ import Testing
                     $0.isChunked = isChunked
                 }
             }
-            #expect(try fetchAll(server.url()).bytes == content)
+            try #expect(fetchAll(server.url()).bytes == content)
             #expect(server.requests.count == 3)
         }
     }
@@ -155,7 +155,7 @@ import Testing
         for (index, wrong) in wrongs.enumerated() {
             // Once: survived.
             let once = try FaultServer(content) { $0.index == 1 ? wrong($0) : Answer() }
-            #expect(try fetchAll(once.url()).bytes == content, "\(index)")
+            try #expect(fetchAll(once.url()).bytes == content, "\(index)")
             #expect(once.requests.count == 3)
             // For ever: told, after a few tries.
             let always = try FaultServer(content) { $0.index >= 1 ? wrong($0) : Answer() }
@@ -222,7 +222,7 @@ import Testing
         let content = sampleBytes(10_000)
         let server = try FaultServer(content) { $0.index % 2 == 0 ? .status(status) : Answer() }
         let notes = NoteCollector()
-        #expect(try fetchAll(server.url(), notes: notes).bytes == content)
+        try #expect(fetchAll(server.url(), notes: notes).bytes == content)
         #expect(server.requests.count == 4)
         #expect(notes.notes.allSatisfy { $0.reason.contains("\(status)") })
         #expect(server.connectionCount == 1, "a short answer does not cost the connection")
@@ -231,7 +231,7 @@ import Testing
     @Test func retryAfterIsHonoured() async throws {
         try await onThread {
             let server = try FaultServer([1, 2, 3]) { $0.index == 0 ? .status(503, retryAfter: "1") : Answer() }
-            let seconds = try duration { #expect(try fetchAll(server.url()).bytes == [1, 2, 3]) }
+            let seconds = try duration { try #expect(fetchAll(server.url()).bytes == [1, 2, 3]) }
             #expect(seconds >= 1 && seconds < 2)
         }
     }
@@ -283,7 +283,7 @@ import Testing
             let server = try FaultServer(content) { $0.index == 1 ? Answer().ending(.stall(20_000)) : Answer() }
             let notes = NoteCollector()
             let seconds = try duration {
-                #expect(try fetchAll(server.url(), options: quickOptions(stall: 0.5), notes: notes).bytes == content)
+                try #expect(fetchAll(server.url(), options: quickOptions(stall: 0.5), notes: notes).bytes == content)
             }
             #expect(seconds >= 0.5 && seconds < 2)
             #expect(server.requests.last?.headers["range"] == "bytes=21000-99999")
@@ -333,7 +333,7 @@ import Testing
             let content = sampleBytes(12_000)
             let server = try FaultServer(content) { _ in Answer(trickle: (bytes: 600, seconds: 0.05)) }
             let notes = NoteCollector()
-            #expect(try fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 0.3), notes: notes).bytes == content)
+            try #expect(fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 0.3), notes: notes).bytes == content)
             #expect(notes.notes.isEmpty)
         }
     }
@@ -412,7 +412,7 @@ import Testing
         let first = try FaultServer([]) { request in
             request.path == "/hop" ? .redirect(307, to: target) : .redirect(301, to: "/hop")
         }
-        #expect(try fetchAll(first.url(), options: quickOptions(headers: Self.secrets)).bytes == content)
+        try #expect(fetchAll(first.url(), options: quickOptions(headers: Self.secrets)).bytes == content)
         #expect(first.requests.map(\.path) == ["/image.cosi", "/hop"], "ranges go to the last place at once")
         #expect(mirror.requests.count == 2)
         #expect(first.requests.allSatisfy { $0.headers["x-token"] == "secret" })
@@ -479,7 +479,7 @@ import Testing
         let first = try FaultServer([]) { [port = mirror.port] request in
             .redirect(to: "http://127.0.0.1:\(port)/i?v=\(request.index)")
         }
-        #expect(try fetchAll(first.url()).bytes == content)
+        try #expect(fetchAll(first.url()).bytes == content)
         #expect(mirror.requests.map(\.target) == ["/i?v=0", "/i?v=0", "/i?v=1"])
 
         // Where a new one is no better, that is the answer.
@@ -515,7 +515,7 @@ import Testing
             let content = sampleBytes(8 << 20)
             let server = try FaultServer(content) { $0.index == 0 ? Answer() : Answer(delaySeconds: 0.3) }
             let seconds = try duration {
-                #expect(try fetchAll(server.url(), options: quickOptions(connections: 17)).bytes == content)
+                try #expect(fetchAll(server.url(), options: quickOptions(connections: 17)).bytes == content)
             }
             #expect(server.requests.count == 9)
             #expect(seconds < 2, "one after the other takes 2.4 s: \(seconds)")

@@ -33,7 +33,7 @@ import Testing
     @Test func emptyAndMissingFilesAreToldApart() throws {
         let nginx = try Nginx()
         try nginx.serve("empty", [])
-        #expect(try fetchAll(nginx.url("empty")).head.sizeBytes == 0)
+        try #expect(fetchAll(nginx.url("empty")).head.sizeBytes == 0)
         #expect(sourceError { _ = try fetchAll(nginx.url("none")) }?.kind == .notFound)
         #expect(nginx.accessLog.count == 2)
     }
@@ -55,7 +55,7 @@ import Testing
             let content = sampleBytes(6 << 20)
             try nginx.serve("image", content)
             let seconds = try duration {
-                #expect(try fetchAll(nginx.url("image"), options: quickOptions(connections: 17)).bytes == content)
+                try #expect(fetchAll(nginx.url("image"), options: quickOptions(connections: 17)).bytes == content)
             }
             #expect(seconds < 4, "one connection takes 5 s and more: \(seconds)")
         }
@@ -74,8 +74,8 @@ import Testing
         let nginx = try Nginx()
         let content = sampleBytes(1 << 20)
         try nginx.serve("image", content)
-        #expect(try fetchAll(nginx.tlsURL("image"), options: tls(nginx)).bytes == content)
-        #expect(try fetchAll(nginx.tlsURL("image", host: "localhost"), options: tls(nginx)).bytes == content)
+        try #expect(fetchAll(nginx.tlsURL("image"), options: tls(nginx)).bytes == content)
+        try #expect(fetchAll(nginx.tlsURL("image", host: "localhost"), options: tls(nginx)).bytes == content)
 
         let notes = NoteCollector()
         let error = sourceError { _ = try fetchAll(nginx.tlsURL("image"), notes: notes) }
@@ -117,7 +117,7 @@ import Testing
             $0.clientCertificateFile = nginx.clientCertificateFile
             $0.clientKeyFile = nginx.clientKeyFile
         }
-        #expect(try fetchAll(nginx.tlsURL("image"), options: with).bytes == [1, 2, 3])
+        try #expect(fetchAll(nginx.tlsURL("image"), options: with).bytes == [1, 2, 3])
         #expect(sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx)) }?.kind == .unreachable)
         let broken = tls(nginx) {
             $0.clientCertificateFile = nginx.clientCertificateFile
