@@ -40,6 +40,7 @@ final class EventLog {
                     "fetchedBytesPerSecond": rate(progress.fetchedBytes),
                     "decodedBytesPerSecond": rate(progress.decodedBytes),
                     "writtenBytesPerSecond": rate(progress.writtenBytes),
+                    "waitingBytes": .count(UInt64(max(progress.waitingBytes, 0))),
                     "bytesInFlight": .count(UInt64(max(progress.bytesInFlight, 0))),
                 ])
         case .plan(let plan): emit("plan", planFields(plan))
@@ -57,6 +58,7 @@ final class EventLog {
                 "decodedBytesPerSecond": .number((Double(result.decodedBytes) / seconds).rounded()),
                 "peakMemoryBytes": .count(result.peakMemoryBytes),
                 "hash": .text("sha384:" + hexadecimal(result.plan.metadataSHA384)),
+                "stages": .list(result.stages.map(stageFields)),
             ])
     }
 
@@ -67,6 +69,15 @@ final class EventLog {
         ]
         if let offset = error.cause.offset { fields["offset"] = .count(offset) }
         emit("error", fields)
+    }
+
+    private func stageFields(_ stage: StageReport) -> JSONValue {
+        .object([
+            "stage": .text(stage.stage.rawValue), "bytes": .count(stage.bytes),
+            "busySeconds": .number(stage.busySeconds), "cpuSeconds": .number(stage.cpuSeconds),
+            "waitingForInputSeconds": .number(stage.waitingForInputSeconds),
+            "waitingForOutputSeconds": .number(stage.waitingForOutputSeconds),
+        ])
     }
 
     private func planFields(_ plan: StreamPlan) -> [String: JSONValue] {

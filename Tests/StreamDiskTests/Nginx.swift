@@ -40,11 +40,8 @@ final class Nginx: Sendable {
         folder = try TemporaryFolder()
         let path = folder.path
         try FileManager.default.createDirectory(atPath: path + "/www", withIntermediateDirectories: true)
-        // Workers of a root-started nginx run as another user.
-        for open in [path, path + "/www"] { unsafe chmod(open, 0o755) }
         try Self.makeCertificates(in: path, names: settings.certificateNames)
-        var attempt = 0
-        while true {
+        for attempt in 1... {
             let ports = try Self.freePorts(2)
             try Self.configuration(settings, path, ports).write(
                 toFile: path + "/nginx.conf", atomically: true, encoding: .utf8)
@@ -56,21 +53,20 @@ final class Nginx: Sendable {
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
             try process.run()
-            // It has bound its ports when its first process leaves it to run in the background.
-            process.waitUntilExit()
-            let pidText = try? String(contentsOfFile: path + "/nginx.pid", encoding: .utf8)
-            if process.terminationStatus == 0,
-                let id = pidText.flatMap({ Int32($0.trimmingCharacters(in: .whitespacesAndNewlines)) })
-            {
-                (port, tlsPort, processID) = (ports[0], ports[1], id)
-                return
+            // The file appears when the ports are bound; where they are not, the process ends.
+            while process.isRunning {
+                if FileManager.default.fileExists(atPath: path + "/nginx.pid") {
+                    (port, tlsPort, processID) = (ports[0], ports[1], process.processIdentifier)
+                    return
+                }
+                usleep(5000)
             }
-            attempt += 1
             if attempt == 5 {
                 let log = (try? String(contentsOfFile: path + "/error.log", encoding: .utf8)) ?? ""
                 throw Failed(description: "nginx did not start: \(log)")
             }
         }
+        fatalError("the loop has no end")
     }
 
     deinit {
@@ -81,8 +77,7 @@ final class Nginx: Sendable {
 
     /// Puts a file into the served folder.
     func serve(_ name: String, _ bytes: [UInt8]) throws {
-        let file = try folder.write("www/" + name, bytes)
-        unsafe chmod(file, 0o644)
+        _ = try folder.write("www/" + name, bytes)
     }
 
     func url(_ name: String) -> String { "http://127.0.0.1:\(port)/\(name)" }
@@ -90,7 +85,8 @@ final class Nginx: Sendable {
 
     private static func configuration(_ settings: Settings, _ path: String, _ ports: [UInt16]) -> String {
         """
-        worker_processes 1;
+        daemon off;
+        master_process off;
         pid \(path)/nginx.pid;
         events { worker_connections 256; }
         http {

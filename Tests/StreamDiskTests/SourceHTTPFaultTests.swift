@@ -50,7 +50,8 @@ import Testing
     }
 
     @Test func anEmptyImageHasNoBytes() throws {
-        let got = try fetchAll(FaultServer([]).url())
+        let server = try FaultServer([])
+        let got = try fetchAll(server.url())
         #expect(got.head.sizeBytes == 0)
         #expect(got.bytes.isEmpty)
     }
@@ -258,7 +259,7 @@ import Testing
             #expect(error?.kind == .unreachable)
             #expect(error?.offset == 1000)
             #expect(error?.reason.hasPrefix("no progress for 1") == true, "\(String(describing: error))")
-            #expect(error?.reason.contains("503") == true)
+            #expect(error?.reason.contains("503") == true, "\(String(describing: error))")
         }
     }
 

@@ -85,8 +85,11 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
                 if !lanesAtWork && requestsInFlight == 0 { return }
             }
             // With work left over there is no room: only a completion helps, so the lanes need not wake us.
-            if next < pieces.count || inbox.willWait() {
+            let isFull = next < pieces.count
+            if isFull || inbox.willWait() {
+                let start = Instant.now
                 reap(until: .after(seconds: Self.tickSeconds), counters: run.counters)
+                run.counters.write.addWait(since: start, forOutput: isFull)
             }
             if let error = firstError { run.fail(.device(error)) }
             if Instant.now.seconds(since: lastTick) >= Self.tickSeconds {

@@ -18,11 +18,13 @@ final class Lane: Sendable {
     init(limits: LaneLimits, run: RunState) throws(StreamFault) {
         self.limits = limits
         self.run = run
-        pipe = try LanePipe(capacityBytes: limits.pipeBytes)
-        ring = try SlotRing(capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes)
+        pipe = try LanePipe(capacityBytes: limits.pipeBytes, counters: run.counters)
+        ring = try SlotRing(capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes, counters: run.counters)
     }
 
     var buffer: DirectBuffer { ring.buffer }
+    /// Fetched and not yet decoded.
+    var waitingBytes: Int { pipe.filledBytes }
 
     /// Makes both threads return as soon as they would wait.
     func stop() {

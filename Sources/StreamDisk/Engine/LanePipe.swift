@@ -21,12 +21,17 @@ final class LanePipe: ByteSink {
     private let state = Monitor(State())
     /// `capacityBytes` of ring, then room to lay a wrapped piece out in one.
     private let buffer: DirectBuffer
+    private let counters: Counters
 
-    init(capacityBytes: Int) throws(StreamFault) {
+    init(capacityBytes: Int, counters: Counters = Counters()) throws(StreamFault) {
         precondition(capacityBytes >= 2 * Self.pieceBytesMax)
         self.capacityBytes = capacityBytes
+        self.counters = counters
         buffer = try DirectBuffer.reserved(sizeBytes: capacityBytes + Self.pieceBytesMax)
     }
+
+    /// Bytes that are in it now.
+    var filledBytes: Int { state.withLock { Int($0.appended - $0.consumed) } }
 
     /// Nobody needs the other side any more: both return as soon as they ask.
     func stop() { state.update { $0.stopped = true } }
@@ -55,7 +60,7 @@ final class LanePipe: ByteSink {
     func end() { state.update { $0.ended = true } }
 
     private func waitForRoom() throws(SourceError) -> (start: UInt64, roomBytes: Int) {
-        let found = state.wait { state -> (UInt64, Int)? in
+        let found = state.wait(timing: counters.fetch.outputWaitNanoseconds) { state -> (UInt64, Int)? in
             if state.stopped { return (0, 0) }
             let room = capacityBytes - Int(state.appended - state.consumed)
             // Once it was full, a quarter must be free again: fewer switches between the two threads.
@@ -119,7 +124,7 @@ final class LanePipe: ByteSink {
 
     /// Nil when the pipe was stopped.
     private func waitForBytes(_ count: Int) -> (start: UInt64, bytes: Int)? {
-        state.wait { state -> (start: UInt64, bytes: Int)?? in
+        state.wait(timing: counters.decode.inputWaitNanoseconds) { state -> (start: UInt64, bytes: Int)?? in
             if state.stopped { return .some(nil) }
             let available = state.appended - state.consumed
             guard available >= UInt64(count) || state.ended else {

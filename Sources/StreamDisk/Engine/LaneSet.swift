@@ -9,6 +9,9 @@ final class LaneSet: Sendable {
         self.lanes = lanes
     }
 
+    /// Fetched and not yet decoded, all lanes.
+    var waitingBytes: Int { lanes.reduce(0) { $0 + $1.waitingBytes } }
+
     func stop() { for lane in lanes { lane.stop() } }
 }
 
@@ -29,19 +32,24 @@ extension DiskWriter where Queue: ~Copyable {
             for (index, lane) in lanes.lanes.enumerated() {
                 do throws(SystemError) {
                     try threads.append(
-                        WorkerThread(name: "sd-decode-\(index)") { lane.decode(to: inbox, blockBytes: blockBytes) })
+                        WorkerThread(name: "sd-decode-\(index)") {
+                            run.counters.decode.measure { lane.decode(to: inbox, blockBytes: blockBytes) }
+                        })
                 } catch {
                     run.fail(.host(operation: "start a thread", cause: error))
                     inbox.laneEnded()
                     continue
                 }
                 do throws(SystemError) {
-                    try threads.append(WorkerThread(name: "sd-fetch-\(index)") { lane.fetch(from: source, feed: jobs) })
+                    try threads.append(
+                        WorkerThread(name: "sd-fetch-\(index)") {
+                            run.counters.fetch.measure { lane.fetch(from: source, feed: jobs) }
+                        })
                 } catch {
                     run.fail(.host(operation: "start a thread", cause: error))
                 }
             }
-            drain(inbox, run: run, tick: tick)
+            run.counters.write.measure { drain(inbox, run: run, tick: tick) }
             threads.joinAll()
         }
         if let failure = run.failure { throw failure }

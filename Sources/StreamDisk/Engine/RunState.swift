@@ -41,4 +41,16 @@ final class Counters: Sendable {
     let fetchedBytes = Atomic<UInt64>(0)
     let decodedBytes = Atomic<UInt64>(0)
     let writtenBytes = Atomic<UInt64>(0)
+
+    let fetch = StageTimes()
+    let decode = StageTimes()
+    let write = StageTimes()
+
+    var reports: [StageReport] {
+        [
+            fetch.report(.fetch, bytes: fetchedBytes.load(ordering: .relaxed), isInputTheRest: true),
+            decode.report(.decode, bytes: decodedBytes.load(ordering: .relaxed)),
+            write.report(.write, bytes: writtenBytes.load(ordering: .relaxed)),
+        ]
+    }
 }

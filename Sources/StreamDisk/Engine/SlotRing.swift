@@ -17,13 +17,15 @@ final class SlotRing: Sendable {
         var stopped = false
     }
     private let state: Monitor<State>
+    private let counters: Counters
 
     /// - Parameter capacityBytes: from `capacityBytes(…)`; rounded up to whole slots.
-    init(capacityBytes: Int, slotBytes: Int) throws(StreamFault) {
+    init(capacityBytes: Int, slotBytes: Int, counters: Counters = Counters()) throws(StreamFault) {
         precondition(slotBytes > 0 && slotBytes % Self.alignmentBytes == 0)
         let slots = (capacityBytes + slotBytes - 1) / slotBytes
         buffer = try DirectBuffer.reserved(sizeBytes: slots * slotBytes)
         self.slotBytes = slotBytes
+        self.counters = counters
         state = Monitor(State(pendingWrites: [Int32](repeating: 0, count: slots)))
     }
 
@@ -40,7 +42,7 @@ final class SlotRing: Sendable {
 
     /// Waits until no write from this slot is pending; the caller is the only one that fills slots.
     func waitUntilFree(slot: Int) throws(Stopped) {
-        let free = state.wait { state -> Bool? in
+        let free = state.wait(timing: counters.decode.outputWaitNanoseconds) { state -> Bool? in
             if state.stopped { return false }
             return state.pendingWrites[slot] == 0 ? true : nil
         }

@@ -43,6 +43,8 @@ public struct StreamProgress: Sendable {
     public let writtenBytes: UInt64
     public let compressedBytesTotal: UInt64
     public let uncompressedBytesTotal: UInt64
+    /// Fetched and waiting for a decoder, and being written.
+    public let waitingBytes: Int
     public let bytesInFlight: Int
 }
 
@@ -57,4 +59,6 @@ public struct StreamResult: Sendable {
     public let writtenBytes: UInt64
     /// The largest resident set of this process so far.
     public let peakMemoryBytes: UInt64
+    /// Where the time of the write phase went, per stage.
+    public let stages: [StageReport]
 }

@@ -131,12 +131,12 @@ struct StreamSession {
         let invalidated = try writer.invalidate(placement)
         enter(.write, disk: .withoutTable, onEvent)
         let written = try writer.write(invalidated, jobs: jobs, from: source, lanes: lanes, run: run) { writer in
-            report(plan, bytesInFlight: writer.bytesInFlight, onEvent)
+            report(plan, waitingBytes: lanes.waitingBytes, bytesInFlight: writer.bytesInFlight, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
-        report(plan, bytesInFlight: 0, onEvent)
+        report(plan, onEvent)
         let verified = try writer.flush(written) { writer in
-            report(plan, bytesInFlight: 0, onEvent)
+            report(plan, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
         if run.stop.isCancelled { throw .cancelled }
@@ -167,10 +167,13 @@ struct StreamSession {
             plan: plan, isWritten: isWritten, elapsedSeconds: Instant.now.seconds(since: begin),
             fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
             decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
-            writtenBytes: counters.writtenBytes.load(ordering: .relaxed), peakMemoryBytes: peakMemoryBytes())
+            writtenBytes: counters.writtenBytes.load(ordering: .relaxed), peakMemoryBytes: peakMemoryBytes(),
+            stages: counters.reports)
     }
 
-    private func report(_ plan: StreamPlan, bytesInFlight: Int, _ onEvent: (StreamEvent) -> Void) {
+    private func report(
+        _ plan: StreamPlan, waitingBytes: Int = 0, bytesInFlight: Int = 0, _ onEvent: (StreamEvent) -> Void
+    ) {
         reportNotes(onEvent)
         let counters = run.counters
         onEvent(
@@ -181,7 +184,7 @@ struct StreamSession {
                     decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
                     compressedBytesTotal: plan.compressedBytes, uncompressedBytesTotal: plan.uncompressedBytes,
-                    bytesInFlight: bytesInFlight)))
+                    waitingBytes: waitingBytes, bytesInFlight: bytesInFlight)))
     }
 
     private func reportNotes(_ onEvent: (StreamEvent) -> Void) {

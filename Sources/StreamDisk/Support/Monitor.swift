@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// State shared by threads: a mutex, the state it guards, and one condition to wait on.
 ///
@@ -59,6 +60,21 @@ final class Monitor<State>: @unchecked Sendable {
         while true {
             if let value = try body(&state) { return value }
             unsafe pthread_cond_wait(condition, mutex)
+        }
+    }
+
+    /// Like `wait`, and adds the nanoseconds spent waiting to `waited`. Nothing is measured when there is no need to wait.
+    func wait<Value, Failure: Error>(
+        timing waited: borrowing Atomic<UInt64>, _ body: (inout State) throws(Failure) -> Value?
+    ) throws(Failure) -> Value {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        if let value = try body(&state) { return value }
+        let start = Instant.now
+        defer { waited.wrappingAdd(Instant.now.nanoseconds - start.nanoseconds, ordering: .relaxed) }
+        while true {
+            unsafe pthread_cond_wait(condition, mutex)
+            if let value = try body(&state) { return value }
         }
     }
 
