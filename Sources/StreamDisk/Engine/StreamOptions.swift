@@ -19,6 +19,8 @@ public struct StreamOptions: Sendable {
     /// Everything up to the plan, then nothing: not one byte is written.
     public var isDryRun = false
     public var writeEngine: WriteEngine = .automatic
+    /// How often `.progress` comes while bytes move.
+    package var progressIntervalSeconds = 0.2
 
     public init() {}
 }

@@ -117,6 +117,7 @@ struct StreamSession {
         let geometry = DiskGeometry(
             path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
         var writer = try DiskWriter(queue: queue, disk: geometry)
+        writer.tickSeconds = options.progressIntervalSeconds
         let lanes = try LaneSet(count: 1, limits: limits, run: run)
         let jobs: any JobFeed =
             if let pending = contents.pending {
