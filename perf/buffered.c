@@ -39,7 +39,7 @@ static size_t take(char *bytes, size_t size, size_t count, void *context) {
     (void)context;
     ZSTD_inBuffer input = {bytes, size * count, 0};
     EVP_DigestUpdate(state.hash, bytes, input.size);
-    // Also when all input is taken: a full piece may leave decoded bytes inside the decoder.
+    // Also when all input is taken: a full piece may leave decoded bytes of the frame inside the decoder.
     for (int full = 0; input.pos < input.size || full;) {
         ZSTD_outBuffer output = {state.piece, piece_bytes, state.filled};
         state.frame_left = ZSTD_decompressStream(state.decoder, &output, &input);
@@ -47,8 +47,8 @@ static size_t take(char *bytes, size_t size, size_t count, void *context) {
         state.decoded += output.pos - state.filled;
         if (state.decoded > state.decoded_max) die("decode", "more bytes than the image should have");
         state.filled = output.pos;
-        full = output.pos == piece_bytes;
-        if (full) write_piece();
+        full = output.pos == piece_bytes && state.frame_left > 0;
+        if (output.pos == piece_bytes) write_piece();
     }
     return input.size;
 }

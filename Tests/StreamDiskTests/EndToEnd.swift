@@ -23,10 +23,13 @@ struct RunLog {
     }
 }
 
+/// Limits that a busy host does not reach.
+func patientOptions() -> SourceOptions { quickOptions(retry: 30, stall: 10) }
+
 /// Streams `reference` onto `path`.
 func stream(
     _ reference: String, to path: String, _ options: StreamOptions = StreamOptions(),
-    source: SourceOptions = quickOptions(), cancellation: Cancellation = Cancellation(),
+    source: SourceOptions = patientOptions(), cancellation: Cancellation = Cancellation(),
     approve: (StreamPlan) -> Bool = { _ in true }, onEvent: (StreamEvent) -> Void = { _ in }
 ) throws -> (result: StreamResult, log: RunLog) {
     var log = RunLog()

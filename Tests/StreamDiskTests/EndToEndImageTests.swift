@@ -93,7 +93,7 @@ extension EndToEnd {
         private func withReference<Value>(
             _ image: SampleImage, _ way: Way, _ body: (String, SourceOptions) throws -> Value
         ) throws -> Value {
-            var source = quickOptions()
+            var source = patientOptions()
             switch way {
             case .path: return try body(image.path, source)
             case .fileURL: return try body("file://" + image.path, source)

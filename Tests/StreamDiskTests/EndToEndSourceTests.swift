@@ -17,7 +17,7 @@ extension EndToEnd {
         }
 
         private func streamFrom(
-            _ server: FaultServer, _ image: SampleImage, options: SourceOptions = quickOptions(retry: 20)
+            _ server: FaultServer, _ image: SampleImage, options: SourceOptions = patientOptions()
         ) throws -> RunLog {
             try TestTarget.file.with(sizeBytes: image.diskBytes) { path, was in
                 let (_, log) = try stream(server.url(), to: path, source: options)
@@ -48,8 +48,8 @@ extension EndToEnd {
             let image = try SampleImage.make()
             let server = try FaultServer(
                 image.bytes, script: onImages { $0 == 0 ? FaultServer.Answer().ending(.stall(500_000)) : FaultServer.Answer() })
-            var options = quickOptions(retry: 20)
-            options.stallTimeoutSeconds = 0.5
+            var options = patientOptions()
+            options.stallTimeoutSeconds = 1
             #expect(try streamFrom(server, image, options: options).retries.count == 1)
         }
 
@@ -104,7 +104,7 @@ extension EndToEnd {
             try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in
                 var error: StreamError?
                 let seconds = try duration {
-                    error = try failure { _ = try stream(server.url(), to: path, source: quickOptions(retry: 1.5)) }
+                    error = try failure { _ = try stream(server.url(), to: path, source: quickOptions(retry: 1.5, stall: 10)) }
                 }
                 #expect(error?.cause.kind == "source.unreachable")
                 #expect((error?.phase, error?.disk) == (.write, .withoutTable))

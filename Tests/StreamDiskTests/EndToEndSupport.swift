@@ -68,7 +68,7 @@ enum TestTarget: Sendable, CustomStringConvertible {
 
 /// One file of random bytes a process, as long as was ever needed.
 enum RandomFile {
-    private static let sizeBytesMax: UInt64 = 160 << 20
+    private static let sizeBytesMax: UInt64 = 112 << 20
     private static let path: String = {
         atexit { try? FileManager.default.removeItem(atPath: RandomFile.path) }
         return FileManager.default.temporaryDirectory.appending(path: "stream-disk-random-\(UUID().uuidString)").path
@@ -194,7 +194,14 @@ func withFailingDisk<Value>(
 ) throws -> Value {
     try withTemporaryFolder { folder in
         try run("mount", ["-t", "tmpfs", "-o", "size=\(failsAfterMiB)M", "stream-disk-test", folder.path])
-        defer { _ = try? run("umount", [folder.path]) }
+        defer {
+            // The device lets go of its file a moment after it was detached.
+            var tries = 0
+            while tries < 100, (try? run("umount", [folder.path])) == nil {
+                tries += 1
+                usleep(50_000)
+            }
+        }
         let backing = folder.appending(path: "disk").path
         try run("truncate", ["-s", "\(sizeBytes)", backing])
         let path = try run("losetup", ["--find", "--show", backing]).trimmingCharacters(in: .whitespacesAndNewlines)

@@ -34,8 +34,8 @@ extension SplitMix64 {
 
     /// Between 0 and `limit`, all magnitudes alike.
     mutating func magnitude(_ limit: Int) -> Int {
-        let bits = Int.random(in: 0...Int.bitWidth - 1 - limit.leadingZeroBitCount, using: &self)
-        return Int.random(in: 0...min(limit, (1 << bits)), using: &self)
+        let bits = Int.random(in: 0...Int.bitWidth - limit.leadingZeroBitCount, using: &self)
+        return Int.random(in: 0...min(limit, (1 << bits) - 1), using: &self)
     }
 }
 
@@ -54,7 +54,8 @@ func richBytes(_ count: Int, seed: UInt64) -> [UInt8] {
             let distance = 1 + (Bool.random(using: &random)
                 ? random.magnitude(bytes.count - 1) : Int.random(in: 0..<bytes.count, using: &random))
             let start = bytes.count - distance
-            bytes += bytes[start..<min(bytes.count, start + 4 + random.magnitude(20_000))]
+            // A copy of its own: a slice would make the array copy all of itself.
+            bytes += Array(bytes[start..<min(bytes.count, start + 4 + random.magnitude(20_000))])
         }
     }
     bytes.removeLast(bytes.count - count)

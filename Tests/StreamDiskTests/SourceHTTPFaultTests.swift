@@ -1,6 +1,5 @@
 import Foundation
 import StreamDisk
-import Synchronization
 import Testing
 
 /// Ranges from a server that misbehaves.
@@ -73,7 +72,7 @@ import Testing
     func whatWasCutIsResumedAtTheLastByteReceived(seed: UInt64) async throws {
         try await onThread {
             let content = sampleBytes(400_000, seed: seed)
-            let random = Mutex(SplitMix64(state: seed))
+            let random = Locked(SplitMix64(state: seed))
             let server = try FaultServer(content) { request in
                 random.withLock { random in
                     let cut = Int.random(in: 0...120_000, using: &random)
@@ -241,7 +240,7 @@ import Testing
         try await onThread {
             let server = try FaultServer([1, 2, 3]) { $0.index == 0 ? .status(503, retryAfter: "1") : Answer() }
             let seconds = try duration { try #expect(fetchAll(server.url()).bytes == [1, 2, 3]) }
-            #expect(seconds >= 1 && seconds < 2)
+            #expect(seconds >= 1 && seconds < 4)
         }
     }
 
@@ -253,7 +252,7 @@ import Testing
                 #expect(error?.kind == .unreachable)
                 #expect(error?.reason.contains("429") == true)
             }
-            #expect(seconds < 1)
+            #expect(seconds < 4)
             #expect(server.requests.count == 1)
         }
     }
@@ -263,7 +262,7 @@ import Testing
             let server = try FaultServer(sampleBytes(50_000)) { $0.index == 0 ? Answer() : .status(503) }
             var error: SourceError?
             let seconds = duration { error = sourceError { _ = try fetchAll(server.url(), options: quickOptions(retry: 1)) } }
-            #expect(seconds >= 0.9 && seconds < 2)
+            #expect(seconds >= 0.9 && seconds < 4)
             #expect(error?.kind == .unreachable)
             #expect(error?.offset == 1000)
             #expect(error?.reason.hasPrefix("no progress for 1") == true, "\(String(describing: error))")
@@ -292,11 +291,11 @@ import Testing
             let server = try FaultServer(content) { $0.index == 1 ? Answer().ending(.stall(20_000)) : Answer() }
             let notes = NoteCollector()
             let seconds = try duration {
-                try #expect(fetchAll(server.url(), options: quickOptions(stall: 0.5), notes: notes).bytes == content)
+                try #expect(fetchAll(server.url(), options: quickOptions(), notes: notes).bytes == content)
             }
-            #expect(seconds >= 0.5 && seconds < 2)
+            #expect(seconds >= 1 && seconds < 4)
             #expect(server.requests.last?.headers["range"] == "bytes=21000-99999")
-            #expect(notes.notes.map(\.reason) == ["no data for 0.5 s"])
+            #expect(notes.notes.map(\.reason) == ["no data for 1 s"])
         }
     }
 
@@ -310,7 +309,7 @@ import Testing
                 }
                 #expect(error?.kind == .unreachable)
             }
-            #expect(seconds >= 1.5 && seconds < 3.2, "\(seconds)")
+            #expect(seconds >= 1.5 && seconds < 5, "\(seconds)")
         }
     }
 
@@ -340,9 +339,9 @@ import Testing
     @Test func slowButSteadyIsNoFault() async throws {
         try await onThread {
             let content = sampleBytes(12_000)
-            let server = try FaultServer(content) { _ in Answer(trickle: (bytes: 600, seconds: 0.05)) }
+            let server = try FaultServer(content) { _ in Answer(trickle: (bytes: 600, seconds: 0.1)) }
             let notes = NoteCollector()
-            try #expect(fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 0.3), notes: notes).bytes == content)
+            try #expect(fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 1), notes: notes).bytes == content)
             #expect(notes.notes.isEmpty)
         }
     }
@@ -351,11 +350,11 @@ import Testing
         try await onThread {
             let content = sampleBytes(3 << 20)
             let server = try FaultServer(content)
-            let source = try makeSource(server.url(), options: quickOptions(retry: 0.3, stall: 0.3))
+            let source = try makeSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
             let notes = NoteCollector()
             _ = try source.open(wantedBytes: 10, observer: notes.observer)
             let sink = CollectingSink { (total) throws(SourceError) in
-                if (500_000..<516_384).contains(total) { Thread.sleep(forTimeInterval: 0.8) }
+                if (500_000..<516_384).contains(total) { Thread.sleep(forTimeInterval: 1.5) }
             }
             try source.read(0..<3 << 20, into: sink, observer: notes.observer)
             #expect(sink.bytes == content)
@@ -406,7 +405,7 @@ import Testing
                 }
                 #expect(error?.kind == .stopped)
             }
-            #expect(seconds >= 0.25 && seconds < 0.8, "\(seconds)")
+            #expect(seconds >= 0.25 && seconds < 1.3, "\(seconds)")
         }
     }
 
@@ -511,7 +510,7 @@ import Testing
     func severalConnectionsDeliverInOrder(seed: UInt64) async throws {
         try await onThread {
             let content = sampleBytes(9 << 20, seed: seed)
-            let random = Mutex(SplitMix64(state: seed))
+            let random = Locked(SplitMix64(state: seed))
             let server = try FaultServer(content) { request in
                 random.withLock { random in
                     Int.random(in: 0..<3, using: &random) == 0
@@ -528,12 +527,12 @@ import Testing
     @Test func severalConnectionsAreReallyAtWorkAtOnce() async throws {
         try await onThread {
             let content = sampleBytes(8 << 20)
-            let server = try FaultServer(content) { $0.index == 0 ? Answer() : Answer(delaySeconds: 0.3) }
+            let server = try FaultServer(content) { $0.index == 0 ? Answer() : Answer(delaySeconds: 1) }
             let seconds = try duration {
-                try #expect(fetchAll(server.url(), options: quickOptions(connections: 17)).bytes == content)
+                try #expect(fetchAll(server.url(), options: quickOptions(stall: 10, connections: 17)).bytes == content)
             }
             #expect(server.requests.count == 9)
-            #expect(seconds < 2, "one after the other takes 2.4 s: \(seconds)")
+            #expect(seconds < 5, "one after the other takes 8 s: \(seconds)")
         }
     }
 
@@ -545,7 +544,7 @@ import Testing
         let seconds = duration {
             #expect(sourceError { _ = try fetchAll(server.url(), options: quickOptions(connections: 17)) }?.kind == .notPermitted)
         }
-        #expect(seconds < 2)
+        #expect(seconds < 5)
     }
 
     // MARK: Lanes and headers

@@ -17,7 +17,7 @@ struct StreamEntrants {
             // The library's own run tells more than how long it took; the others print the seconds they saw, or nothing.
             var run =
                 spec.kind == "stream-disk"
-                ? try JSONDecoder().decode(Run.self, from: Data(output)) : Run(seconds: 0, bytes: image.decodedBytes)
+                ? try RunCommand.decoded(output) : Run(seconds: 0, bytes: image.decodedBytes)
             run.take(usage)
             run.bytes = image.decodedBytes
             run.figures = (run.figures ?? [:]).merging(["windowBytes": Double(image.windowBytes)]) { $1 }

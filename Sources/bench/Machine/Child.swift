@@ -1,8 +1,9 @@
 import FoundationEssentials
 import Glibc
+import StreamDisk
 
 /// A program that this one started, in a process group of its own, with nothing on its standard input.
-struct Child: ~Copyable {
+final class Child {
     /// What a child that has ended used, its own ended children included (getrusage(2)).
     struct Usage {
         var seconds: Double
@@ -23,12 +24,13 @@ struct Child: ~Copyable {
     init(_ arguments: [String], environment: [String: String] = [:]) throws {
         command = arguments.joined(separator: " ")
         var pipeEnds: [Int32] = [-1, -1]
-        guard unsafe pipe2(&pipeEnds, O_CLOEXEC) == 0 else { throw BenchError("pipe: \(String(cString: strerror(errno)))") }
+        guard unsafe pipe(&pipeEnds) == 0 else { throw BenchError("no pipe: \(SystemError(errno))") }
+        for end in pipeEnds { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         output = pipeEnds[0]
         // Errors go to a file without a name: nobody needs to read them while the child runs.
         errors = try Self.unnamedFile()
 
-        var actions = posix_spawn_file_actions_t()
+        var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, pipeEnds[1], 1)
@@ -61,7 +63,7 @@ struct Child: ~Copyable {
         guard code == 0 else {
             close(output)
             close(errors)
-            throw BenchError("\(arguments[0]) cannot be started: \(String(cString: strerror(code)))")
+            throw BenchError("\(arguments[0]) cannot be started: \(SystemError(code))")
         }
         Workplace.add(group: processID)
     }
@@ -79,7 +81,7 @@ struct Child: ~Copyable {
     }
 
     /// Waits for its end. Throws with its last words when it failed.
-    consuming func wait() throws -> Usage {
+    func wait() throws -> Usage {
         var status: Int32 = 0
         var usage = rusage()
         while unsafe wait4(processID, &status, 0, &usage) < 0 && errno == EINTR {}
@@ -118,11 +120,12 @@ struct Child: ~Copyable {
         var template = Array("/tmp/stream-disk-bench-errors.XXXXXX".utf8CString)
         let file = unsafe template.withUnsafeMutableBufferPointer { area -> Int32 in
             guard let path = area.baseAddress else { return -1 }
-            let file = unsafe mkostemp(path, O_CLOEXEC)
+            let file = unsafe mkstemp(path)
             unsafe unlink(path)
+            _ = fcntl(file, F_SETFD, FD_CLOEXEC)
             return file
         }
-        guard file >= 0 else { throw BenchError("/tmp: \(String(cString: strerror(errno)))") }
+        guard file >= 0 else { throw BenchError("/tmp: \(SystemError(errno))") }
         return file
     }
 

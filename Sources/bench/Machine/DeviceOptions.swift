@@ -42,35 +42,26 @@ struct DeviceOptions: ParsableArguments {
             // Throws when it is mounted, swap, held, open elsewhere, too small …
             try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
             let name = [disk.model, "\(disk.logicalBlockSize)-byte blocks"].compactMap(\.self).joined(separator: ", ")
-            return BenchDevice(path: device, folder: folder, sizeBytes: sizeBytes, text: "\(device) (\(name))", loop: nil)
+            return BenchDevice(path: device, folder: folder, sizeBytes: sizeBytes, text: "\(device) (\(name))")
         }
         let block = blockBytes ?? sector
         let isDirect = backing == .disk
         let place = isDirect ? folder : try Workplace.makeFolder(below: "/dev/shm")
-        let loop = try LoopDevice(in: place, sizeBytes: sizeBytes, blockBytes: block, isDirect: isDirect)
+        let path = try LoopDevice.make(in: place, sizeBytes: sizeBytes, blockBytes: block, isDirect: isDirect)
         let under = isDirect ? "\(Child.firstLine(["stat", "-f", "-c", "%T", folder]) ?? "?"), direct I/O" : "tmpfs"
         return BenchDevice(
-            path: loop.path, folder: folder, sizeBytes: sizeBytes, text: "loop on \(under), \(block)-byte blocks", loop: loop)
+            path: path, folder: folder, sizeBytes: sizeBytes, text: "loop on \(under), \(block)-byte blocks")
     }
 }
 
 /// A device that may be overwritten, and a folder for what belongs to the scenario.
-struct BenchDevice: ~Copyable {
+struct BenchDevice {
     let path: String
     let folder: String
     /// How much of it is used.
     let sizeBytes: UInt64
     /// What it is, in words, without a name that changes from run to run.
     let text: String
-    private let loop: LoopDevice?
-
-    init(path: String, folder: String, sizeBytes: UInt64, text: String, loop: consuming LoopDevice?) {
-        self.path = path
-        self.folder = folder
-        self.sizeBytes = sizeBytes
-        self.text = text
-        self.loop = loop
-    }
 
     /// Fills it with bytes that no image has there, so that nothing is right by accident and every block is allocated.
     func fill() throws {

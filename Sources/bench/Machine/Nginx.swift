@@ -1,22 +1,20 @@
 import FoundationEssentials
 import Glibc
 
-/// An nginx on a free loopback port that serves one folder; ended with this value, or with this process.
-struct Nginx: ~Copyable {
-    let url: String
-    private let child: Child
-
+/// An nginx on a free loopback port that serves one folder until this process ends.
+enum Nginx {
     /// - Parameters:
     ///   - folder: what it serves; its own files go to `state`.
     ///   - limitRate: such as `20m`: bytes a second and connection (limit_rate).
-    init(serving folder: String, state: String, limitRate: String?) throws {
+    /// - Returns: its URL, without a slash at the end.
+    static func start(serving folder: String, state: String, limitRate: String?) throws -> String {
         let configurationFile = state + "/nginx.conf"
         let command = ["nginx", "-e", state + "/error.log", "-p", state, "-c", configurationFile]
         var port = 0
         var failure: (any Error)?
         for _ in 0..<20 {
             port = Int.random(in: 20_000..<32_000)
-            let text = Self.configuration(port: port, folder: folder, state: state, limitRate: limitRate)
+            let text = configuration(port: port, folder: folder, state: state, limitRate: limitRate)
             try Data(text.utf8).write(to: URL(filePath: configurationFile))
             // The test of the configuration binds the port, so it tells a taken one.
             do {
@@ -26,14 +24,12 @@ struct Nginx: ~Copyable {
             } catch { failure = error }
         }
         if let failure { throw failure }
-        url = "http://127.0.0.1:\(port)"
         // With this process gone, however it went, the server goes too.
-        child = try Child(["setpriv", "--pdeathsig", "KILL"] + command)
+        _ = try Child(["setpriv", "--pdeathsig", "KILL"] + command)
         // The file appears when the port is bound.
         for _ in 0..<1000 where !FileManager.default.fileExists(atPath: state + "/nginx.pid") { usleep(5000) }
+        return "http://127.0.0.1:\(port)"
     }
-
-    deinit { kill(child.processID, SIGKILL) }
 
     static func configuration(port: Int, folder: String, state: String, limitRate: String?) -> String {
         """

@@ -36,7 +36,7 @@ enum Workplace {
         }
         for group in groups {
             kill(-group, SIGKILL)
-            unsafe waitpid(group, nil, 0)
+            waitpid(group, nil, 0)
         }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
     }

@@ -26,7 +26,7 @@ enum ReportFile {
 /// write(2) until all is written or the reader is gone.
 func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) {
     var done = 0
-    while unsafe done < bytes.count {
+    while done < bytes.count {
         let count = unsafe write(descriptor, bytes.baseAddress! + done, bytes.count - done)
         if count < 0 && errno == EINTR { continue }
         if count <= 0 { return }

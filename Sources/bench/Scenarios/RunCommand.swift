@@ -10,6 +10,8 @@ struct RunCommand: ParsableCommand {
         commandName: "run", abstract: "One run of the library; what the scenarios start.", shouldDisplay: false,
         subcommands: [RunStream.self, RunWrite.self, RunDecode.self, RunHash.self])
 
+    static func decoded(_ output: [UInt8]) throws -> Run { try JSONDecoder().decode(Run.self, from: Data(output)) }
+
     /// This program, to run itself.
     static func invocation(_ name: String, _ arguments: [String]) -> [String] {
         ["/proc/self/exe", "run", name] + arguments
@@ -104,7 +106,7 @@ struct RunHash: ParsableCommand {
         defer { unsafe area.deallocate() }
         var bytes: UInt64 = 0
         for file in files {
-            let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+            let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else { throw BenchError("\(file) cannot be opened") }
             defer { close(descriptor) }
             var hash = SHA384()
