@@ -39,7 +39,9 @@ final class FaultServer: Sendable {
         enum End: Sendable, Equatable {
             case complete
             /// After so many bytes of the body: the connection is closed, reset, or left open in silence.
-            case cut(Int), reset(Int), stall(Int)
+            case cut(Int)
+            case reset(Int)
+            case stall(Int)
         }
         /// Nil: 206 or 200, as the request asks.
         var status: Int?
@@ -220,7 +222,8 @@ private final class Core: Sendable {
             "ETag": "\"v1\"", "Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT", "Accept-Ranges": "bytes",
         ]
         for case ("ETag", let replaced) in answer.headers { headers["ETag"] = replaced }
-        let isCurrent = request.headers["if-range"].map { $0 == headers["ETag"] || $0 == headers["Last-Modified"] } ?? true
+        let isCurrent =
+            request.headers["if-range"].map { $0 == headers["ETag"] || $0 == headers["Last-Modified"] } ?? true
 
         var status = answer.status ?? 200
         var body = 0..<content.count

@@ -59,7 +59,7 @@ final class Nginx: Sendable {
             do {
                 try run("bash", ["-c", start])
                 break
-            } catch where attempt < 5 {
+            } catch  where attempt < 5 {
                 // Someone took a port in between.
                 ports = try Self.freePorts()
             }
@@ -119,15 +119,19 @@ final class Nginx: Sendable {
 
     private static func makeCertificates(in path: String, names: String) throws {
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        try run("openssl", ["req", "-x509"] + key + [
-            "-keyout", path + "/ca.key", "-out", path + "/ca.pem", "-subj", "/CN=Test authority",
-        ])
-        for (name, extension_) in [("server", "subjectAltName=" + names), ("client", "extendedKeyUsage=clientAuth")] {
-            try run("openssl", ["req", "-x509"] + key + [
-                "-keyout", "\(path)/\(name).key", "-out", "\(path)/\(name).pem", "-subj", "/CN=\(name)",
-                "-CA", path + "/ca.pem", "-CAkey", path + "/ca.key", "-addext", extension_,
-                "-addext", "basicConstraints=critical,CA:FALSE",
+        try run(
+            "openssl",
+            ["req", "-x509"] + key + [
+                "-keyout", path + "/ca.key", "-out", path + "/ca.pem", "-subj", "/CN=Test authority",
             ])
+        for (name, extension_) in [("server", "subjectAltName=" + names), ("client", "extendedKeyUsage=clientAuth")] {
+            try run(
+                "openssl",
+                ["req", "-x509"] + key + [
+                    "-keyout", "\(path)/\(name).key", "-out", "\(path)/\(name).pem", "-subj", "/CN=\(name)",
+                    "-CA", path + "/ca.pem", "-CAkey", path + "/ca.key", "-addext", extension_,
+                    "-addext", "basicConstraints=critical,CA:FALSE",
+                ])
         }
     }
 

@@ -63,7 +63,9 @@ import Testing
         #expect(sourceError { _ = try read(folder.path) }?.kind == .invalidReference)
         #expect(sourceError { _ = try read("/dev/null") }?.kind == .invalidReference)
         #expect(unsafe mkfifo(folder.path + "/fifo", 0o600) == 0)
-        let seconds = duration { #expect(sourceError { _ = try read(folder.path + "/fifo") }?.kind == .invalidReference) }
+        let seconds = duration {
+            #expect(sourceError { _ = try read(folder.path + "/fifo") }?.kind == .invalidReference)
+        }
         #expect(seconds < 1)
         #expect(sourceError { _ = try read("") }?.kind == .invalidReference)
     }

@@ -2,69 +2,9 @@ import Foundation
 import StreamDisk
 import Testing
 
-/// Ranges from a server that misbehaves.
+/// Ranges from a server that misbehaves: cut, wrong, changed, or refused.
 @Suite struct SourceHTTPFaultTests {
     private typealias Answer = FaultServer.Answer
-
-    // MARK: Right answers
-
-    @Test func theHeadIsOneRequestAndIsNotAskedForAgain() throws {
-        let content = sampleBytes(300_000)
-        let server = try FaultServer(content)
-        let notes = NoteCollector()
-        let source = try makeSource(server.url("/a.cosi?x=1"), options: quickOptions())
-        let head = try source.open(wantedBytes: 100_000, observer: notes.observer)
-        #expect(head.bytes == Array(content[..<100_000]))
-        #expect(head.sizeBytes == 300_000)
-        #expect(!head.isSequential)
-        #expect(server.requests.count == 1)
-        #expect(server.requests[0].target == "/a.cosi?x=1")
-        #expect(server.requests[0].headers["range"] == "bytes=0-99999")
-        #expect(server.requests[0].headers["user-agent"] == "stream-disk/\(ProductVersion.current)")
-        #expect(server.requests[0].headers["accept-encoding"] == nil)
-        #expect(server.requests[0].headers["if-range"] == nil)
-
-        let inside = CollectingSink()
-        try source.read(500..<100_000, into: inside, observer: notes.observer)
-        try source.read(7..<7, into: inside, observer: notes.observer)
-        #expect(inside.bytes == Array(content[500..<100_000]))
-        #expect(server.requests.count == 1)
-
-        let across = CollectingSink()
-        try source.read(99_990..<100_010, into: across, observer: notes.observer)
-        #expect(across.bytes == Array(content[99_990..<100_010]))
-        #expect(server.requests[1].headers["range"] == "bytes=100000-100009")
-        #expect(server.requests[1].headers["if-range"] == "\"v1\"")
-        #expect(server.connectionCount == 1, "the connection is kept")
-        #expect(notes.notes.isEmpty)
-    }
-
-    @Test func aShortImageComesWhole() throws {
-        let content = sampleBytes(10)
-        let server = try FaultServer(content)
-        let got = try fetchAll(server.url(), head: 1000)
-        #expect(got.bytes == content)
-        #expect(got.head.sizeBytes == 10)
-        #expect(server.requests.count == 1)
-    }
-
-    @Test func anEmptyImageHasNoBytes() throws {
-        let server = try FaultServer([])
-        let got = try fetchAll(server.url())
-        #expect(got.head.sizeBytes == 0)
-        #expect(got.bytes.isEmpty)
-    }
-
-    @Test func bytesBeyondTheEndAreNotThere() throws {
-        let server = try FaultServer(sampleBytes(10_000))
-        let source = try makeSource(server.url(), options: quickOptions())
-        _ = try source.open(wantedBytes: 10, observer: NoteCollector().observer)
-        let error = sourceError {
-            try source.read(0..<10_001, into: CollectingSink(), observer: NoteCollector().observer)
-        }
-        #expect(error?.kind == .changed)
-        #expect(server.requests.count == 1)
-    }
 
     // MARK: Cuts
 
@@ -100,7 +40,8 @@ import Testing
         let notes = NoteCollector()
         let got = try fetchAll(server.url("/i?secret"), notes: notes)
         #expect(got.bytes == content)
-        #expect(server.requests.map { $0.headers["range"] } == ["bytes=0-999", "bytes=1000-199999", "bytes=31000-199999"])
+        #expect(
+            server.requests.map { $0.headers["range"] } == ["bytes=0-999", "bytes=1000-199999", "bytes=31000-199999"])
         #expect(notes.notes.count == 1)
         #expect(notes.notes.first?.offset == 31_000)
         #expect(notes.notes.first?.attempt == 1)
@@ -175,7 +116,12 @@ import Testing
             let content = sampleBytes(100_000)
             let changes: [@Sendable (FaultServer.Request) -> Answer] = [
                 { _ in Answer().header("ETag", "\"v2\"") },
-                { _ in Answer().with { $0.status = 206; $0.headers = ["ETag": "\"v2\"", "Content-Range": "bytes 31000-99999/100000"] } },
+                { _ in
+                    Answer().with {
+                        $0.status = 206
+                        $0.headers = ["ETag": "\"v2\"", "Content-Range": "bytes 31000-99999/100000"]
+                    }
+                },
                 { _ in Answer(status: 416) },
                 { _ in Answer(ignoresRange: true).header("Content-Length", "99999") },
             ]
@@ -261,7 +207,9 @@ import Testing
         try await onThread {
             let server = try FaultServer(sampleBytes(50_000)) { $0.index == 0 ? Answer() : .status(503) }
             var error: SourceError?
-            let seconds = duration { error = sourceError { _ = try fetchAll(server.url(), options: quickOptions(retry: 1)) } }
+            let seconds = duration {
+                error = sourceError { _ = try fetchAll(server.url(), options: quickOptions(retry: 1)) }
+            }
             #expect(seconds >= 0.9 && seconds < 4)
             #expect(error?.kind == .unreachable)
             #expect(error?.offset == 1000)
@@ -281,300 +229,5 @@ import Testing
             #expect(error?.kind == .unreachable)
             #expect(notes.notes.count >= 2)
         }
-    }
-
-    // MARK: Too slow
-
-    @Test func aStallIsResumed() async throws {
-        try await onThread {
-            let content = sampleBytes(100_000)
-            let server = try FaultServer(content) { $0.index == 1 ? Answer().ending(.stall(20_000)) : Answer() }
-            let notes = NoteCollector()
-            let seconds = try duration {
-                try #expect(fetchAll(server.url(), options: quickOptions(), notes: notes).bytes == content)
-            }
-            #expect(seconds >= 1 && seconds < 4)
-            #expect(server.requests.last?.headers["range"] == "bytes=21000-99999")
-            #expect(notes.notes.map(\.reason) == ["no data for 1 s"])
-        }
-    }
-
-    @Test func aServerThatOnlyStallsEndsWithTheTimeout() async throws {
-        try await onThread {
-            let server = try FaultServer(sampleBytes(10_000)) { _ in Answer(delaySeconds: 60) }
-            // The stall time is longer than the retry time: the second try must not use all of it.
-            let seconds = duration {
-                let error = sourceError {
-                    _ = try fetchAll(server.url(), options: quickOptions(retry: 0.7, stall: 1))
-                }
-                #expect(error?.kind == .unreachable)
-            }
-            #expect(seconds >= 1.5 && seconds < 5, "\(seconds)")
-        }
-    }
-
-    @Test func aByteAConnectionIsNoProgress() async throws {
-        try await onThread {
-            let server = try FaultServer(sampleBytes(10_000)) { $0.index == 0 ? Answer() : Answer().ending(.cut(1)) }
-            let error = sourceError { _ = try fetchAll(server.url(), options: quickOptions(retry: 1)) }
-            #expect(error?.kind == .unreachable)
-            #expect((error?.offset ?? 0) > 1000)
-        }
-    }
-
-    @Test func aTrickleOfAFewBytesIsAStall() async throws {
-        try await onThread {
-            let server = try FaultServer(sampleBytes(10_000)) { request in
-                request.index == 0 ? Answer() : Answer(trickle: (bytes: 1, seconds: 0.02))
-            }
-            let notes = NoteCollector()
-            let error = sourceError {
-                _ = try fetchAll(server.url(), options: quickOptions(retry: 1, stall: 0.4), notes: notes)
-            }
-            #expect(error?.kind == .unreachable)
-            #expect(notes.notes.first?.reason == "no data for 0.4 s")
-        }
-    }
-
-    @Test func slowButSteadyIsNoFault() async throws {
-        try await onThread {
-            let content = sampleBytes(12_000)
-            let server = try FaultServer(content) { _ in Answer(trickle: (bytes: 600, seconds: 0.1)) }
-            let notes = NoteCollector()
-            try #expect(fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 1), notes: notes).bytes == content)
-            #expect(notes.notes.isEmpty)
-        }
-    }
-
-    @Test func aSlowSinkIsNotTheServersFault() async throws {
-        try await onThread {
-            let content = sampleBytes(3 << 20)
-            let server = try FaultServer(content)
-            let source = try makeSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
-            let notes = NoteCollector()
-            _ = try source.open(wantedBytes: 10, observer: notes.observer)
-            let sink = CollectingSink { (total) throws(SourceError) in
-                if (500_000..<516_384).contains(total) { Thread.sleep(forTimeInterval: 1.5) }
-            }
-            try source.read(0..<3 << 20, into: sink, observer: notes.observer)
-            #expect(sink.bytes == content)
-            #expect(notes.notes.isEmpty)
-            #expect(server.requests.count == 2)
-        }
-    }
-
-    // MARK: Stopping
-
-    @Test func theSinksErrorComesBackAsItIs() throws {
-        let server = try FaultServer(sampleBytes(1 << 20))
-        let source = try makeSource(server.url(), options: quickOptions())
-        let notes = NoteCollector()
-        _ = try source.open(wantedBytes: 10, observer: notes.observer)
-        let sink = CollectingSink { (total) throws(SourceError) in
-            if total > 100_000 { throw SourceError(.stopped, source: "test", reason: "enough") }
-        }
-        #expect(sourceError { try source.read(0..<1 << 20, into: sink, observer: notes.observer) }?.reason == "enough")
-        #expect(sink.bytes.count < 200_000)
-        // And the source can still be read.
-        let again = CollectingSink()
-        try source.read(50..<60_000, into: again, observer: notes.observer)
-        #expect(again.bytes.count == 59_950)
-    }
-
-    enum Waiting: CaseIterable { case forTheFirstAnswer, inABody, inABackoff, inASequentialBody }
-
-    @Test(arguments: Waiting.allCases)
-    func cancellationEndsAWaitWithinASecond(waiting: Waiting) async throws {
-        try await onThread {
-            let server = try FaultServer(sampleBytes(100_000)) { request in
-                switch waiting {
-                case .forTheFirstAnswer: Answer(delaySeconds: 60)
-                case .inABody: request.index == 0 ? Answer() : Answer().ending(.stall(5000))
-                case .inABackoff: .status(503, retryAfter: "20")
-                case .inASequentialBody: Answer(ignoresRange: true).ending(.stall(5000))
-                }
-            }
-            let notes = NoteCollector()
-            Thread.detachNewThread {
-                Thread.sleep(forTimeInterval: 0.3)
-                notes.cancellation.cancel()
-            }
-            let seconds = duration {
-                let error = sourceError {
-                    _ = try fetchAll(server.url(), options: quickOptions(retry: 60, stall: 60), notes: notes)
-                }
-                #expect(error?.kind == .stopped)
-            }
-            #expect(seconds >= 0.25 && seconds < 1.3, "\(seconds)")
-        }
-    }
-
-    // MARK: Redirects
-
-    private static let secrets = ["Authorization: Bearer secret", "X-Token: secret"]
-
-    @Test func redirectsAreFollowedAndRemembered() throws {
-        let content = sampleBytes(50_000)
-        let mirror = try FaultServer(content)
-        let target = mirror.url("/mirror/i.cosi?signature=secret")
-        let first = try FaultServer([]) { request in
-            request.path == "/hop" ? .redirect(307, to: target) : .redirect(301, to: "/hop")
-        }
-        try #expect(fetchAll(first.url(), options: quickOptions(headers: Self.secrets)).bytes == content)
-        #expect(first.requests.map(\.path) == ["/image.cosi", "/hop"], "ranges go to the last place at once")
-        #expect(mirror.requests.count == 2)
-        #expect(first.requests.allSatisfy { $0.headers["x-token"] == "secret" })
-    }
-
-    @Test func credentialsNeverReachAnotherOrigin() throws {
-        let content = sampleBytes(50_000)
-        let other = try FaultServer(content)
-        let target = other.url()
-        let first = try FaultServer(content) { _ in .redirect(to: target) }
-        // Another port is another origin, and so is another name of the same host.
-        let same = try FaultServer(content)
-        let byName = try FaultServer(content) { [port = same.port] _ in
-            .redirect(to: "http://other:hidden@localhost:\(port)/image.cosi")
-        }
-        for (server, reached) in [(first, other), (byName, same)] {
-            let url = server.url(userInfo: "user:secret@")
-            let got = try fetchAll(url, options: quickOptions(headers: ["X-Token: secret", "Cookie: secret"]))
-            #expect(got.bytes == content)
-            #expect(server.requests[0].headers["authorization"] == "Basic " + Data("user:secret".utf8).base64EncodedString())
-            #expect(server.requests[0].headers["x-token"] == "secret")
-            for request in reached.requests {
-                #expect(request.headers["authorization"] == nil)
-                #expect(request.headers["x-token"] == nil)
-                #expect(request.headers["cookie"] == nil)
-                #expect(request.headers["referer"] == nil)
-                #expect(!request.target.contains("secret"))
-            }
-            #expect(reached.requests.count == 2)
-        }
-    }
-
-    @Test func credentialsStayWithTheirOrigin() throws {
-        let content = sampleBytes(5000)
-        let server = try FaultServer(content) { $0.path == "/image.cosi" ? .redirect(to: "/moved") : Answer() }
-        _ = try fetchAll(server.url(userInfo: "user:secret@"), options: quickOptions(headers: ["X-Token: secret"]))
-        #expect(server.requests.count == 3)
-        for request in server.requests {
-            #expect(request.headers["authorization"] != nil)
-            #expect(request.headers["x-token"] == "secret")
-        }
-    }
-
-    @Test func endlessOrOddRedirectsAreRefused() async throws {
-        try await onThread {
-            let loop = try FaultServer([]) { .redirect(to: $0.path == "/a" ? "/b" : "/a") }
-            let error = sourceError { _ = try fetchAll(loop.url()) }
-            #expect(error?.kind == .unreachable)
-            #expect(error?.reason.contains("10") == true)
-            #expect(loop.requests.count == 11)
-            for target in ["ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://127.0.0.1/", "http://"] {
-                let server = try FaultServer([]) { _ in .redirect(to: target) }
-                #expect(sourceError { _ = try fetchAll(server.url()) }?.kind == .unreachable, "\(target)")
-                #expect(server.requests.count == 1)
-            }
-            let nowhere = try FaultServer([]) { _ in .status(302) }
-            #expect(sourceError { _ = try fetchAll(nowhere.url()) }?.kind == .unreachable)
-        }
-    }
-
-    @Test func anExpiredPlaceIsAskedForAnew() async throws {
-        try await onThread {
-            let content = sampleBytes(50_000)
-            let mirror = try FaultServer(content) { request in
-                request.target.hasSuffix("?v=0") && request.index > 0 ? .status(403) : Answer()
-            }
-            let first = try FaultServer([]) { [port = mirror.port] request in
-                .redirect(to: "http://127.0.0.1:\(port)/i?v=\(request.index)")
-            }
-            try #expect(fetchAll(first.url()).bytes == content)
-            #expect(mirror.requests.map(\.target) == ["/i?v=0", "/i?v=0", "/i?v=1"])
-
-            // Where a new one is no better, that is the answer.
-            let closed = try FaultServer(content) { $0.index > 0 ? .status(403) : Answer() }
-            let second = try FaultServer([]) { [port = closed.port] _ in .redirect(to: "http://127.0.0.1:\(port)/i?secret") }
-            let error = sourceError { _ = try fetchAll(second.url()) }
-            #expect(error?.kind == .notPermitted)
-            #expect(error?.reason.contains("/i)") == true, "the place is named: \(String(describing: error))")
-            #expect(error?.reason.contains("secret") == false)
-            #expect(closed.requests.count == 3)
-        }
-    }
-
-    // MARK: Several connections
-
-    @Test(arguments: 0..<6 as Range<UInt64>)
-    func severalConnectionsDeliverInOrder(seed: UInt64) async throws {
-        try await onThread {
-            let content = sampleBytes(9 << 20, seed: seed)
-            let random = Locked(SplitMix64(state: seed))
-            let server = try FaultServer(content) { request in
-                random.withLock { random in
-                    Int.random(in: 0..<3, using: &random) == 0
-                        ? Answer().ending(.cut(Int.random(in: 0...800_000, using: &random)))
-                        : Answer(delaySeconds: Double.random(in: 0...0.02, using: &random))
-                }
-            }
-            let got = try fetchAll(server.url(), head: 100_000, options: quickOptions(retry: 20, connections: 17))
-            #expect(got.bytes == content, "seed \(seed)")
-            #expect(server.connectionCount > 3)
-        }
-    }
-
-    @Test func severalConnectionsAreReallyAtWorkAtOnce() async throws {
-        try await onThread {
-            let content = sampleBytes(8 << 20)
-            let server = try FaultServer(content) { $0.index == 0 ? Answer() : Answer(delaySeconds: 1) }
-            let seconds = try duration {
-                try #expect(fetchAll(server.url(), options: quickOptions(stall: 10, connections: 17)).bytes == content)
-            }
-            #expect(server.requests.count == 9)
-            #expect(seconds < 5, "one after the other takes 8 s: \(seconds)")
-        }
-    }
-
-    @Test func anErrorOfOneConnectionEndsAll() throws {
-        let content = sampleBytes(8 << 20)
-        let server = try FaultServer(content) { request in
-            (request.range?.lowerBound ?? 0) > 5 << 20 ? .status(403) : Answer(trickle: (bytes: 1000, seconds: 0.01))
-        }
-        let seconds = duration {
-            #expect(sourceError { _ = try fetchAll(server.url(), options: quickOptions(connections: 17)) }?.kind == .notPermitted)
-        }
-        #expect(seconds < 5)
-    }
-
-    // MARK: Lanes and headers
-
-    @Test func lanesReadSideBySide() async throws {
-        let content = sampleBytes(2 << 20)
-        let server = try FaultServer(content) { $0.index % 3 == 2 ? Answer().ending(.cut(100_000)) : Answer() }
-        let source = try makeSource(server.url(), options: quickOptions())
-        _ = try source.open(wantedBytes: 10, observer: NoteCollector().observer)
-        try await withThrowingTaskGroup { group in
-            for lane in 0..<4 {
-                group.addTask {
-                    try await onThread {
-                        let start = UInt64(lane) * 512 << 10
-                        let sink = CollectingSink()
-                        try source.read(start..<start + 512 << 10, into: sink, observer: NoteCollector().observer)
-                        #expect(sink.bytes == Array(content[Int(start)..<Int(start) + 512 << 10]))
-                    }
-                }
-            }
-            try await group.waitForAll()
-        }
-        source.close()
-    }
-
-    @Test func headersAreCheckedBeforeAnythingIsSent() throws {
-        for header in ["novalue", ": x", "A b: x", "X: a\r\nY: b", "X: a\nb", "Range: bytes=0-1", "accept-encoding: gzip"] {
-            let error = sourceError { _ = try makeSource("http://h/x", options: quickOptions(headers: [header])) }
-            #expect(error?.kind == .invalidReference, "\(header)")
-        }
-        _ = try makeSource("http://h/x", options: quickOptions(headers: ["X-Ok: a, b: c", "X-Empty:"]))
     }
 }

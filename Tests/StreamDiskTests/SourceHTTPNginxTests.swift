@@ -64,8 +64,7 @@ import Testing
     // MARK: TLS
 
     private func tls(_ nginx: Nginx, _ change: (inout SourceOptions) -> Void = { _ in }) -> SourceOptions {
-        // A handshake of a busy machine is not to be taken for a stall.
-        var options = quickOptions(retry: 20, stall: 10)
+        var options = quickOptions()
         options.caFile = nginx.caFile
         change(&options)
         return options
@@ -79,7 +78,9 @@ import Testing
         try #expect(fetchAll(nginx.tlsURL("image", host: "localhost"), options: tls(nginx)).bytes == content)
 
         let notes = NoteCollector()
-        let error = sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx) { $0.caFile = nil }, notes: notes) }
+        let error = sourceError {
+            _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx) { $0.caFile = nil }, notes: notes)
+        }
         #expect(error?.kind == .unreachable)
         #expect(error?.reason.contains("certificate") == true)
         #expect(notes.notes.isEmpty, "no retry mends it")
@@ -143,7 +144,9 @@ import Testing
         try await onThread {
             let nginx = try Nginx(.init(extra: "ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;"))
             try nginx.serve("image", [1])
-            let error = sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx) { $0.retryTimeoutSeconds = 0.3 }) }
+            let error = sourceError {
+                _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx) { $0.retryTimeoutSeconds = 0.3 })
+            }
             #expect(error?.kind == .unreachable)
         }
     }

@@ -36,8 +36,10 @@ import Testing
         #expect(ContentRange("bytes */77")?.totalBytes == 77)
         #expect(ContentRange("bytes 0-18446744073709551614/18446744073709551615")?.range?.upperBound == UInt64.max)
         for wrong in [
-            "", "bytes", "bytes 0-99", "0-99/100", "bytes 0-100/100", "bytes 9-3/100", "bytes -5-9/100", "bytes +0-9/100",
-            "bytes 0-9/+100", "bytes */*", "bytes 0-9/100, bytes 0-9/100", "octets 0-9/100", "bytes a-b/c", "bytes 0-/100",
+            "", "bytes", "bytes 0-99", "0-99/100", "bytes 0-100/100", "bytes 9-3/100", "bytes -5-9/100",
+            "bytes +0-9/100",
+            "bytes 0-9/+100", "bytes */*", "bytes 0-9/100, bytes 0-9/100", "octets 0-9/100", "bytes a-b/c",
+            "bytes 0-/100",
             "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999/*", "bytes  0-9/100", "bytes 0-9/",
         ] {
             #expect(ContentRange(wrong) == nil, "\(wrong)")
@@ -92,7 +94,8 @@ import Testing
         #expect(verdict(206, [right[1]], pin: known) == .body(position: 100, pin: known))
         for wrong in [
             ["Content-Range: bytes 100-198/1000"], ["Content-Range: bytes 99-198/1000"],
-            ["Content-Range: bytes 0-99/1000"], ["Content-Range: bytes 100-200/1000"], ["Content-Range: bytes 100-199/*"],
+            ["Content-Range: bytes 0-99/1000"], ["Content-Range: bytes 100-200/1000"],
+            ["Content-Range: bytes 100-199/*"],
             ["Content-Range: bytes */1000"], ["Content-Range: 100-199/1000"], [],
             ["Content-Range: bytes 100-199/1000", "Content-Encoding: gzip"],
             ["Content-Range: bytes 100-199/1000", "Content-Type: multipart/byteranges; boundary=x"],
@@ -146,7 +149,8 @@ import Testing
     @Test func firstContactTellsSizeAndAbilities() {
         let stated = HTTPPin(response(206, ["ETag: \"a\""]), sizeBytes: 50)
         #expect(
-            verdict(206, ["ETag: \"a\"", "Content-Range: bytes 0-49/50"], asked: 0..<100) == .body(position: 0, pin: stated))
+            verdict(206, ["ETag: \"a\"", "Content-Range: bytes 0-49/50"], asked: 0..<100)
+                == .body(position: 0, pin: stated))
         guard case .fault = verdict(206, ["Content-Range: bytes 0-48/50"], asked: 0..<100) else {
             Issue.record("a shorter head was taken")
             return

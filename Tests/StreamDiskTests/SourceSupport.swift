@@ -56,9 +56,9 @@ final class NoteCollector: Sendable {
     }
 }
 
-/// Quick limits, for tests.
+/// Limits for tests: short, but not so short that a busy machine breaks them.
 func quickOptions(
-    retry: Double = 5, stall: Double = 1, connections: Int = 1, headers: [String] = []
+    retry: Double = 20, stall: Double = 10, connections: Int = 1, headers: [String] = []
 ) -> SourceOptions {
     var options = SourceOptions()
     options.retryTimeoutSeconds = retry

@@ -4,8 +4,8 @@ import CCurl
 /// for the next ones.
 @safe
 final class CurlSession: @unchecked Sendable {
-    // SAFETY of Sendable: whoever has taken a session (from the pool of `HTTPSource`) is alone with it, on one thread at a
-    // time. Only `wake` is called from other threads, which libcurl permits (curl_multi_wakeup(3)).
+    // SAFETY of Sendable: whoever has taken a session (from the pool of `HTTPSource`) is alone with it, on one thread at
+    // a time. Only `wake` is called from other threads, which libcurl permits (curl_multi_wakeup(3)).
     private let multi: UnsafeMutableRawPointer
     private var idle: [CurlEasy] = []
     private var running: [CurlEasy] = []

@@ -6,7 +6,8 @@ final class HTTPEndpoint: Sendable {
 
     init(url: String, options: SourceOptions) throws(SourceError) {
         guard let address = HTTPAddress(url) else {
-            throw SourceError(.invalidReference, source: withoutSecrets(url), reason: "is not a valid http or https URL")
+            throw SourceError(
+                .invalidReference, source: withoutSecrets(url), reason: "is not a valid http or https URL")
         }
         self.address = address
         self.options = options

@@ -4,8 +4,8 @@ import CCurl
 ///
 /// Not Sendable by nature: one thread at a time drives it.
 final class HTTPFetch: @unchecked Sendable {
-    // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by the
-    // former afterwards.
+    // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by
+    // the former afterwards.
 
     /// RFC 9110 §15.4 leaves the number to the client; this is what browsers' lower bound was.
     private static let redirectsMax = 10
@@ -131,8 +131,8 @@ final class HTTPFetch: @unchecked Sendable {
         case .redirect: try follow(redirectURL, for: segment)
         case .fault(let fault): try retry(segment, fault)
         case .fail(let kind, let reason):
-            // A place that redirects led to before may have expired, such as a signed URL: the first address tells a new
-            // one. An answer that came by way of it just now is final.
+            // A place that redirects led to before may have expired, such as a signed URL: the first address tells a
+            // new one. An answer that came by way of it just now is final.
             if segment.place != nil, segment.redirects == 0, kind != .changed {
                 try retry(segment, SourceFault(reason: reason))
             } else {
@@ -149,7 +149,8 @@ final class HTTPFetch: @unchecked Sendable {
         }
         if from.isSecure, !place.isSecure {
             throw endpoint.error(
-                .unreachable, "redirects from https to http (\(place.name)), which is not followed", at: segment.position)
+                .unreachable, "redirects from https to http (\(place.name)), which is not followed",
+                at: segment.position)
         }
         segment.redirects += 1
         guard segment.redirects <= Self.redirectsMax else {

@@ -69,7 +69,8 @@ enum HTTPVerdict: Equatable {
         case 404, 410: self = .fail(.notFound, status)
         case 416:
             if pin != nil {
-                self = .fail(.changed, "\(status): bytes \(asked.lowerBound)-\(asked.upperBound - 1) are not there any more")
+                self = .fail(
+                    .changed, "\(status): bytes \(asked.lowerBound)-\(asked.upperBound - 1) are not there any more")
             } else if response.contentRange?.totalBytes == 0 {
                 self = .empty
             } else {

@@ -1,7 +1,7 @@
 /// Where an image comes from: bytes by position. HTTP, a file, later a registry.
 ///
-/// All calls block, and may come from several threads at once (a lane each). Faults that may pass are retried inside, with
-/// bounds; what is thrown is final. A source never prints; it reports through its `SourceObserver`.
+/// All calls block, and may come from several threads at once (a lane each). Faults that may pass are retried inside,
+/// with bounds; what is thrown is final. A source never prints; it reports through its `SourceObserver`.
 public protocol ImageSource: AnyObject, Sendable {
     /// How a person would name it, without credentials.
     var name: String { get }

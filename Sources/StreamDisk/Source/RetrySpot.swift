@@ -60,7 +60,8 @@ struct RetrySpot {
         if let asked = fault.retryAfterSeconds, asked > leftSeconds {
             let left = decimal(leftSeconds)
             return .giveUp(
-                kind, "\(fault.reason), and asks to wait \(decimal(asked)) s: only \(left) s of the retry timeout are left")
+                kind,
+                "\(fault.reason), and asks to wait \(decimal(asked)) s: only \(left) s of the retry timeout are left")
         }
         let doubled = Self.delayMinSeconds * Double(UInt64(1) << UInt64(min(attempts - 1, 10)))
         // Jitter, so that a hundred machines installed at once do not come back at once.

@@ -40,7 +40,7 @@ enum HTMLPage {
             "<section id=\"\(anchor(report, index))\">",
             "<h2>\(escaped(report.title))</h2>",
             "<p>\(escaped(report.note))</p>",
-            "<figure>\(RatePlot.svg(report))</figure>",
+            "<figure>\(BarPlot.svg(report))</figure>",
             Table.figures(report).html,
         ]
         if let comparisons = Table.comparisons(report) { parts += ["<h3>Compared, round by round</h3>", comparisons.html] }

@@ -35,8 +35,8 @@ enum TimelinePlot {
         let (high, low) = (top + 36, top + 176)
         let ticks = Plot.ticks(upTo: all.flatMap { $0.points.map(\.value) }.max() ?? 1, count: 4)
         let largest = ticks.last ?? 1
-        plot.text(words, left - 10, top + 16, anchor: "end", style: "quiet")
-        plot.legend(all.map { ($0.style, $0.name) }, x: left, y: top + 16)
+        plot.text(words, 0, top + 16, style: "quiet")
+        plot.legend(all.map { ($0.style, $0.name) }, x: 130, y: top + 16)
         for tick in ticks {
             let y = low - tick / largest * (low - high)
             plot.line([(left, y), (right, y)], style: "grid")

@@ -16,13 +16,13 @@ struct ReportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Replace the lines between the markers of this Markdown file.", valueName: "file"))
     var into: String?
 
-    @Option(help: ArgumentHelp("Write the first report's rates as a picture for a README.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write the first report's bars as a picture for a README.", valueName: "file"))
     var svg: String?
 
     func run() throws {
         let reports = try files.map { try ReportFile.read($0) }
         if let html { try Data(HTMLPage.text(reports).utf8).write(to: URL(filePath: html)) }
-        if let svg, let first = reports.first { try Data(RatePlot.picture(first).utf8).write(to: URL(filePath: svg)) }
+        if let svg, let first = reports.first { try Data(BarPlot.picture(first).utf8).write(to: URL(filePath: svg)) }
         if let into {
             let text = try Markdown.replacing(in: readText(into), with: Markdown.text(reports))
             try Data(text.utf8).write(to: URL(filePath: into))
