@@ -63,9 +63,10 @@ struct MetadataBuilder {
             guard let verity = filesystem.verity, filesystemIndexByPath[verity.image.pathBytes] != nil else { continue }
             throw error("images[\(index)].verity.image.path", "is a filesystem's image too")
         }
+        let architecture = try architecture(raw.osArch)
         return CosiMetadata(
-            version: version, osArch: try architecture(raw.osArch), osRelease: raw.osRelease, id: raw.id,
-            images: images, osPackages: packages(raw.osPackages, on: try architecture(raw.osArch)),
+            version: version, osArch: architecture, osRelease: raw.osRelease, id: raw.id,
+            images: images, osPackages: packages(raw.osPackages, on: architecture),
             bootloader: try bootloader(raw.bootloader), disk: disk,
             maxWindowLog: try windowLog(raw.compression.maxWindowLog.value), regionIndexByPath: regionIndexByPath,
             filesystemIndexByPath: filesystemIndexByPath, verityIndexByPath: verityIndexByPath)

@@ -3,10 +3,33 @@ import ArgumentParser
 @main
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures the library on this machine.",
+        commandName: "bench", abstract: "Measures the library, and what it is compared with, on this machine.",
         discussion: """
-            Every figure is a median of several runs after one that is not counted. Compare only figures of one call: single ones \
-            vary from minute to minute.
+            Every scenario runs its contestants in turn, round after round, after one round that is not counted, and tells
+            medians and ratios per round. Compare only figures of one call: single ones vary from minute to minute.
+            Takes root: loop devices, and dropping the page cache.
             """,
-        subcommands: [StreamScenario.self])
+        subcommands: [
+            WriterScenario.self, DecodeScenario.self, HashScenario.self, StreamScenario.self, CPUScenario.self,
+            ReportCommand.self, RunCommand.self,
+        ])
+
+    static func main() {
+        // A scenario that is interrupted leaves nothing behind; a contestant is ended by the scenario.
+        if CommandLine.arguments.dropFirst().first != RunCommand.configuration.commandName { Workplace.watchSignals() }
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+            Workplace.clean()
+        } catch {
+            Workplace.clean()
+            exit(withError: error)
+        }
+    }
+}
+
+/// What went wrong, in one sentence.
+struct BenchError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
 }

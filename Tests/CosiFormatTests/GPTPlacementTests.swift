@@ -24,9 +24,10 @@ extension GPT.Placement {
             // A last partial block is not used.
             for extra in [0, 511] as [UInt64] {
                 let placement = try place(primary, on: SgdiskDisk.sizeBytes + extra)
-                #expect(placement.mbr + placement.primary == primary)
+                #expect(firstDifference(placement.mbr + placement.primary, primary) == nil)
                 #expect(placement.backupOffsetBytes == SgdiskDisk.sizeBytes - 33 * 512)
-                #expect(placement.backup == (try original.bytes(at: SgdiskDisk.sizeBytes - 33 * 512, count: 33 * 512)))
+                let backup = try original.bytes(at: SgdiskDisk.sizeBytes - 33 * 512, count: 33 * 512)
+                #expect(firstDifference(placement.backup, backup) == nil)
             }
         }
     }
@@ -43,10 +44,10 @@ extension GPT.Placement {
 
             try makeSparseFile(original, sizeBytes: size)
             try run("sgdisk", ["-e", original.path])
-            #expect(placement.mbr == Array(primary[..<512]))
-            #expect(placement.primary == (try original.bytes(at: 512, count: 33 * 512)))
+            #expect(firstDifference(placement.mbr, Array(primary[..<512])) == nil)
+            #expect(try firstDifference(placement.primary, original.bytes(at: 512, count: 33 * 512)) == nil)
             #expect(placement.backupOffsetBytes == size - 33 * 512)
-            #expect(placement.backup == (try original.bytes(at: size - 33 * 512, count: 33 * 512)))
+            #expect(try firstDifference(placement.backup, original.bytes(at: size - 33 * 512, count: 33 * 512)) == nil)
         }
     }
 
@@ -88,21 +89,21 @@ extension GPT.Placement {
         let placement = try made.parse().0.placement(onDeviceOf: made.diskSizeBytes + UInt64(lbaSize))
         let arrayBytes = count * 128
         let blocks = Int(made.arrayBlocks)
-        #expect(placement.mbr == Array(bytes[..<lbaSize]))
+        #expect(firstDifference(placement.mbr, Array(bytes[..<lbaSize])) == nil)
         #expect(placement.primary.count == (1 + blocks) * lbaSize)
         #expect(placement.backup.count == (blocks + 1) * lbaSize)
         #expect(placement.backupOffsetBytes + UInt64(placement.backup.count) == made.diskSizeBytes + UInt64(lbaSize))
         let array = Array(bytes[(2 * lbaSize)...])
         let padding = [UInt8](repeating: 0, count: blocks * lbaSize - arrayBytes)
-        #expect(Array(placement.primary[lbaSize...]) == array + padding)
-        #expect(Array(placement.backup[..<(blocks * lbaSize)]) == array + padding)
+        #expect(firstDifference(Array(placement.primary[lbaSize...]), array + padding) == nil)
+        #expect(firstDifference(Array(placement.backup[..<(blocks * lbaSize)]), array + padding) == nil)
     }
 
     @Test func whatStandsBehindTheArrayIsKept() throws {
         let made = PythonGPT(firstUsable: 40, extra: 1000)
         let bytes = try made.bytes()
         let placement = try made.parse().0.placement(onDeviceOf: made.diskSizeBytes)
-        #expect(placement.mbr + placement.primary == bytes + [UInt8](repeating: 0, count: 24))
+        #expect(firstDifference(placement.mbr + placement.primary, bytes + [UInt8](repeating: 0, count: 24)) == nil)
         #expect(!placement.backup.contains(0x5A))
     }
 
@@ -114,8 +115,8 @@ extension GPT.Placement {
         let (fromGood, fromBad) = (
             try good.parse().0.placement(onDeviceOf: size), try bad.parse().0.placement(onDeviceOf: size)
         )
-        #expect(fromGood.primary == fromBad.primary)
-        #expect(fromGood.backup == fromBad.backup)
+        #expect(firstDifference(fromGood.primary, fromBad.primary) == nil)
+        #expect(firstDifference(fromGood.backup, fromBad.backup) == nil)
     }
 
     /// Also where the alternate header's place has to be put right.
@@ -124,7 +125,7 @@ extension GPT.Placement {
         let bytes = try PythonGPT(lastUsable: 100_000).bytes()
         let made = PythonGPT(lastUsable: 100_000, alternate: alternate)
         let placement = try made.parse().0.placement(onDeviceOf: made.diskSizeBytes)
-        #expect(placement.mbr + placement.primary == bytes)
+        #expect(firstDifference(placement.mbr + placement.primary, bytes) == nil)
     }
 
     @Test func aSmallerDeviceIsRefused() throws {
@@ -162,8 +163,8 @@ extension GPT.Placement {
             #expect(gpt.partitions.map(\.firstLBA) == [256, 2048])
             #expect(gpt.partitions.map(\.sizeBytes) == [1792 * 4096, 13953 * 4096])
             let same = try gpt.placement(onDeviceOf: size)
-            #expect(same.mbr + same.primary == primary)
-            #expect(same.backup == backup)
+            #expect(firstDifference(same.mbr + same.primary, primary) == nil)
+            #expect(firstDifference(same.backup, backup) == nil)
 
             try FileManager.default.removeItem(at: file)
             try run("openssl", ["rand", "-out", file.path, "\(2 * size)"])

@@ -105,3 +105,10 @@ extension [UInt8] {
         }
     }
 }
+
+/// The first offset at which two byte arrays differ, nil when they are equal. In an `#expect` it keeps a failure's
+/// message short, where `==` would print every byte.
+func firstDifference(_ one: [UInt8], _ other: [UInt8]) -> Int? {
+    zip(one, other).enumerated().first { $0.1.0 != $0.1.1 }?.offset
+        ?? (one.count == other.count ? nil : min(one.count, other.count))
+}

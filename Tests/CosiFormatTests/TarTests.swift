@@ -174,6 +174,23 @@ private let members = ["cosi-marker", "metadata.json", "images/a.zst"]
         }
     }
 
+    @Test func aPaxPathGoesBeforeAGNULongName() throws {
+        try withTemporaryDirectory { directory in
+            try python(
+                """
+                import tarfile
+                def block(type, name, data):
+                    m = tarfile.TarInfo(name); m.type = type; m.size = len(data)
+                    return m.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+                pax, gnu = block(b"x", "local", b"12 path=pax\\n"), block(b"L", "long", b"gnu\\0")
+                open("x.tar", "wb").write(
+                    pax + gnu + block(b"0", "one", b"") + gnu + pax + block(b"0", "two", b"")
+                    + gnu + block(b"0", "three", b"") + bytes(1024))
+                """, in: directory)
+            #expect(try scan(directory.appendingPathComponent("x.tar")).map(\.name) == ["pax", "pax", "gnu"])
+        }
+    }
+
     @Test func nothingBehindTheEndMarkerIsAskedFor() throws {
         try withTemporaryDirectory { directory in
             try makeTree(in: directory)

@@ -18,12 +18,9 @@ final class Nginx: Sendable {
         var extra = ""
     }
 
-    struct Failed: Error, CustomStringConvertible { let description: String }
-
     let folder: TemporaryFolder
     let port: UInt16
     let tlsPort: UInt16
-    private let processID: Int32
 
     /// The authority that signed the server's certificate, PEM.
     var caFile: String { folder.path + "/ca.pem" }
@@ -31,9 +28,17 @@ final class Nginx: Sendable {
     var clientCertificateFile: String { folder.path + "/client.pem" }
     var clientKeyFile: String { folder.path + "/client.key" }
     /// One line a request: status, bytes sent, and the request's range or `-`.
-    var accessLog: [String] {
-        let text = (try? String(contentsOfFile: folder.path + "/access.log", encoding: .utf8)) ?? ""
-        return text.split(separator: "\n").map(String.init)
+    ///
+    /// A line is written after the answer: waits for so many, up to two seconds.
+    func accessLog(lines count: Int) -> [String] {
+        var lines: [String] = []
+        for _ in 0..<200 {
+            let text = (try? String(contentsOfFile: folder.path + "/access.log", encoding: .utf8)) ?? ""
+            lines = text.split(separator: "\n").map(String.init)
+            if lines.count >= count { break }
+            usleep(10_000)
+        }
+        return lines
     }
 
     init(_ settings: Settings = Settings()) throws {
@@ -41,38 +46,36 @@ final class Nginx: Sendable {
         let path = folder.path
         try FileManager.default.createDirectory(atPath: path + "/www", withIntermediateDirectories: true)
         try Self.makeCertificates(in: path, names: settings.certificateNames)
-        for attempt in 1... {
-            let ports = try Self.freePorts(2)
-            try Self.configuration(settings, path, ports).write(
+        // Nginx goes to the background when its ports are bound. It must not take along what `Process` of other tests
+        // waits to see closed, so all files but the standard ones are closed before.
+        let start = """
+            for file in /proc/self/fd/*; do number=${file##*/}; [ $number -gt 2 ] && eval "exec $number>&-"; done
+            exec nginx -p \(path) -e \(path)/error.log -c \(path)/nginx.conf 2> \(path)/start.log
+            """
+        var ports = try Self.freePorts()
+        for attempt in 1...5 {
+            try Self.configuration(settings, path, ports.0, ports.1).write(
                 toFile: path + "/nginx.conf", atomically: true, encoding: .utf8)
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = ["nginx", "-p", path, "-e", path + "/error.log", "-c", path + "/nginx.conf"]
-            process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
-            process.standardInput = FileHandle.nullDevice
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-            // The file appears when the ports are bound; where they are not, the process ends.
-            while process.isRunning {
-                if FileManager.default.fileExists(atPath: path + "/nginx.pid") {
-                    (port, tlsPort, processID) = (ports[0], ports[1], process.processIdentifier)
-                    return
-                }
-                usleep(5000)
-            }
-            if attempt == 5 {
-                let log = (try? String(contentsOfFile: path + "/error.log", encoding: .utf8)) ?? ""
-                throw Failed(description: "nginx did not start: \(log)")
+            do {
+                try run("bash", ["-c", start])
+                break
+            } catch where attempt < 5 {
+                // Someone took a port in between.
+                ports = try Self.freePorts()
             }
         }
-        fatalError("the loop has no end")
+        (port, tlsPort) = ports
     }
 
     deinit {
-        kill(processID, SIGTERM)
-        // Its files are about to go.
-        for _ in 0..<100 where kill(processID, 0) == 0 { usleep(10_000) }
+        let pidFile = folder.path + "/nginx.pid"
+        guard let text = try? String(contentsOfFile: pidFile, encoding: .utf8),
+            let id = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines))
+        else { return }
+        kill(id, SIGTERM)
+        // It removes the file last.
+        for _ in 0..<200 where FileManager.default.fileExists(atPath: pidFile) { usleep(10_000) }
+        if FileManager.default.fileExists(atPath: pidFile) { kill(id, SIGKILL) }
     }
 
     /// Puts a file into the served folder.
@@ -83,10 +86,12 @@ final class Nginx: Sendable {
     func url(_ name: String) -> String { "http://127.0.0.1:\(port)/\(name)" }
     func tlsURL(_ name: String, host: String = "127.0.0.1") -> String { "https://\(host):\(tlsPort)/\(name)" }
 
-    private static func configuration(_ settings: Settings, _ path: String, _ ports: [UInt16]) -> String {
+    private static func configuration(
+        _ settings: Settings, _ path: String, _ port: UInt16, _ tlsPort: UInt16
+    ) -> String {
         """
-        daemon off;
-        master_process off;
+        user root;
+        worker_processes 1;
         pid \(path)/nginx.pid;
         events { worker_connections 256; }
         http {
@@ -99,13 +104,13 @@ final class Nginx: Sendable {
             root \(path)/www;
             \(settings.limitRate.map { "limit_rate \($0);" } ?? "")
             \(settings.doesRanges ? "" : "max_ranges 0;")
-            server { listen 127.0.0.1:\(ports[0]); \(settings.extra) }
+            server { listen 127.0.0.1:\(port); \(settings.extra) }
             server {
-                listen 127.0.0.1:\(ports[1]) ssl;
+                listen 127.0.0.1:\(tlsPort) ssl;
                 ssl_certificate \(path)/server.pem;
                 ssl_certificate_key \(path)/server.key;
                 \(settings.wantsClientCertificate ? "ssl_client_certificate \(path)/ca.pem; ssl_verify_client on;" : "")
-                location = /to-plain { return 302 http://127.0.0.1:\(ports[0])/image; }
+                location = /to-plain { return 302 http://127.0.0.1:\(port)/image; }
                 \(settings.extra)
             }
         }
@@ -126,10 +131,10 @@ final class Nginx: Sendable {
         }
     }
 
-    /// Ports nobody listens on now, on 127.0.0.1.
-    private static func freePorts(_ count: Int) throws -> [UInt16] {
-        // Held until all are chosen, so that they differ.
-        let holders = try (0..<count).map { _ in try FaultServer([]) }
-        return holders.map(\.port)
+    /// Two ports of 127.0.0.1 that nobody listens on now.
+    private static func freePorts() throws -> (UInt16, UInt16) {
+        // Both held until both are chosen, so that they differ.
+        let (first, second) = (try FaultServer([]), try FaultServer([]))
+        return (first.port, second.port)
     }
 }

@@ -1,6 +1,5 @@
 import Foundation
 import StreamDisk
-import Synchronization
 import Testing
 
 /// Ranges from a server that misbehaves.
@@ -70,24 +69,26 @@ import Testing
     // MARK: Cuts
 
     @Test(arguments: 0..<12 as Range<UInt64>)
-    func whatWasCutIsResumedAtTheLastByteReceived(seed: UInt64) throws {
-        let content = sampleBytes(400_000, seed: seed)
-        let random = Mutex(SplitMix64(state: seed))
-        let server = try FaultServer(content) { request in
-            random.withLock { random in
-                let cut = Int.random(in: 0...120_000, using: &random)
-                return switch Int.random(in: 0..<4, using: &random) {
-                case 0: Answer()
-                case 1: Answer.nothing
-                case 2: Answer().ending(.reset(cut))
-                default: Answer().ending(.cut(cut))
+    func whatWasCutIsResumedAtTheLastByteReceived(seed: UInt64) async throws {
+        try await onThread {
+            let content = sampleBytes(400_000, seed: seed)
+            let random = Locked(SplitMix64(state: seed))
+            let server = try FaultServer(content) { request in
+                random.withLock { random in
+                    let cut = Int.random(in: 0...120_000, using: &random)
+                    return switch Int.random(in: 0..<4, using: &random) {
+                    case 0: Answer()
+                    case 1: Answer.nothing
+                    case 2: Answer().ending(.reset(cut))
+                    default: Answer().ending(.cut(cut))
+                    }
                 }
             }
-        }
-        let got = try fetchAll(server.url(), head: 50_000, options: quickOptions(retry: 20))
-        #expect(got.bytes == content, "seed \(seed)")
-        for request in server.requests where (request.range?.lowerBound ?? 0) > 0 {
-            #expect(request.headers["if-range"] == "\"v1\"")
+            let got = try fetchAll(server.url(), head: 50_000, options: quickOptions(retry: 20))
+            #expect(got.bytes == content, "seed \(seed)")
+            for request in server.requests where (request.range?.lowerBound ?? 0) > 0 {
+                #expect(request.headers["if-range"] == "\"v1\"")
+            }
         }
     }
 
@@ -140,52 +141,56 @@ import Testing
 
     // MARK: Contradictions
 
-    @Test func aWrongRangeIsNeverSplicedIn() throws {
-        let content = sampleBytes(100_000)
-        let wrongs: [@Sendable (FaultServer.Request) -> Answer] = [
-            { _ in Answer().header("Content-Range", "bytes 0-98999/100000") },
-            { _ in Answer().header("Content-Range", nil) },
-            { _ in Answer().header("Content-Range", "nonsense") },
-            { _ in Answer().header("Content-Range", "bytes 1000-99999/*") },
-            { _ in Answer().header("Content-Range", "bytes 1001-99999/100000") },
-            { _ in Answer().header("Content-Type", "multipart/byteranges; boundary=b") },
-            { _ in Answer().header("Content-Encoding", "gzip") },
-            { _ in Answer(ignoresRange: true) },
-            { _ in Answer(status: 204, body: []) },
-        ]
-        for (index, wrong) in wrongs.enumerated() {
-            // Once: survived.
-            let once = try FaultServer(content) { $0.index == 1 ? wrong($0) : Answer() }
-            try #expect(fetchAll(once.url()).bytes == content, "\(index)")
-            #expect(once.requests.count == 3)
-            // For ever: told, after a few tries.
-            let always = try FaultServer(content) { $0.index >= 1 ? wrong($0) : Answer() }
-            let error = sourceError { _ = try fetchAll(always.url()) }
-            #expect(error?.kind == .unsupported, "\(index): \(String(describing: error))")
-            #expect(error?.offset == 1000)
-            #expect(always.requests.count <= 6)
+    @Test func aWrongRangeIsNeverSplicedIn() async throws {
+        try await onThread {
+            let content = sampleBytes(100_000)
+            let wrongs: [@Sendable (FaultServer.Request) -> Answer] = [
+                { _ in Answer().header("Content-Range", "bytes 0-98999/100000") },
+                { _ in Answer().header("Content-Range", nil) },
+                { _ in Answer().header("Content-Range", "nonsense") },
+                { _ in Answer().header("Content-Range", "bytes 1000-99999/*") },
+                { _ in Answer().header("Content-Range", "bytes 1001-99999/100000") },
+                { _ in Answer().header("Content-Type", "multipart/byteranges; boundary=b") },
+                { _ in Answer().header("Content-Encoding", "gzip") },
+                { _ in Answer(ignoresRange: true) },
+                { _ in Answer(status: 204, body: []) },
+            ]
+            for (index, wrong) in wrongs.enumerated() {
+                // Once: survived.
+                let once = try FaultServer(content) { $0.index == 1 ? wrong($0) : Answer() }
+                try #expect(fetchAll(once.url()).bytes == content, "\(index)")
+                #expect(once.requests.count == 3)
+                // For ever: told, after a few tries.
+                let always = try FaultServer(content) { $0.index >= 1 ? wrong($0) : Answer() }
+                let error = sourceError { _ = try fetchAll(always.url()) }
+                #expect(error?.kind == .unsupported, "\(index): \(String(describing: error))")
+                #expect(error?.offset == 1000)
+                #expect(always.requests.count <= 6)
+            }
         }
     }
 
-    @Test func aChangedSourceIsAnErrorAndNotAContinuation() throws {
-        let content = sampleBytes(100_000)
-        let changes: [@Sendable (FaultServer.Request) -> Answer] = [
-            { _ in Answer().header("ETag", "\"v2\"") },
-            { _ in Answer().with { $0.status = 206; $0.headers = ["ETag": "\"v2\"", "Content-Range": "bytes 31000-99999/100000"] } },
-            { _ in Answer(status: 416) },
-            { _ in Answer(ignoresRange: true).header("Content-Length", "99999") },
-        ]
-        for (index, change) in changes.enumerated() {
-            let server = try FaultServer(content) { request in
-                switch request.index {
-                case 0: Answer()
-                case 1: Answer().ending(.cut(30_000))
-                default: change(request)
+    @Test func aChangedSourceIsAnErrorAndNotAContinuation() async throws {
+        try await onThread {
+            let content = sampleBytes(100_000)
+            let changes: [@Sendable (FaultServer.Request) -> Answer] = [
+                { _ in Answer().header("ETag", "\"v2\"") },
+                { _ in Answer().with { $0.status = 206; $0.headers = ["ETag": "\"v2\"", "Content-Range": "bytes 31000-99999/100000"] } },
+                { _ in Answer(status: 416) },
+                { _ in Answer(ignoresRange: true).header("Content-Length", "99999") },
+            ]
+            for (index, change) in changes.enumerated() {
+                let server = try FaultServer(content) { request in
+                    switch request.index {
+                    case 0: Answer()
+                    case 1: Answer().ending(.cut(30_000))
+                    default: change(request)
+                    }
                 }
+                let error = sourceError { _ = try fetchAll(server.url()) }
+                #expect(error?.kind == .changed, "\(index): \(String(describing: error))")
+                #expect(server.requests.count == 3)
             }
-            let error = sourceError { _ = try fetchAll(server.url()) }
-            #expect(error?.kind == .changed, "\(index): \(String(describing: error))")
-            #expect(server.requests.count == 3)
         }
     }
 
@@ -219,21 +224,23 @@ import Testing
     }
 
     @Test(arguments: [408, 425, 429, 500, 502, 503, 504])
-    func passingStatusesAreRetried(status: Int) throws {
-        let content = sampleBytes(10_000)
-        let server = try FaultServer(content) { $0.index % 2 == 0 ? .status(status) : Answer() }
-        let notes = NoteCollector()
-        try #expect(fetchAll(server.url(), notes: notes).bytes == content)
-        #expect(server.requests.count == 4)
-        #expect(notes.notes.allSatisfy { $0.reason.contains("\(status)") })
-        #expect(server.connectionCount == 1, "a short answer does not cost the connection")
+    func passingStatusesAreRetried(status: Int) async throws {
+        try await onThread {
+            let content = sampleBytes(10_000)
+            let server = try FaultServer(content) { $0.index % 2 == 0 ? .status(status) : Answer() }
+            let notes = NoteCollector()
+            try #expect(fetchAll(server.url(), notes: notes).bytes == content)
+            #expect(server.requests.count == 4)
+            #expect(notes.notes.allSatisfy { $0.reason.contains("\(status)") })
+            #expect(server.connectionCount == 1, "a short answer does not cost the connection")
+        }
     }
 
     @Test func retryAfterIsHonoured() async throws {
         try await onThread {
             let server = try FaultServer([1, 2, 3]) { $0.index == 0 ? .status(503, retryAfter: "1") : Answer() }
             let seconds = try duration { try #expect(fetchAll(server.url()).bytes == [1, 2, 3]) }
-            #expect(seconds >= 1 && seconds < 2)
+            #expect(seconds >= 1 && seconds < 4)
         }
     }
 
@@ -245,7 +252,7 @@ import Testing
                 #expect(error?.kind == .unreachable)
                 #expect(error?.reason.contains("429") == true)
             }
-            #expect(seconds < 1)
+            #expect(seconds < 4)
             #expect(server.requests.count == 1)
         }
     }
@@ -255,7 +262,7 @@ import Testing
             let server = try FaultServer(sampleBytes(50_000)) { $0.index == 0 ? Answer() : .status(503) }
             var error: SourceError?
             let seconds = duration { error = sourceError { _ = try fetchAll(server.url(), options: quickOptions(retry: 1)) } }
-            #expect(seconds >= 0.9 && seconds < 2)
+            #expect(seconds >= 0.9 && seconds < 4)
             #expect(error?.kind == .unreachable)
             #expect(error?.offset == 1000)
             #expect(error?.reason.hasPrefix("no progress for 1") == true, "\(String(describing: error))")
@@ -284,11 +291,11 @@ import Testing
             let server = try FaultServer(content) { $0.index == 1 ? Answer().ending(.stall(20_000)) : Answer() }
             let notes = NoteCollector()
             let seconds = try duration {
-                try #expect(fetchAll(server.url(), options: quickOptions(stall: 0.5), notes: notes).bytes == content)
+                try #expect(fetchAll(server.url(), options: quickOptions(), notes: notes).bytes == content)
             }
-            #expect(seconds >= 0.5 && seconds < 2)
+            #expect(seconds >= 1 && seconds < 4)
             #expect(server.requests.last?.headers["range"] == "bytes=21000-99999")
-            #expect(notes.notes.map(\.reason) == ["no data for 0.5 s"])
+            #expect(notes.notes.map(\.reason) == ["no data for 1 s"])
         }
     }
 
@@ -302,7 +309,7 @@ import Testing
                 }
                 #expect(error?.kind == .unreachable)
             }
-            #expect(seconds >= 1.5 && seconds < 3.2, "\(seconds)")
+            #expect(seconds >= 1.5 && seconds < 5, "\(seconds)")
         }
     }
 
@@ -332,9 +339,9 @@ import Testing
     @Test func slowButSteadyIsNoFault() async throws {
         try await onThread {
             let content = sampleBytes(12_000)
-            let server = try FaultServer(content) { _ in Answer(trickle: (bytes: 600, seconds: 0.05)) }
+            let server = try FaultServer(content) { _ in Answer(trickle: (bytes: 600, seconds: 0.1)) }
             let notes = NoteCollector()
-            try #expect(fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 0.3), notes: notes).bytes == content)
+            try #expect(fetchAll(server.url(), options: quickOptions(retry: 0.2, stall: 1), notes: notes).bytes == content)
             #expect(notes.notes.isEmpty)
         }
     }
@@ -343,11 +350,11 @@ import Testing
         try await onThread {
             let content = sampleBytes(3 << 20)
             let server = try FaultServer(content)
-            let source = try makeSource(server.url(), options: quickOptions(retry: 0.3, stall: 0.3))
+            let source = try makeSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
             let notes = NoteCollector()
             _ = try source.open(wantedBytes: 10, observer: notes.observer)
             let sink = CollectingSink { (total) throws(SourceError) in
-                if (500_000..<516_384).contains(total) { Thread.sleep(forTimeInterval: 0.8) }
+                if (500_000..<516_384).contains(total) { Thread.sleep(forTimeInterval: 1.5) }
             }
             try source.read(0..<3 << 20, into: sink, observer: notes.observer)
             #expect(sink.bytes == content)
@@ -398,7 +405,7 @@ import Testing
                 }
                 #expect(error?.kind == .stopped)
             }
-            #expect(seconds >= 0.25 && seconds < 0.8, "\(seconds)")
+            #expect(seconds >= 0.25 && seconds < 1.3, "\(seconds)")
         }
     }
 
@@ -457,69 +464,75 @@ import Testing
         }
     }
 
-    @Test func endlessOrOddRedirectsAreRefused() throws {
-        let loop = try FaultServer([]) { .redirect(to: $0.path == "/a" ? "/b" : "/a") }
-        let error = sourceError { _ = try fetchAll(loop.url()) }
-        #expect(error?.kind == .unreachable)
-        #expect(error?.reason.contains("10") == true)
-        #expect(loop.requests.count == 11)
-        for target in ["ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://127.0.0.1/", "http://"] {
-            let server = try FaultServer([]) { _ in .redirect(to: target) }
-            #expect(sourceError { _ = try fetchAll(server.url()) }?.kind == .unreachable, "\(target)")
-            #expect(server.requests.count == 1)
+    @Test func endlessOrOddRedirectsAreRefused() async throws {
+        try await onThread {
+            let loop = try FaultServer([]) { .redirect(to: $0.path == "/a" ? "/b" : "/a") }
+            let error = sourceError { _ = try fetchAll(loop.url()) }
+            #expect(error?.kind == .unreachable)
+            #expect(error?.reason.contains("10") == true)
+            #expect(loop.requests.count == 11)
+            for target in ["ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://127.0.0.1/", "http://"] {
+                let server = try FaultServer([]) { _ in .redirect(to: target) }
+                #expect(sourceError { _ = try fetchAll(server.url()) }?.kind == .unreachable, "\(target)")
+                #expect(server.requests.count == 1)
+            }
+            let nowhere = try FaultServer([]) { _ in .status(302) }
+            #expect(sourceError { _ = try fetchAll(nowhere.url()) }?.kind == .unreachable)
         }
-        let nowhere = try FaultServer([]) { _ in .status(302) }
-        #expect(sourceError { _ = try fetchAll(nowhere.url()) }?.kind == .unreachable)
     }
 
-    @Test func anExpiredPlaceIsAskedForAnew() throws {
-        let content = sampleBytes(50_000)
-        let mirror = try FaultServer(content) { request in
-            request.target.hasSuffix("?v=0") && request.index > 0 ? .status(403) : Answer()
-        }
-        let first = try FaultServer([]) { [port = mirror.port] request in
-            .redirect(to: "http://127.0.0.1:\(port)/i?v=\(request.index)")
-        }
-        try #expect(fetchAll(first.url()).bytes == content)
-        #expect(mirror.requests.map(\.target) == ["/i?v=0", "/i?v=0", "/i?v=1"])
+    @Test func anExpiredPlaceIsAskedForAnew() async throws {
+        try await onThread {
+            let content = sampleBytes(50_000)
+            let mirror = try FaultServer(content) { request in
+                request.target.hasSuffix("?v=0") && request.index > 0 ? .status(403) : Answer()
+            }
+            let first = try FaultServer([]) { [port = mirror.port] request in
+                .redirect(to: "http://127.0.0.1:\(port)/i?v=\(request.index)")
+            }
+            try #expect(fetchAll(first.url()).bytes == content)
+            #expect(mirror.requests.map(\.target) == ["/i?v=0", "/i?v=0", "/i?v=1"])
 
-        // Where a new one is no better, that is the answer.
-        let closed = try FaultServer(content) { $0.index > 0 ? .status(403) : Answer() }
-        let second = try FaultServer([]) { [port = closed.port] _ in .redirect(to: "http://127.0.0.1:\(port)/i?secret") }
-        let error = sourceError { _ = try fetchAll(second.url()) }
-        #expect(error?.kind == .notPermitted)
-        #expect(error?.reason.contains("/i)") == true, "the place is named: \(String(describing: error))")
-        #expect(error?.reason.contains("secret") == false)
-        #expect(closed.requests.count == 3)
+            // Where a new one is no better, that is the answer.
+            let closed = try FaultServer(content) { $0.index > 0 ? .status(403) : Answer() }
+            let second = try FaultServer([]) { [port = closed.port] _ in .redirect(to: "http://127.0.0.1:\(port)/i?secret") }
+            let error = sourceError { _ = try fetchAll(second.url()) }
+            #expect(error?.kind == .notPermitted)
+            #expect(error?.reason.contains("/i)") == true, "the place is named: \(String(describing: error))")
+            #expect(error?.reason.contains("secret") == false)
+            #expect(closed.requests.count == 3)
+        }
     }
 
     // MARK: Several connections
 
     @Test(arguments: 0..<6 as Range<UInt64>)
-    func severalConnectionsDeliverInOrder(seed: UInt64) throws {
-        let content = sampleBytes(9 << 20, seed: seed)
-        let random = Mutex(SplitMix64(state: seed))
-        let server = try FaultServer(content) { request in
-            random.withLock { random in
-                Int.random(in: 0..<3, using: &random) == 0
-                    ? Answer().ending(.cut(Int.random(in: 0...800_000, using: &random)))
-                    : Answer(delaySeconds: Double.random(in: 0...0.02, using: &random))
+    func severalConnectionsDeliverInOrder(seed: UInt64) async throws {
+        try await onThread {
+            let content = sampleBytes(9 << 20, seed: seed)
+            let random = Locked(SplitMix64(state: seed))
+            let server = try FaultServer(content) { request in
+                random.withLock { random in
+                    Int.random(in: 0..<3, using: &random) == 0
+                        ? Answer().ending(.cut(Int.random(in: 0...800_000, using: &random)))
+                        : Answer(delaySeconds: Double.random(in: 0...0.02, using: &random))
+                }
             }
+            let got = try fetchAll(server.url(), head: 100_000, options: quickOptions(retry: 20, connections: 17))
+            #expect(got.bytes == content, "seed \(seed)")
+            #expect(server.connectionCount > 3)
         }
-        let got = try fetchAll(server.url(), head: 100_000, options: quickOptions(retry: 20, connections: 17))
-        #expect(got.bytes == content, "seed \(seed)")
-        #expect(server.connectionCount > 3)
     }
 
     @Test func severalConnectionsAreReallyAtWorkAtOnce() async throws {
         try await onThread {
             let content = sampleBytes(8 << 20)
-            let server = try FaultServer(content) { $0.index == 0 ? Answer() : Answer(delaySeconds: 0.3) }
+            let server = try FaultServer(content) { $0.index == 0 ? Answer() : Answer(delaySeconds: 1) }
             let seconds = try duration {
-                try #expect(fetchAll(server.url(), options: quickOptions(connections: 17)).bytes == content)
+                try #expect(fetchAll(server.url(), options: quickOptions(stall: 10, connections: 17)).bytes == content)
             }
             #expect(server.requests.count == 9)
-            #expect(seconds < 2, "one after the other takes 2.4 s: \(seconds)")
+            #expect(seconds < 5, "one after the other takes 8 s: \(seconds)")
         }
     }
 
@@ -531,7 +544,7 @@ import Testing
         let seconds = duration {
             #expect(sourceError { _ = try fetchAll(server.url(), options: quickOptions(connections: 17)) }?.kind == .notPermitted)
         }
-        #expect(seconds < 2)
+        #expect(seconds < 5)
     }
 
     // MARK: Lanes and headers

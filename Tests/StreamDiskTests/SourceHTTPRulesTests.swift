@@ -133,6 +133,16 @@ import Testing
         #expect(verdict(206, ["ETag: \"a\"", other, range], pin: tagged) == .body(position: 100, pin: tagged))
     }
 
+    @Test func aStrangersTextIsTamedInMessages() {
+        let tag = "\"\u{1b}[2J\u{7f}é" + String(repeating: "x", count: 1000) + "\""
+        guard case .fail(_, let reason) = verdict(200, ["ETag: " + tag], pin: pin(["ETag: \"a\""])) else {
+            Issue.record("another tag was taken")
+            return
+        }
+        #expect(reason.utf8.allSatisfy { (0x20...0x7e).contains($0) })
+        #expect(reason.utf8.count < 200)
+    }
+
     @Test func firstContactTellsSizeAndAbilities() {
         let stated = HTTPPin(response(206, ["ETag: \"a\""]), sizeBytes: 50)
         #expect(

@@ -1,6 +1,5 @@
 import Foundation
 import StreamDisk
-import Synchronization
 
 /// Bytes that look random and repeat for a seed (SplitMix64).
 func sampleBytes(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
@@ -28,7 +27,7 @@ struct SplitMix64: RandomNumberGenerator {
 
 /// Keeps what it gets. It can be slow, and refuse after a number of bytes.
 final class CollectingSink: ByteSink {
-    private let stored = Mutex<[UInt8]>([])
+    private let stored = Locked<[UInt8]>([])
     private let onAppend: @Sendable (_ total: Int) throws(SourceError) -> Void
 
     init(onAppend: @escaping @Sendable (Int) throws(SourceError) -> Void = { (_) throws(SourceError) in }) {
@@ -48,7 +47,7 @@ final class CollectingSink: ByteSink {
 
 /// Collects a source's notes.
 final class NoteCollector: Sendable {
-    private let stored = Mutex<[SourceNote]>([])
+    private let stored = Locked<[SourceNote]>([])
     let cancellation = Cancellation()
 
     var notes: [SourceNote] { stored.withLock { $0 } }

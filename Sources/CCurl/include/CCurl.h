@@ -6,8 +6,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+// glibc's fd_set has other members when another feature macro is set (XPG4.2 names), and Swift refuses to import two
+// modules that disagree. This module keeps its own under another name; only curl_multi_fdset(3), unused here, has to do
+// with it.
+#define fd_set cc_fd_set
 #include <curl/curl.h>
 #include <stddef.h>
+#undef fd_set
 
 typedef size_t (*cc_data_callback)(char *data, size_t size, size_t count, void *context);
 

@@ -12,6 +12,7 @@
 static const uint32_t cu_setup_single_issuer = IORING_SETUP_SINGLE_ISSUER;
 static const uint32_t cu_setup_defer_taskrun = IORING_SETUP_DEFER_TASKRUN;
 static const uint32_t cu_setup_coop_taskrun = IORING_SETUP_COOP_TASKRUN;
+static const uint32_t cu_setup_sqpoll = IORING_SETUP_SQPOLL;
 static const uint32_t cu_sqe_fixed_file = IOSQE_FIXED_FILE;
 static const uint32_t cu_fsync_datasync = IORING_FSYNC_DATASYNC;
 

@@ -14,13 +14,13 @@ struct DiskGeometry: Sendable {
 /// It belongs to the thread that made it. No buffer is let go before its completion was reaped.
 struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// Writes in flight are bounded in bytes: a slow device must not collect minutes of work.
-    static var bytesInFlightMax: Int { 16 << 20 }
+    var bytesInFlightMax = 16 << 20
     /// EINTR and EAGAIN for one request; past that they are an error like any other.
     private static var interruptionsMax: Int { 1000 }
     /// Zeroing is little work for the caller and much for some devices; what waits is merged meanwhile.
     private static var zeroingInFlightMax: Int { 4 }
     /// How often the caller hears of progress while the writer waits.
-    static var tickSeconds: Double { 0.2 }
+    var tickSeconds = 0.2
 
     private struct InFlight {
         var request: DiskRequest
@@ -77,14 +77,14 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// After the first device error nothing more is started: it stops the run, and what is in flight is drained.
     mutating func drain(_ inbox: WriteInbox, run: RunState, tick: (borrowing Self) -> Void) {
         var pieces: [SlotWrite] = []
-        var next = 0
         var lastTick = Instant.now
         while true {
             let lanesAtWork = inbox.take(into: &pieces)
+            var next = 0
             while next < pieces.count {
                 let piece = pieces[next]
                 if firstError != nil || run.stop.isCancelled {
-                    piece.memory?.ring.writeEnded(slot: piece.memory?.slot ?? 0)
+                    if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
                 } else if hasRoom(for: piece) {
                     start(piece.isZero ? Self.mergeZeros(pieces, from: &next) : piece)
                 } else {
@@ -92,20 +92,18 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
                 }
                 next += 1
             }
-            if next == pieces.count {
-                pieces.removeAll(keepingCapacity: true)
-                next = 0
-                if !lanesAtWork && requestsInFlight == 0 { return }
-            }
+            // Where the disk is the slower one, something is always left over: what was started must go all the same.
+            pieces.removeFirst(next)
+            if pieces.isEmpty && !lanesAtWork && requestsInFlight == 0 { return }
             // With work left over there is no room: only a completion helps, so the lanes need not wake us.
-            let isFull = next < pieces.count
+            let isFull = !pieces.isEmpty
             if isFull || inbox.willWait() {
                 let start = Instant.now
-                reap(until: .after(seconds: Self.tickSeconds), counters: run.counters)
+                reap(until: .after(seconds: tickSeconds), counters: run.counters)
                 run.counters.write.addWait(since: start, forOutput: isFull)
             }
             if let error = firstError { run.fail(.device(error)) }
-            if Instant.now.seconds(since: lastTick) >= Self.tickSeconds {
+            if Instant.now.seconds(since: lastTick) >= tickSeconds {
                 lastTick = .now
                 tick(self)
             }
@@ -116,7 +114,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         if freeIndices.isEmpty { return false }
         if requestsInFlight == 0 { return true }
         if piece.isZero && zeroRung < ZeroMethod.allCases.count { return zeroingInFlight < Self.zeroingInFlightMax }
-        return bytesInFlight + min(piece.lengthBytes, zeros.sizeBytes) <= Self.bytesInFlightMax
+        return bytesInFlight + min(piece.lengthBytes, zeros.sizeBytes) <= bytesInFlightMax
     }
 
     private mutating func start(_ piece: SlotWrite) {
@@ -153,7 +151,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// Waits for everything in flight; throws the first error, which then is forgotten.
     private mutating func finishAll(tick: (borrowing Self) -> Void) throws(DeviceError) {
         while requestsInFlight > 0 {
-            reap(until: .after(seconds: Self.tickSeconds), counters: nil)
+            reap(until: .after(seconds: tickSeconds), counters: nil)
             tick(self)
         }
         if let error = firstError {

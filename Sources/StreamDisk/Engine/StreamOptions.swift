@@ -24,6 +24,8 @@ public struct StreamOptions: Sendable {
     public var memoryLimitBytes: UInt64?
     /// Decoders that work side by side at most; nil: as many as there are processors for this process.
     public var lanesMax: Int?
+    /// How often `.progress` comes while bytes move.
+    package var progressIntervalSeconds = 0.2
 
     public init() {}
 }

@@ -119,6 +119,7 @@ struct StreamSession {
         let geometry = DiskGeometry(
             path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
         var writer = try DiskWriter(queue: queue, disk: geometry)
+        writer.tickSeconds = options.progressIntervalSeconds
         let lanes = try LanePool(count: lanePlan.lanes, limits: lanePlan.limits, run: run)
         let jobs: any JobFeed =
             if let pending = contents.pending {

@@ -3,6 +3,8 @@ final class WriteInbox: Sendable {
     private struct State {
         var pieces: [SlotWrite] = []
         var lanesLeft: Int
+        /// Something came, or a lane ended, since the writer last looked.
+        var changed = false
         var writerWaits = false
     }
     private let state: Monitor<State>
@@ -22,6 +24,7 @@ final class WriteInbox: Sendable {
     private func wakeAfter(_ change: (inout State) -> Void) {
         let wake = state.withLock { state in
             change(&state)
+            state.changed = true
             defer { state.writerWaits = false }
             return state.writerWaits
         }
@@ -33,14 +36,15 @@ final class WriteInbox: Sendable {
         state.withLock { state in
             pieces.append(contentsOf: state.pieces)
             state.pieces.removeAll(keepingCapacity: true)
+            state.changed = false
             return state.lanesLeft > 0
         }
     }
 
-    /// From the writer, before it waits: false when something has come meanwhile; else the next change wakes it.
+    /// From the writer, before it waits: false when something has changed since `take`; else the next change wakes it.
     func willWait() -> Bool {
         state.withLock { state in
-            guard state.pieces.isEmpty else { return false }
+            guard !state.changed else { return false }
             state.writerWaits = true
             return true
         }

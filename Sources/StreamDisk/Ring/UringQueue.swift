@@ -7,31 +7,33 @@ import CUring
 /// completions are only worked on when this thread asks for them.
 @safe
 struct UringQueue: DiskQueue, ~Copyable {
-    private static let wakeTag = UInt64.max
+    /// No tag of the writer's, and not liburing's own: UInt64.max marks its time-outs (LIBURING_UDATA_TIMEOUT).
+    private static let wakeTag = UInt64.max - 1
 
     let engineName = "io_uring"
     let capacity: Int
     var waker: any QueueWaker { eventWaker }
 
-    // SAFETY: the ring and the wake word are allocated in `init`, have a stable address for the kernel, and are released in
-    // `deinit` after `io_uring_queue_exit`, when no request of ours can be outstanding (the writer drains before it drops us).
+    // SAFETY: allocated in `init`, has a stable address, and is released in `deinit` after `io_uring_queue_exit`, when no
+    // transfer of ours can be outstanding (the writer drains before it drops us). The waker's poll names no memory, so the
+    // kernel may end it when it likes.
     private let ring: UnsafeMutablePointer<io_uring>
-    private let wakeWord: UnsafeMutablePointer<UInt64>
     private let eventWaker: EventWaker
     /// What the SQEs name: index 0 of the registered files, or the descriptor itself.
     private let file: Int32
     private let fileFlags: UInt32
     private var wakeArmed = false
+    private let registersBuffers: Bool
 
     /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM).
-    init(fileDescriptor: Int32, capacity: Int) throws(SystemError) {
+    init(fileDescriptor: Int32, capacity: Int, settings: UringSettings = UringSettings()) throws(SystemError) {
         precondition(capacity > 0 && capacity <= 1024)
         let waker = try EventWaker()
         let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
         let entries = UInt32(capacity + 1)
         var code: Int32 = -EINVAL
         // Newest flags first; an older kernel answers EINVAL to what it does not know (io_uring_setup(2)).
-        for flags in [cu_setup_single_issuer | cu_setup_defer_taskrun, cu_setup_coop_taskrun, 0] {
+        for flags in settings.setup.flags {
             unsafe ring.initialize(to: io_uring())
             code = unsafe io_uring_queue_init(entries, ring, flags)
             if code != -EINVAL { break }
@@ -41,28 +43,26 @@ struct UringQueue: DiskQueue, ~Copyable {
             throw SystemError(-code)
         }
         var descriptor = fileDescriptor
-        let registered = unsafe io_uring_register_files(ring, &descriptor, 1) == 0
+        let registered = unsafe settings.registersFile && io_uring_register_files(ring, &descriptor, 1) == 0
         // Saves a descriptor look-up per call; ignored where unknown.
         unsafe io_uring_register_ring_fd(ring)
 
         unsafe self.ring = ring
-        unsafe wakeWord = .allocate(capacity: 1)
-        unsafe wakeWord.initialize(to: 0)
         eventWaker = waker
         file = registered ? 0 : fileDescriptor
         fileFlags = registered ? cu_sqe_fixed_file : 0
         self.capacity = capacity
+        registersBuffers = settings.registersBuffers
     }
 
     deinit {
         unsafe io_uring_queue_exit(ring)
         unsafe ring.deallocate()
-        unsafe wakeWord.deallocate()
     }
 
     mutating func register(_ buffers: [DirectBuffer]) {
         // The kernel's limit for one registered buffer is 1 GiB (io_uring_register(2)).
-        guard buffers.allSatisfy({ $0.sizeBytes <= 1 << 30 }) else { return }
+        guard registersBuffers, buffers.allSatisfy({ $0.sizeBytes <= 1 << 30 }) else { return }
         var vectors = unsafe buffers.map { buffer in
             unsafe iovec(iov_base: buffer.address(0, count: buffer.sizeBytes), iov_len: buffer.sizeBytes)
         }
@@ -134,6 +134,7 @@ struct UringQueue: DiskQueue, ~Copyable {
             if tag == Self.wakeTag {
                 woken = true
                 wakeArmed = false
+                eventWaker.reset()
             } else {
                 completions.append(
                     DiskCompletion(tag: tag, result: result < 0 ? .failure(SystemError(-result)) : .success(Int(result))))
@@ -142,29 +143,29 @@ struct UringQueue: DiskQueue, ~Copyable {
         return woken
     }
 
-    /// Keeps one read of the waker's eventfd outstanding: its completion is the wake.
+    /// Keeps one poll of the waker's eventfd outstanding: its completion is the wake.
     private mutating func armWake() {
         guard !wakeArmed else { return }
         let entry = unsafe nextEntry()
-        unsafe io_uring_prep_read(entry, eventWaker.descriptor, wakeWord, 8, 0)
+        unsafe io_uring_prep_poll_add(entry, eventWaker.descriptor, UInt32(POLLIN))
         unsafe io_uring_sqe_set_data64(entry, Self.wakeTag)
         wakeArmed = true
     }
 
     @unsafe
     private func nextEntry() -> UnsafeMutablePointer<io_uring_sqe> {
-        // The submission queue holds `capacity` requests and the wake read, and is emptied by each `reap`.
+        // The submission queue holds `capacity` requests and the wake's poll, and is emptied by each `reap`.
         guard let entry = unsafe io_uring_get_sqe(ring) else { preconditionFailure("more requests than capacity") }
         return unsafe entry
     }
 }
 
-/// Wakes by an eventfd(2) that the ring reads.
+/// Wakes by an eventfd(2) that the ring polls.
 final class EventWaker: QueueWaker {
     let descriptor: Int32
 
     init() throws(SystemError) {
-        descriptor = eventfd(0, Int32(EFD_CLOEXEC))
+        descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
         if descriptor < 0 { throw .current }
     }
 
@@ -174,5 +175,11 @@ final class EventWaker: QueueWaker {
         var one: UInt64 = 1
         // EAGAIN means the counter is full: then a wake is pending anyway.
         unsafe write(descriptor, &one, 8)
+    }
+
+    /// Takes back every wake so far; the caller has yet to look at what they were for.
+    fileprivate func reset() {
+        var count: UInt64 = 0
+        unsafe read(descriptor, &count, 8)
     }
 }

@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Synchronization
 
 /// An image in a regular file or on a block device of this host.
 public final class FileSource: ImageSource {
@@ -14,7 +13,7 @@ public final class FileSource: ImageSource {
 
     public let name: String
     private let path: String
-    private let file = Mutex<File?>(nil)
+    private let file = Monitor<File?>(nil)
 
     public init(path: String) throws(SourceError) {
         guard !path.isEmpty, !path.utf8.contains(0) else {

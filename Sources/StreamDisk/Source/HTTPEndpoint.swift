@@ -1,10 +1,8 @@
-import Synchronization
-
 /// What one image is asked from: the address the user gave, how to ask, and where its redirects led.
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
     let options: SourceOptions
-    private let remembered = Mutex<HTTPAddress?>(nil)
+    private let remembered = Monitor<HTTPAddress?>(nil)
 
     init(url: String, options: SourceOptions) throws(SourceError) {
         guard let address = HTTPAddress(url) else {

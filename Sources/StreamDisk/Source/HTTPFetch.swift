@@ -189,8 +189,9 @@ final class HTTPFetch: @unchecked Sendable {
             }
             let now = output.now
             guard segment.stallDeadline(stallTimeoutSeconds: limit, now: now) <= now else { continue }
+            let seconds = min(now.seconds(since: segment.windowStart), limit)
             end(segment)
-            try retry(segment, SourceFault(reason: "no data for \(decimal(limit)) s"))
+            try retry(segment, SourceFault(reason: "no data for \(decimal(seconds)) s"))
         }
     }
 

@@ -62,7 +62,7 @@ final class HTTPSegment: CurlReceiver {
     private var bodyPosition: UInt64 = 0
     private var refusal: SourceError?
     private var receivedBytes = 0
-    private var windowStart: Instant
+    private(set) var windowStart: Instant
     private var windowBytes = 0
 
     init(_ range: Range<UInt64>, pin: HTTPPin?, output: MeteredSink, retryTimeoutSeconds: Double, isFront: Bool) {
@@ -110,9 +110,9 @@ final class HTTPSegment: CurlReceiver {
             windowBytes = receivedBytes
             windowStart = now
         }
-        // A try that has brought nothing does not outlive the retry timeout.
-        if receivedBytes < Self.progressBytesMin, spot.isExpired(at: now, position: position) { return now }
-        return windowStart.adding(seconds: stallTimeoutSeconds)
+        // A try that has brought nothing does not outlive the retry timeout, but for the second that each may have.
+        let isLast = receivedBytes < Self.progressBytesMin && spot.isExpired(at: now, position: position)
+        return windowStart.adding(seconds: isLast ? min(stallTimeoutSeconds, 1) : stallTimeoutSeconds)
     }
 
     // MARK: What comes

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// An image on an HTTP or HTTPS server: by ranges where the server does them, else in one pass.
 public final class HTTPSource: ImageSource {
     private struct State {
@@ -11,7 +9,7 @@ public final class HTTPSource: ImageSource {
     }
 
     private let endpoint: HTTPEndpoint
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     /// Throws `.invalidReference` for a malformed URL or request header. No request is made before `open`.
     public init(url: String, options: SourceOptions) throws(SourceError) {

@@ -20,9 +20,9 @@ struct HTTPPin: Equatable, Sendable {
     /// Why `response`, which states `sizeBytes`, is of another version; nil when nothing says so.
     func difference(from response: HTTPResponse, sizeBytes other: UInt64?) -> String? {
         if let mine = etag, let its = response["etag"] {
-            if Self.opaque(mine) != Self.opaque(its) { return "its ETag was \(mine) and is now \(its)" }
+            if Self.opaque(mine) != Self.opaque(its) { return "its ETag was \(shown(mine)) and is now \(shown(its))" }
         } else if let mine = lastModified, let its = response["last-modified"], mine != its {
-            return "it was last modified \(mine) and is now of \(its)"
+            return "it was last modified \(shown(mine)) and is now of \(shown(its))"
         }
         if let mine = sizeBytes, let other, mine != other { return "it had \(mine) bytes and has now \(other)" }
         return nil
@@ -55,7 +55,7 @@ enum HTTPVerdict: Equatable {
         switch response.status {
         case 200, 206:
             if !response.isIdentity {
-                let coding = response["content-encoding"] ?? ""
+                let coding = shown(response["content-encoding"] ?? "")
                 self = .contradiction("it came as Content-Encoding \(coding), which was not asked for")
             } else if response.status == 200 {
                 self.init(whole: response, pin: pin, isSequential: isSequential)
@@ -98,27 +98,27 @@ enum HTTPVerdict: Equatable {
     }
 
     private init(partial response: HTTPResponse, asked: Range<UInt64>, pin: HTTPPin?) {
-        let shown = response["content-range"]
+        let text = response["content-range"].map(shown)
         if response["content-type"]?.lowercased().hasPrefix("multipart/") == true {
             self = .contradiction("one range was asked for, and several came (multipart)")
             return
         }
-        guard let shown, let stated = response.contentRange, let range = stated.range, let total = stated.totalBytes
+        guard let text, let stated = response.contentRange, let range = stated.range, let total = stated.totalBytes
         else {
-            let what = shown.map { "an unusable Content-Range (\($0))" } ?? "no Content-Range"
+            let what = text.map { "an unusable Content-Range (\($0))" } ?? "no Content-Range"
             self = .contradiction("the server answered 206 with \(what)")
             return
         }
         if let difference = pin?.difference(from: response, sizeBytes: total) {
             // Same strong tag, other size: the header lies, rather than the image having changed.
             let isSameTag = pin?.etag == response["etag"] && pin?.etag?.hasPrefix("W/") == false
-            self = isSameTag ? .contradiction("Content-Range is \(shown): \(difference)") : .fail(.changed, difference)
+            self = isSameTag ? .contradiction("Content-Range is \(text): \(difference)") : .fail(.changed, difference)
             return
         }
         let expected = asked.lowerBound..<(pin == nil ? min(asked.upperBound, total) : asked.upperBound)
         guard range == expected else {
             self = .contradiction(
-                "bytes \(asked.lowerBound)-\(asked.upperBound - 1) were asked for and Content-Range is \(shown)")
+                "bytes \(asked.lowerBound)-\(asked.upperBound - 1) were asked for and Content-Range is \(text)")
             return
         }
         self = .body(position: range.lowerBound, pin: pin ?? HTTPPin(response, sizeBytes: total))
@@ -127,4 +127,10 @@ enum HTTPVerdict: Equatable {
     private static func contradiction(_ reason: String) -> HTTPVerdict {
         .fault(SourceFault(reason: reason, isContradiction: true))
     }
+}
+
+/// A stranger's text for a message: short, and nothing that a terminal would obey.
+private func shown(_ text: String) -> String {
+    let scalars = text.unicodeScalars.prefix(100).map { (0x20...0x7e).contains($0.value) ? $0 : "?" }
+    return String(String.UnicodeScalarView(scalars))
 }

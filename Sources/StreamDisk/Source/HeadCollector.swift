@@ -1,8 +1,6 @@
-import Synchronization
-
 /// Keeps what it is given: for the head of an image, which the caller has bounded.
 final class HeadCollector: ByteSink {
-    private let bytes = Mutex<[UInt8]>([])
+    private let bytes = Monitor<[UInt8]>([])
 
     func append(_ span: RawSpan) throws(SourceError) {
         bytes.withLock { bytes in

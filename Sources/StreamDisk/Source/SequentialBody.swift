@@ -6,7 +6,8 @@ final class SequentialBody: Sendable {
     private let endpoint: HTTPEndpoint
     private let stop = Cancellation()
     /// The image's byte that the pipe gives next.
-    private let position = Mutex<UInt64>(0)
+    private let position = Monitor<UInt64>(0)
+    /// Not a `Monitor`: a thread cannot be copied.
     private let thread: Mutex<WorkerThread?>
 
     /// - Parameter fetch: held (`HTTPFetch.isHeld`), and not used elsewhere any more.

@@ -1,0 +1,84 @@
+import FoundationEssentials
+
+/// fio's sequential io_uring write with direct I/O, as one set of its options.
+struct Fio {
+    var blockBytes = 1 << 20
+    var depth = 32
+    /// Registered buffers and file.
+    var isFixed = false
+    var registersFile = false
+    var polls = false
+    var usesKernelThread = false
+
+    /// What is tried to find fio's best: block size by depth, nothing or everything registered.
+    static var candidates: [Fio] {
+        [false, true].flatMap { fixed in
+            [(1 << 20, 8), (1 << 20, 32), (4 << 20, 8), (4 << 20, 32)].map { block, depth in
+                Fio(blockBytes: block, depth: depth, isFixed: fixed, registersFile: fixed)
+            }
+        }
+    }
+
+    init(
+        blockBytes: Int = 1 << 20, depth: Int = 32, isFixed: Bool = false, registersFile: Bool = false,
+        polls: Bool = false, usesKernelThread: Bool = false
+    ) {
+        self.blockBytes = blockBytes
+        self.depth = depth
+        self.isFixed = isFixed
+        self.registersFile = registersFile
+        self.polls = polls
+        self.usesKernelThread = usesKernelThread
+    }
+
+    init(_ spec: Spec) throws {
+        try spec.check(keys: ["bs", "depth", "fixed", "file", "poll", "sqpoll"])
+        blockBytes = try spec.size("bs") ?? 1 << 20
+        depth = try spec.int("depth") ?? 32
+        isFixed = try spec.flag("fixed") ?? false
+        registersFile = try spec.flag("file") ?? false
+        polls = try spec.flag("poll") ?? false
+        usesKernelThread = try spec.flag("sqpoll") ?? false
+    }
+
+    var name: String { "fio \(blockBytes >> 20)M x \(depth)\(isFixed ? " registered" : "")" }
+
+    func command(device: String, totalBytes: UInt64) -> [String] {
+        var command = [
+            "fio", "--name=write", "--filename=\(device)", "--rw=write", "--ioengine=io_uring", "--direct=1",
+            "--bs=\(blockBytes)", "--iodepth=\(depth)", "--size=\(totalBytes)", "--scramble_buffers=0", "--norandommap=1",
+            "--thread", "--allow_file_create=0", "--output-format=json",
+        ]
+        if isFixed { command.append("--fixedbufs=1") }
+        if registersFile { command.append("--registerfiles=1") }
+        if polls { command.append("--hipri=1") }
+        if usesKernelThread { command.append("--sqthread_poll=1") }
+        return command
+    }
+
+    /// fio's own clock, which begins when its memory is there; processor time of the whole process.
+    func run(device: String, totalBytes: UInt64) throws -> Run {
+        let (output, usage) = try Child.run(command(device: device, totalBytes: totalBytes))
+        // fio may say something before the JSON.
+        let json = Data(output.drop { $0 != UInt8(ascii: "{") })
+        guard let write = try JSONDecoder().decode(Output.self, from: json).jobs.first?.write, write.runtime > 0 else {
+            throw BenchError("fio wrote nothing")
+        }
+        var run = Run(seconds: 0, bytes: totalBytes)
+        run.take(usage)
+        // Milliseconds would be too coarse: bw_bytes is reckoned from microseconds.
+        run.seconds = write.bw_bytes > 0 ? Double(write.io_bytes) / Double(write.bw_bytes) : Double(write.runtime) / 1000
+        return run
+    }
+
+    /// fio(1), "JSON output".
+    private struct Output: Decodable {
+        struct Job: Decodable { var write: Write }
+        struct Write: Decodable {
+            var io_bytes: UInt64
+            var bw_bytes: UInt64
+            var runtime: UInt64
+        }
+        var jobs: [Job]
+    }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import FoundationEssentials
+
+/// Those who stream an image from a URL onto a device, each as processes of its own.
+struct StreamEntrants {
+    let device: String
+    let folder: String
+    /// Where the compiled programs of perf/ lie.
+    let programs: String
+    /// The URL at which an image is served.
+    let url: (ImageFacts) -> String
+
+    func entrant(_ spec: Spec, image: ImageFacts) throws -> Entrant {
+        let (text, command) = try command(spec, image)
+        return Entrant(name: spec.label, text: text, target: try spec.target()) { _ in
+            let (output, usage) = try Child.run(command, environment: ["WINDOW_BYTES": "\(image.windowBytes)"])
+            // The library's own run tells more than how long it took; the others print the seconds they saw, or nothing.
+            var run =
+                spec.kind == "stream-disk"
+                ? try RunCommand.decoded(output) : Run(seconds: 0, bytes: image.decodedBytes)
+            run.take(usage)
+            run.bytes = image.decodedBytes
+            run.figures = (run.figures ?? [:]).merging(["windowBytes": Double(image.windowBytes)]) { $1 }
+            return run
+        }
+    }
+
+    private func command(_ spec: Spec, _ image: ImageFacts) throws -> (text: String, [String]) {
+        let url = url(image)
+        switch spec.kind {
+        case "stream-disk":
+            try spec.check(keys: ["image", "engine", "connections"])
+            var options: [String] = []
+            if let engine = spec["engine"] { options += ["--engine", engine] }
+            if let connections = try spec.int("connections") { options += ["--connections", "\(connections)"] }
+            let text = (["this library", fileName(image.path)] + options).joined(separator: " ")
+            return (text, RunCommand.invocation("stream", [url, "--disk", device] + options))
+        case "shell":
+            try spec.check(keys: ["image"])
+            return (
+                "curl | tee fifo (sha384sum) | zstd -d --long=31 | dd bs=4M oflag=direct conv=fsync, one image after the other",
+                ["bash", "-c", shell(url, image)]
+            )
+        case "buffered":
+            try spec.check(keys: ["image"])
+            return (
+                "perf/buffered.c: one thread, range request → SHA-384 → zstd → 4 MiB writes through the page cache → sync",
+                [programs + "/buffered", url, device] + image.parts.map(\.argument)
+            )
+        case "yardstick":
+            try spec.check(keys: ["image"])
+            return (
+                "perf/yardstick.c: the same design in C, without its checks",
+                [programs + "/yardstick", url, device] + image.parts.map(\.argument)
+            )
+        default:
+            throw ValidationError("'\(spec.kind)' is none of: stream-disk, shell, buffered, yardstick.")
+        }
+    }
+
+    /// The pipeline that a person would write, with the parts of the image known beforehand.
+    private func shell(_ url: String, _ image: ImageFacts) -> String {
+        let parts = image.parts.map { part in
+            """
+            sha384sum <"$work/fifo" >"$work/digest" &
+            curl --silent --show-error --fail --range \(part.offset)-\(part.offset + part.compressedBytes - 1) '\(url)' |
+                tee "$work/fifo" | zstd -d --quiet --stdout --long=31 |
+                dd of=\(device) bs=4M iflag=fullblock oflag=direct,seek_bytes seek=\(part.deviceOffset) \
+                    conv=fsync,notrunc status=none
+            wait $!
+            read -r digest _ <"$work/digest"
+            [[ $digest == \(part.sha384) ]] || { echo "wrong digest" >&2; exit 1; }
+            """
+        }
+        return "set -euo pipefail; work='\(folder)'; rm -f \"$work/fifo\"; mkfifo \"$work/fifo\"\n"
+            + parts.joined(separator: "\n")
+    }
+}
+
+extension Run {
+    /// Time and memory as the kernel saw them, over the whole life of the processes.
+    mutating func take(_ usage: Child.Usage) {
+        seconds = usage.seconds
+        userSeconds = usage.userSeconds
+        systemSeconds = usage.systemSeconds
+        peakMemoryBytes = usage.peakMemoryBytes
+    }
+}

@@ -1,0 +1,83 @@
+import ArgumentParser
+import CLinux
+import FoundationEssentials
+import Glibc
+import StreamDisk
+
+/// Which device a scenario writes: loop devices that it makes itself, or one named by a person who knows.
+struct DeviceOptions: ParsableArguments {
+    enum Backing: String, ExpressibleByArgument, CaseIterable { case disk, tmpfs }
+
+    @Option(help: "What lies under the loop device: a file in --dir with direct I/O (disk), or in /dev/shm (tmpfs).")
+    var backing: Backing = .disk
+
+    @Option(help: "Logical block size of the loop device: 512 or 4096.")
+    var sector = 512
+
+    @Option(help: ArgumentHelp("Where files are made, on a real disk.", valueName: "folder"))
+    var dir = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+
+    @Option(help: ArgumentHelp("Write this block device instead of a loop device. Refused when in use.", valueName: "path"))
+    var device: String?
+
+    @Flag(help: "Everything on --device may be lost.")
+    var erase = false
+
+    func validate() throws {
+        guard sector == 512 || sector == 4096 else { throw ValidationError("--sector must be 512 or 4096.") }
+        if device != nil && !erase { throw ValidationError("--device also takes --erase: everything on it will be lost.") }
+    }
+
+    /// Makes the loop device, or checks the one named.
+    ///
+    /// - Parameter blockBytes: what an image asks for; nil leaves it to the options.
+    func open(sizeBytes: UInt64, blockBytes: Int? = nil) throws -> BenchDevice {
+        guard geteuid() == 0 else { throw BenchError("this takes root: block devices, and dropping the page cache") }
+        let folder = try Workplace.makeFolder(below: dir)
+        if let device {
+            guard let disk = HostDisks().list().first(where: { $0.path == device }) else {
+                throw BenchError("\(device) is not a whole disk of this host (name it as in 'stream-disk disks')")
+            }
+            let requirement = DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockBytes ?? disk.logicalBlockSize)
+            // Throws when it is mounted, swap, held, open elsewhere, too small …
+            try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
+            let name = [disk.model, "\(disk.logicalBlockSize)-byte blocks"].compactMap(\.self).joined(separator: ", ")
+            return BenchDevice(path: device, folder: folder, sizeBytes: sizeBytes, text: "\(device) (\(name))")
+        }
+        let block = blockBytes ?? sector
+        let isDirect = backing == .disk
+        let place = isDirect ? folder : try Workplace.makeFolder(below: "/dev/shm")
+        let path = try LoopDevice.make(in: place, sizeBytes: sizeBytes, blockBytes: block, isDirect: isDirect)
+        let under = isDirect ? "\(Child.firstLine(["stat", "-f", "-c", "%T", folder]) ?? "?"), direct I/O" : "tmpfs"
+        return BenchDevice(
+            path: path, folder: folder, sizeBytes: sizeBytes, text: "loop on \(under), \(block)-byte blocks")
+    }
+}
+
+/// A device that may be overwritten, and a folder for what belongs to the scenario.
+struct BenchDevice {
+    let path: String
+    let folder: String
+    /// How much of it is used.
+    let sizeBytes: UInt64
+    /// What it is, in words, without a name that changes from run to run.
+    let text: String
+
+    /// Fills it with bytes that no image has there, so that nothing is right by accident and every block is allocated.
+    func fill() throws {
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 4096)
+        defer { unsafe piece.deallocate() }
+        unsafe memset(piece.baseAddress!, 0xa5, piece.count)
+        let descriptor = unsafe cl_open(path, O_WRONLY | O_CLOEXEC | cl_O_DIRECT, 0)
+        guard descriptor >= 0 else { throw BenchError("\(path) cannot be opened for writing") }
+        defer { close(descriptor) }
+        var offset: UInt64 = 0
+        while offset < sizeBytes {
+            let count = Int(min(UInt64(piece.count), sizeBytes - offset))
+            let written = unsafe pwrite(descriptor, piece.baseAddress, count, off_t(offset))
+            guard written > 0 else { throw BenchError("\(path) cannot be written at byte \(offset)") }
+            offset += UInt64(written)
+        }
+        guard fsync(descriptor) == 0 else { throw BenchError("\(path) cannot be flushed") }
+    }
+}

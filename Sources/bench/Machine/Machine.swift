@@ -1,0 +1,64 @@
+import FoundationEssentials
+import Glibc
+
+/// Where and with what the figures were taken.
+struct Machine: Codable, Equatable {
+    var cpu: String
+    var cores: Int
+    var memoryBytes: UInt64
+    var kernel: String
+    /// /proc/loadavg before the first run: others at work make figures worthless.
+    var loadAverage: String
+    var transparentHugePages: String
+    /// Of libraries and programs; nil for what is not there.
+    var versions: [String: String]
+    /// Of this tree, as git describes it.
+    var revision: String
+
+    static func current() -> Machine {
+        let cpu = ((try? readText("/proc/cpuinfo")) ?? "").split(separator: "\n")
+            .first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") }?
+            .split(separator: ":").last.map { $0.drop { $0 == " " } }
+        return Machine(
+            cpu: cpu.map(String.init) ?? "unknown", cores: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            memoryBytes: UInt64(max(sysconf(Int32(_SC_PHYS_PAGES)), 0)) * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0)),
+            kernel: Child.firstLine(["uname", "-srm"]) ?? "unknown",
+            loadAverage: ((try? readText("/proc/loadavg")) ?? "").split(separator: " ").prefix(3).joined(separator: " "),
+            transparentHugePages: chosen((try? readText("/sys/kernel/mm/transparent_hugepage/enabled")) ?? ""),
+            versions: versions(), revision: Child.firstLine(["git", "describe", "--always", "--dirty"]) ?? "unknown")
+    }
+
+    private static func versions() -> [String: String] {
+        var found: [String: String] = [:]
+        for (name, package) in [
+            ("liburing", "liburing"), ("libcurl", "libcurl"), ("libzstd", "libzstd"), ("openssl", "libcrypto"),
+        ] {
+            found[name] = Child.firstLine(["pkg-config", "--modversion", package])
+        }
+        // Each prints its version somewhere in its first line, nginx on standard error.
+        for (name, command) in [
+            ("zstd", "zstd --version"), ("nginx", "nginx -v 2>&1"), ("fio", "fio --version"), ("curl", "curl --version"),
+            ("coreutils", "dd --version"), ("swift", "swift --version 2>&1"),
+        ] {
+            found[name] = Child.firstLine(["bash", "-c", command]).flatMap(firstVersion)
+        }
+        return found
+    }
+
+    /// The first thing in a line that looks like a version: digits, a point, digits.
+    static func firstVersion(in line: String) -> String? {
+        line.split(whereSeparator: { !$0.isNumber && $0 != "." }).first { word in
+            word.contains(".") && word.first != "." && word.last != "."
+        }.map(String.init)
+    }
+
+    /// The word in brackets, as sysfs marks the one of several that is in force.
+    static func chosen(_ text: String) -> String {
+        String(text.drop { $0 != "[" }.dropFirst().prefix { $0 != "]" })
+    }
+}
+
+/// A whole small text file.
+func readText(_ path: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+}

@@ -1,0 +1,60 @@
+import FoundationEssentials
+import Glibc
+
+/// An nginx on a free loopback port that serves one folder until this process ends.
+enum Nginx {
+    /// - Parameters:
+    ///   - folder: what it serves; its own files go to `state`.
+    ///   - limitRate: such as `20m`: bytes a second and connection (limit_rate).
+    /// - Returns: its URL, without a slash at the end.
+    static func start(serving folder: String, state: String, limitRate: String?) throws -> String {
+        let configurationFile = state + "/nginx.conf"
+        let command = ["nginx", "-e", state + "/error.log", "-p", state, "-c", configurationFile]
+        var port = 0
+        var failure: (any Error)?
+        for _ in 0..<20 {
+            port = Int.random(in: 20_000..<32_000)
+            let text = configuration(port: port, folder: folder, state: state, limitRate: limitRate)
+            try Data(text.utf8).write(to: URL(filePath: configurationFile))
+            // The test of the configuration binds the port, so it tells a taken one.
+            do {
+                try Child.run(command + ["-t", "-q"])
+                failure = nil
+                break
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        // With this process gone, however it went, the server goes too.
+        _ = try Child(["setpriv", "--pdeathsig", "KILL"] + command)
+        // The file appears when the port is bound.
+        for _ in 0..<1000 where !FileManager.default.fileExists(atPath: state + "/nginx.pid") { usleep(5000) }
+        return "http://127.0.0.1:\(port)"
+    }
+
+    static func configuration(port: Int, folder: String, state: String, limitRate: String?) -> String {
+        """
+        daemon off;
+        master_process off;
+        pid \(state)/nginx.pid;
+        error_log \(state)/error.log;
+        events { worker_connections 64; }
+        http {
+            access_log off;
+            sendfile on;
+            tcp_nopush on;
+            default_type application/octet-stream;
+            client_body_temp_path \(state)/t1;
+            proxy_temp_path \(state)/t2;
+            fastcgi_temp_path \(state)/t3;
+            uwsgi_temp_path \(state)/t4;
+            scgi_temp_path \(state)/t5;
+            \(limitRate.map { "limit_rate \($0);" } ?? "")
+            server {
+                listen 127.0.0.1:\(port);
+                root "\(folder)";
+            }
+        }
+
+        """
+    }
+}

@@ -1,0 +1,67 @@
+import FoundationEssentials
+import Glibc
+import Synchronization
+
+/// What this process made and must not leave behind: a folder, and children in process groups of their own.
+///
+/// Loop devices need no entry here: they are detached and their files unlinked as soon as they are open (see `LoopDevice`),
+/// so the kernel removes them when this process ends, however it ends.
+enum Workplace {
+    private struct State {
+        var folders: [String] = []
+        var groups: Set<pid_t> = []
+    }
+    private static let state = Mutex(State())
+
+    /// A new folder below `parent`, removed at the end.
+    static func makeFolder(below parent: String) throws -> String {
+        var template = Array((parent + "/stream-disk-bench.XXXXXX").utf8CString)
+        let made = unsafe template.withUnsafeMutableBufferPointer { area in
+            unsafe area.baseAddress.map { unsafe mkdtemp($0) != nil } ?? false
+        }
+        guard made else { throw BenchError("no folder can be made below \(parent)") }
+        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        state.withLock { $0.folders.append(path) }
+        return path
+    }
+
+    static func add(group: pid_t) { _ = state.withLock { $0.groups.insert(group) } }
+    static func remove(group: pid_t) { _ = state.withLock { $0.groups.remove(group) } }
+
+    /// Ends the children and removes the folders.
+    static func clean() {
+        let (folders, groups) = state.withLock { state in
+            defer { state = State() }
+            return (state.folders, state.groups)
+        }
+        for group in groups {
+            kill(-group, SIGKILL)
+            waitpid(group, nil, 0)
+        }
+        for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+    }
+
+    /// From here on SIGINT, SIGTERM and SIGHUP clean up and end the process. Call before any thread is made.
+    static func watchSignals() {
+        signal(SIGPIPE, SIG_IGN)
+        var watched = endingSignals
+        unsafe pthread_sigmask(SIG_BLOCK, &watched, nil)
+        var thread = pthread_t()
+        unsafe pthread_create(
+            &thread, nil,
+            { _ in
+                var watched = Workplace.endingSignals
+                var number: Int32 = 0
+                while unsafe sigwait(&watched, &number) != 0 {}
+                Workplace.clean()
+                _exit(128 + number)
+            }, nil)
+    }
+
+    static var endingSignals: sigset_t {
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&signals, number) }
+        return signals
+    }
+}

@@ -1,0 +1,150 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import StreamDisk
+
+/// One run of the library in a process of its own, so that its memory and processor time are its own: `bench` starts itself
+/// with this. Prints a `Run` as JSON.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "One run of the library; what the scenarios start.", shouldDisplay: false,
+        subcommands: [RunStream.self, RunWrite.self, RunDecode.self, RunHash.self])
+
+    static func decoded(_ output: [UInt8]) throws -> Run { try JSONDecoder().decode(Run.self, from: Data(output)) }
+
+    /// This program, to run itself.
+    static func invocation(_ name: String, _ arguments: [String]) -> [String] {
+        ["/proc/self/exe", "run", name] + arguments
+    }
+}
+
+struct RunStream: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "stream")
+    @Argument var image: String
+    @Option var disk: String
+    @Option var engine = "automatic"
+    @Option var connections: Int?
+
+    func run() throws {
+        var sourceOptions = SourceOptions()
+        if let connections { sourceOptions.connections = connections }
+        var options = StreamOptions()
+        guard let engine = StreamOptions.WriteEngine(rawValue: engine) else {
+            throw ValidationError("--engine: automatic, uring or pwrite")
+        }
+        options.writeEngine = engine
+        options.progressIntervalSeconds = 0.02
+        var timeline: [Run.Moment] = []
+        var writeBegin = 0.0
+        let result = try streamImage(
+            from: try makeSource(image, options: sourceOptions), to: .path(disk), options: options,
+            onEvent: { event in
+                guard case .progress(let progress) = event else { return }
+                if timeline.isEmpty { writeBegin = progress.elapsedSeconds }
+                timeline.append(Run.Moment(progress))
+            })
+        var run = Run(seconds: result.elapsedSeconds, bytes: result.decodedBytes)
+        run.stages = result.stages.map { Run.Stage($0) }
+        run.timeline = timeline
+        run.figures = [
+            "writtenBytes": Double(result.writtenBytes), "fetchedBytes": Double(result.fetchedBytes),
+            "ownSeconds": result.elapsedSeconds, "firstProgressSeconds": writeBegin,
+        ]
+        try emit(run)
+    }
+}
+
+struct RunWrite: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "write")
+    @Option var disk: String
+    @Option var bytes: UInt64
+    @Option var write = WriteProbe().writeBytes
+    @Option var flight = WriteProbe().inFlightBytes
+    @Option var setup: String?
+    @Flag(inversion: .prefixedNo) var buffers = true
+    @Flag(inversion: .prefixedNo) var file = true
+
+    func run() throws {
+        var probe = WriteProbe()
+        probe.totalBytes = bytes
+        probe.writeBytes = write
+        probe.inFlightBytes = flight
+        probe.usesUring = setup != "pwrite"
+        if let setup, let chosen = UringSettings.Setup(rawValue: setup) { probe.uring.setup = chosen }
+        probe.uring.registersBuffers = buffers
+        probe.uring.registersFile = file
+        var timeline: [Run.Moment] = []
+        let outcome = try probe.run(disk: disk) { timeline.append(Run.Moment($0)) }
+        var run = Run(seconds: outcome.seconds, bytes: bytes)
+        run.stages = outcome.stages.map { Run.Stage($0) }
+        run.timeline = timeline
+        run.figures = ["ownSeconds": outcome.seconds, "flushSeconds": outcome.flushSeconds]
+        try emit(run)
+    }
+}
+
+struct RunDecode: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "decode")
+    @Argument var image: String
+
+    func run() throws {
+        let outcome = try DecodeProbe().run(image: try makeSource(image, options: SourceOptions()))
+        var run = Run(seconds: outcome.seconds, bytes: outcome.decodedBytes)
+        run.stages = outcome.stages.map { Run.Stage($0) }.filter { $0.name != "write" }
+        run.figures = ["ownSeconds": outcome.seconds]
+        try emit(run)
+    }
+}
+
+struct RunHash: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "hash")
+    @Argument var files: [String]
+
+    func run() throws {
+        let begin = monotonicSeconds()
+        let area = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { unsafe area.deallocate() }
+        var bytes: UInt64 = 0
+        for file in files {
+            let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw BenchError("\(file) cannot be opened") }
+            defer { close(descriptor) }
+            var hash = SHA384()
+            while case let count = unsafe read(descriptor, area.baseAddress, area.count), count > 0 {
+                unsafe hash.update(UnsafeRawBufferPointer(rebasing: area[..<count]).bytes)
+                bytes += UInt64(count)
+            }
+            _ = hash.finish()
+        }
+        try emit(Run(seconds: monotonicSeconds() - begin, bytes: bytes))
+    }
+}
+
+private func emit(_ run: Run) throws {
+    let data = try ReportFile.encoded(run)
+    unsafe data.withUnsafeBytes { unsafe writeAll($0, to: 1) }
+}
+
+extension Run.Moment {
+    init(_ progress: StreamProgress) {
+        self.init(
+            seconds: progress.elapsedSeconds, fetchedBytes: progress.fetchedBytes, decodedBytes: progress.decodedBytes,
+            writtenBytes: progress.writtenBytes, waitingBytes: progress.waitingBytes,
+            bytesInFlight: progress.bytesInFlight)
+    }
+
+    init(_ progress: ProbeProgress) {
+        self.init(
+            seconds: progress.elapsedSeconds, fetchedBytes: 0, decodedBytes: progress.decodedBytes,
+            writtenBytes: progress.writtenBytes, waitingBytes: 0, bytesInFlight: progress.bytesInFlight)
+    }
+}
+
+extension Run.Stage {
+    init(_ report: StageReport) {
+        self.init(
+            name: report.stage.rawValue, bytes: report.bytes, busySeconds: report.busySeconds,
+            cpuSeconds: report.cpuSeconds, waitingForInputSeconds: report.waitingForInputSeconds,
+            waitingForOutputSeconds: report.waitingForOutputSeconds)
+    }
+}

@@ -1,0 +1,203 @@
+import Foundation
+import Glibc
+import Testing
+
+extension CommandLineContract {
+    /// Results go to standard output, everything else to standard error, and what is for programs can be parsed.
+    @Suite struct OutputTests {
+        @Test func eventsTellTheRunInOrder() throws {
+            let image = try SampleImage.make()
+            let nginx = try Nginx(.init(limitRate: "2m"))
+            try nginx.serve("image.cosi", image.bytes)
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
+                let ended = try Program.run([nginx.url("image.cosi"), "--disk", disk, "--yes"], events: true)
+                #expect(ended.code == 0)
+                try image.expectStreamed(to: disk, was: was)
+
+                #expect(ended.phases == ["preflight", "invalidate", "write", "commit", "done"])
+                #expect(ended.events.allSatisfy { $0["v"] as? Int == 1 })
+                let times = ended.events.compactMap { $0["t"] as? Double }
+                #expect(times.count == ended.events.count)
+                #expect(times == times.sorted())
+                #expect(ended.eventNames.last == "completed")
+                #expect(ended.eventNames.count { $0 == "completed" } == 1)
+                #expect(!ended.eventNames.contains("error"))
+
+                let plan = try #require(ended.events.first { $0["event"] as? String == "plan" })
+                #expect(plan["disk"] as? String == disk)
+                #expect(plan["image"] as? String == nginx.url("image.cosi"))
+                #expect(plan["bytes"] as? UInt64 == image.uncompressedBytes)
+                let partitions = try #require(plan["partitions"] as? [[String: Any]])
+                let truth = image.manifest.regions.sorted { $0.offset < $1.offset }
+                #expect(partitions.map { $0["number"] as? Int } == truth.map(\.number))
+                #expect(partitions.map { $0["offset"] as? UInt64 } == truth.map(\.offset))
+                #expect(partitions.map { $0["bytes"] as? UInt64 } == truth.map(\.uncompressedSize))
+
+                let progress = ended.events.filter { $0["event"] as? String == "progress" }
+                #expect(progress.count >= 3)
+                let decoded = progress.compactMap { $0["decodedBytes"] as? UInt64 }
+                #expect(decoded == decoded.sorted())
+                #expect(decoded.last == image.uncompressedBytes)
+                for name in ["fetchedBytes", "writtenBytes", "decodedBytesPerSecond", "bytesInFlight"] {
+                    #expect(progress.allSatisfy { $0[name] is NSNumber }, "\(name)")
+                }
+                let completed = try #require(ended.events.last)
+                #expect(completed["hash"] as? String == "sha384:" + image.manifest.metadataSha384)
+                #expect(completed["decodedBytes"] as? UInt64 == image.uncompressedBytes)
+                #expect(completed["fetchedBytes"] as? UInt64 == image.compressedBytes)
+                #expect(completed["seconds"] as? Double ?? 0 > 0)
+                #expect(completed["peakMemoryBytes"] as? Int ?? 0 > 1 << 20)
+
+                // Not a terminal: plain lines, nothing that moves a cursor.
+                #expect(!ended.errors.contains("\u{1b}") && !ended.errors.contains("\r"))
+                #expect(ended.errors.contains("writing"))
+                #expect(ended.output.split(separator: "\n").count == 1)
+            }
+        }
+
+        @Test func aReaderOfEventsThatGoesAwayChangesNothing() throws {
+            let image = try SampleImage.make()
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
+                let script = "exec \"$@\" --events 3 3> >(exec head -c 1 >/dev/null)"
+                let ended = try Program.run(
+                    [image.path, "--disk", disk, "--yes", "-q"], through: ["bash", "-c", script, "bash"])
+                #expect(ended.code == 0, "\(ended.errors)")
+                try image.expectStreamed(to: disk, was: was)
+            }
+        }
+
+        @Test func quietSaysNothing() throws {
+            let image = try SampleImage.make()
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
+                let ended = try Program.run(["stream", "file://" + image.path, "--disk", disk, "--yes", "--quiet"])
+                #expect(ended.code == 0)
+                #expect((ended.output, ended.errors) == ("", ""))
+                try image.expectStreamed(to: disk, was: was)
+            }
+        }
+
+        @Test(arguments: ["io_uring", "pwrite"]) func theEngineCanBeChosen(engine: String) throws {
+            let image = try SampleImage.make()
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
+                let ended = try Program.run(
+                    [image.path, "--disk", disk, "--yes", "--engine", engine, "-v"], events: true)
+                #expect(ended.code == 0)
+                #expect(ended.errors.contains("engine  \(engine)"))
+                #expect(ended.events.first { $0["event"] as? String == "plan" }?["engine"] as? String == engine)
+                try image.expectStreamed(to: disk, was: was)
+            }
+        }
+
+        @Test func aDryRunShowsThePlanAndWritesNothing() throws {
+            let image = try SampleImage.make()
+            try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { disk in
+                let before = try sha256(of: disk)
+                let ended = try Program.run([image.path, "--disk", disk, "--dry-run"], events: true)
+                #expect(ended.code == 0)
+                #expect(ended.output.contains(disk) && ended.output.contains(image.path), "\(ended.output)")
+                for region in image.manifest.regions {
+                    #expect(ended.output.contains(region.name), "\(ended.output)")
+                    #expect(ended.output.contains("\(region.uncompressedSize)"), "\(ended.output)")
+                }
+                #expect(ended.phases == ["preflight"])
+                #expect(ended.eventNames.last == "completed")
+                #expect(ended.events.last?["written"] as? Bool == false)
+                #expect(try sha256(of: disk) == before)
+            }
+        }
+
+        @Test func inspectShowsWhatAnImageHolds() throws {
+            let image = try SampleImage.make(SampleImage.small + " --style mkcosi")
+            let ended = try Program.run(["inspect", image.path, "--json"])
+            #expect(ended.code == 0)
+            #expect(ended.errors == "")
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any])
+            #expect(object["hash"] as? String == "sha384:" + image.manifest.metadataSha384)
+            #expect(object["version"] as? String == "1.2")
+            #expect(object["os"] as? String == "Sample 1.0")
+            #expect(object["diskSizeBytes"] as? UInt64 == image.diskBytes)
+            #expect(object["lbaSize"] as? UInt64 == image.manifest.lba)
+            #expect(object["windowBytes"] as? UInt64 == 1 << 22)
+            #expect(object["compressedBytes"] as? UInt64 == image.compressedBytes)
+            #expect(object["uncompressedBytes"] as? UInt64 == image.uncompressedBytes)
+            #expect(object["packageCount"] as? Int == 2)
+            #expect(object["warnings"] as? [String] == [])
+            let partitions = try #require(object["partitions"] as? [[String: Any]])
+            let truth = image.manifest.regions.sorted { $0.offset < $1.offset }
+            #expect(partitions.map { $0["name"] as? String } == truth.map(\.name))
+            #expect(partitions.map { $0["image"] as? String } == truth.map(\.path))
+            #expect(partitions.map { $0["compressedBytes"] as? UInt64 } == truth.map(\.compressedSize))
+            #expect(partitions.map { $0["uncompressedBytes"] as? UInt64 } == truth.map(\.uncompressedSize))
+
+            let text = try Program.run(["inspect", image.path])
+            #expect(text.code == 0)
+            #expect(text.output.contains(image.manifest.metadataSha384))
+            #expect(text.output.contains("Sample 1.0"))
+            for region in truth { #expect(text.output.contains(region.path)) }
+        }
+
+        @Test func inspectRefusesWhatIsInvalid() throws {
+            let image = try SampleImage.make()
+            try withTemporaryFolder { folder in
+                let changed = try image.repacked(in: folder, metadata: "del(.disk)")
+                for more in [[], ["--json"]] {
+                    expectFailure(try Program.run(["inspect", changed] + more), 65, says: ["invalid image", "disk"])
+                }
+            }
+        }
+
+        @Test func disksAreListedWithWhatStandsAgainstThem() throws {
+            let ended = try Program.run(["disks", "--json"])
+            #expect(ended.code == 0)
+            #expect(ended.errors == "")
+            let disks = try #require(
+                try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [[String: Any]])
+            for disk in disks {
+                let path = try #require(disk["path"] as? String)
+                #expect(path.hasPrefix("/dev/"))
+                #expect(disk["name"] is String)
+                #expect(disk["sizeBytes"] is NSNumber && disk["logicalBlockSize"] is NSNumber)
+                for flag in ["removable", "readOnly", "rotational"] { #expect(disk[flag] is Bool) }
+                let reasons = try #require(disk["reasons"] as? [String])
+                #expect(disk["candidate"] as? Bool == reasons.isEmpty)
+            }
+            #expect(try Program.run(["disks"]).output.split(separator: "\n").count == max(disks.count + 1, 1))
+        }
+
+        @Test(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+        func aLoopDeviceIsListedAndNoCandidate() throws {
+            try LoopDevice.with(sizeBytes: 8 << 20, sectorSize: 4096) { device in
+                let ended = try Program.run(["disks", "--json"])
+                let disks = try #require(
+                    try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [[String: Any]])
+                let disk = try #require(disks.first { $0["path"] as? String == device.path })
+                #expect(disk["sizeBytes"] as? Int == 8 << 20)
+                #expect(disk["logicalBlockSize"] as? Int == 4096)
+                #expect(disk["candidate"] as? Bool == false)
+                let reasons = try #require(disk["reasons"] as? [String])
+                #expect(!reasons.isEmpty)
+                let text = try Program.run(["disks"]).output
+                let row = try #require(text.split(separator: "\n").first { $0.hasPrefix(device.path + " ") })
+                #expect(row.contains("no: " + reasons[0]))
+            }
+        }
+
+        @Test func helpTeachesByExample() throws {
+            let help = try Program.run(["--help"])
+            #expect(help.code == 0)
+            #expect(help.errors == "")
+            for word in ["stream-disk inspect https://", "stream-disk disks", "--dry-run", "Exit codes", "65", "143"] {
+                #expect(help.output.contains(word), "\(word)")
+            }
+            let stream = try Program.run(["stream", "--help"])
+            #expect(stream.code == 0)
+            for option in ["--disk", "--hash", "--yes", "--dry-run", "--events", "--retry-timeout", "--stall-timeout",
+                "--cacert", "--cert", "--key", "--header", "--verbose", "--quiet",
+            ] {
+                #expect(stream.output.contains(option), "\(option)")
+            }
+            #expect(try Program.run(["--version"]).output.contains("."))
+        }
+    }
+}

@@ -1,0 +1,338 @@
+import Glibc
+
+@testable import StreamDisk
+
+/// A disk in memory behind the library's own seam: completes requests late, out of order, in part or not at all, by a seed,
+/// and remembers everything that was asked of it.
+///
+/// The queue belongs to the thread of the writer; what happened is in its `SimulatedMedium`, to be looked at afterwards.
+struct SimulatedDisk: DiskQueue, ~Copyable {
+    let engineName = "simulated"
+    let capacity: Int
+    var waker: any QueueWaker { bell }
+
+    private let medium: SimulatedMedium
+    private let faults: SimulatedFaults
+    private let bell = Bell()
+    private var random: SplitMix64
+    private var outstanding: [Outstanding] = []
+    /// Requests so far, the resubmitted ones too.
+    private var requests = 0
+
+    private struct Outstanding {
+        let request: DiskRequest
+        let event: Int
+        /// What the memory held when the request was made: it may not change before the completion.
+        let bytes: [UInt8]
+        let outcome: SimulatedFaults.Outcome
+    }
+
+    private final class Bell: QueueWaker {
+        let rung = Monitor(false)
+        func wake() { rung.update { $0 = true } }
+    }
+
+    init(_ medium: SimulatedMedium, capacity: Int = 16, seed: UInt64 = 0, faults: SimulatedFaults = .none) {
+        self.medium = medium
+        self.capacity = capacity
+        self.faults = faults
+        random = SplitMix64(state: seed)
+    }
+
+    mutating func register(_ buffers: [DirectBuffer]) {}
+
+    mutating func submit(_ request: DiskRequest) {
+        let bytes: [UInt8]
+        switch (request.operation, request.buffer) {
+        case (.write, let buffer?): bytes = buffer.bytes(request.bufferOffset, count: request.lengthBytes)
+        case (.read, .some): bytes = []
+        case (.flush, _): bytes = []
+        case (_, nil): fatalError("a transfer without memory")
+        }
+        medium.note(request, capacity: capacity, outstanding: outstanding.map(\.request))
+        let outcome = faults.outcome(of: request, number: requests, &random)
+        requests += 1
+        let event = medium.submitted(request, bytes: bytes)
+        outstanding.append(Outstanding(request: request, event: event, bytes: bytes, outcome: outcome))
+    }
+
+    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
+        guard !outstanding.isEmpty else {
+            _ = bell.rung.wait(until: deadline) { rung -> Bool? in
+                defer { rung = false }
+                return rung ? true : nil
+            }
+            return
+        }
+        // Some of them, any of them; the others stay for another time.
+        for _ in 0..<Int.random(in: 1...outstanding.count, using: &random) {
+            let done = outstanding.remove(at: Int.random(in: 0..<outstanding.count, using: &random))
+            completions.append(DiskCompletion(tag: done.request.tag, result: complete(done)))
+        }
+    }
+
+    private mutating func complete(_ done: Outstanding) -> Result<Int, SystemError> {
+        let request = done.request
+        if request.operation == .write, let buffer = request.buffer,
+            buffer.bytes(request.bufferOffset, count: request.lengthBytes) != done.bytes
+        {
+            medium.violations.append("the memory of \(request.offset)+\(request.lengthBytes) changed before its completion")
+        }
+        switch done.outcome {
+        case .all:
+            medium.completed(done.event, movedBytes: request.lengthBytes)
+            fill(request, count: request.lengthBytes)
+            return .success(request.operation == .flush ? 0 : request.lengthBytes)
+        case .short(let count):
+            medium.completed(done.event, movedBytes: count)
+            fill(request, count: count)
+            return .success(count)
+        case .failure(let code):
+            medium.failed(done.event, isPartlyDone: code != EINTR && code != EAGAIN, &random)
+            return .failure(SystemError(code))
+        }
+    }
+
+    private func fill(_ request: DiskRequest, count: Int) {
+        guard request.operation == .read, let buffer = request.buffer else { return }
+        let start = Int(request.offset)
+        buffer.write(Array(medium.bytes[start..<start + count]), at: request.bufferOffset)
+    }
+}
+
+/// What goes wrong, request by request.
+struct SimulatedFaults: Sendable {
+    enum Outcome: Equatable {
+        case all
+        /// So many bytes of it.
+        case short(Int)
+        /// This errno.
+        case failure(Int32)
+    }
+
+    typealias Decide = @Sendable (_ request: DiskRequest, _ number: Int, _ random: inout SplitMix64) -> Outcome
+    private let decide: Decide
+
+    init(_ decide: @escaping Decide) { self.decide = decide }
+
+    static let none = SimulatedFaults { _, _, _ in .all }
+
+    /// Every third transfer comes back short on a block, a byte past a block, or interrupted; all of it can be made good.
+    static func survivable(blockBytes: Int) -> SimulatedFaults {
+        SimulatedFaults { request, _, random in
+            switch (Int.random(in: 0..<9, using: &random), request.operation) {
+            case (0, _): return .failure(EINTR)
+            case (1, _): return .failure(EAGAIN)
+            case (2...3, .write), (2...3, .read):
+                let blocks = request.lengthBytes / blockBytes
+                guard blocks > 1 else { return .all }
+                let odd = Bool.random(using: &random) ? Int.random(in: 0..<blockBytes, using: &random) : 0
+                return .short(Int.random(in: 1..<blocks, using: &random) * blockBytes + odd)
+            default: return .all
+            }
+        }
+    }
+
+    /// The request with this number, from 0 on, fails.
+    static func only(_ number: Int, _ outcome: Outcome) -> SimulatedFaults {
+        SimulatedFaults { _, at, _ in at == number ? outcome : .all }
+    }
+
+    fileprivate func outcome(of request: DiskRequest, number: Int, _ random: inout SplitMix64) -> Outcome {
+        decide(request, number, &random)
+    }
+}
+
+/// The bytes of a simulated disk, and the journal of all that was asked of it: enough to say, for every moment, what a power
+/// cut could have left.
+final class SimulatedMedium {
+    /// What the disk held before the first request.
+    let before: [UInt8]
+    let blockBytes: Int
+    /// What a read finds now.
+    private(set) var bytes: [UInt8]
+    fileprivate(set) var journal: [Event] = []
+    /// Broken rules, in words; a test expects none.
+    var violations: [String] = []
+    private(set) var bytesInFlightMax = 0
+    private(set) var requestsInFlightMax = 0
+
+    enum Event {
+        case submitted(Submission)
+        /// Of the submission at that place of the journal; so many bytes were moved.
+        case completed(Int, movedBytes: Int)
+        /// It failed; these blocks of it were written all the same.
+        case failed(Int, blocks: [Int])
+    }
+
+    struct Submission {
+        let operation: DiskRequest.Operation
+        let offset: UInt64
+        let bytes: [UInt8]
+    }
+
+    init(_ bytes: [UInt8], blockBytes: Int = 512) {
+        precondition(bytes.count % blockBytes == 0)
+        before = bytes
+        self.bytes = bytes
+        self.blockBytes = blockBytes
+    }
+
+    /// Writes and flushes in the order in which they were first handed over, for comparing with what was meant.
+    var operations: [String] {
+        journal.compactMap { event in
+            guard case .submitted(let submission) = event else { return nil }
+            return switch submission.operation {
+            case .flush: "flush"
+            case .write: "write \(submission.offset)+\(submission.bytes.count)"
+            case .read: "read \(submission.offset)"
+            }
+        }
+    }
+
+    // MARK: From the queue
+
+    fileprivate func note(_ request: DiskRequest, capacity: Int, outstanding: [DiskRequest]) {
+        let inFlight = outstanding + [request]
+        bytesInFlightMax = max(bytesInFlightMax, inFlight.reduce(0) { $0 + $1.lengthBytes })
+        requestsInFlightMax = max(requestsInFlightMax, inFlight.count)
+        let place = "\(request.operation) \(request.offset)+\(request.lengthBytes)"
+        if inFlight.count > capacity { violations.append("\(place): more requests than capacity") }
+        if outstanding.contains(where: { $0.tag == request.tag }) { violations.append("\(place): its tag is in flight") }
+        if request.operation == .flush { return }
+        if request.offset % UInt64(blockBytes) != 0 || request.lengthBytes % blockBytes != 0
+            || request.bufferOffset % blockBytes != 0 || request.lengthBytes == 0
+        {
+            violations.append("\(place): not in whole blocks")
+        }
+        if request.offset > UInt64(bytes.count) || UInt64(request.lengthBytes) > UInt64(bytes.count) - request.offset {
+            violations.append("\(place): past the end")
+        }
+        for other in outstanding where other.operation != .flush {
+            let (end, otherEnd) = (
+                request.offset + UInt64(request.lengthBytes), other.offset + UInt64(other.lengthBytes)
+            )
+            if request.offset < otherEnd && other.offset < end {
+                violations.append("\(place): \(other.offset)+\(other.lengthBytes) is still in flight")
+            }
+        }
+    }
+
+    fileprivate func submitted(_ request: DiskRequest, bytes: [UInt8]) -> Int {
+        journal.append(.submitted(Submission(operation: request.operation, offset: request.offset, bytes: bytes)))
+        return journal.count - 1
+    }
+
+    fileprivate func completed(_ event: Int, movedBytes: Int) {
+        journal.append(.completed(event, movedBytes: movedBytes))
+        guard case .submitted(let submission) = journal[event], submission.operation == .write else { return }
+        let start = Int(submission.offset)
+        bytes.replaceSubrange(start..<start + movedBytes, with: submission.bytes[..<movedBytes])
+    }
+
+    fileprivate func failed(_ event: Int, isPartlyDone: Bool, _ random: inout SplitMix64) {
+        guard case .submitted(let submission) = journal[event], submission.operation == .write, isPartlyDone else {
+            journal.append(.failed(event, blocks: []))
+            return
+        }
+        let blocks = (0..<submission.bytes.count / blockBytes).filter { _ in Bool.random(using: &random) }
+        journal.append(.failed(event, blocks: blocks))
+        for block in blocks {
+            let (from, to) = (block * blockBytes, Int(submission.offset) + block * blockBytes)
+            bytes.replaceSubrange(to..<to + blockBytes, with: submission.bytes[from..<from + blockBytes])
+        }
+    }
+}
+
+/// What a power cut may leave, moment by moment.
+///
+/// A write is safe when a flush that was handed over after its completion has completed. Of every other write handed over by
+/// then, completed or not, any blocks may be on the disk and any may be missing, in any order: the volatile cache of a disk
+/// promises nothing but whole blocks.
+struct PowerCuts {
+    private let journal: [SimulatedMedium.Event]
+    private let blockBytes: Int
+    /// As of the last completed flush.
+    private var durable: [UInt8]
+    private var next = 0
+    /// Journal places of writes that no flush covers yet: handed over, and how much of them was completed.
+    private var loose: [(event: Int, done: Bool)] = []
+    /// Journal place of each flush under way, with the writes that it will make safe.
+    private var flushes: [Int: [Int]] = [:]
+
+    init(_ medium: SimulatedMedium) {
+        journal = medium.journal
+        blockBytes = medium.blockBytes
+        durable = medium.before
+    }
+
+    /// Lets the journal run up to, not including, its `moment`th event; moments must not go back.
+    mutating func advance(to moment: Int) {
+        while next < min(moment, journal.count) {
+            step(journal[next])
+            next += 1
+        }
+    }
+
+    private mutating func step(_ event: SimulatedMedium.Event) {
+        switch event {
+        case .submitted(let submission):
+            switch submission.operation {
+            case .write: loose.append((next, false))
+            case .flush: flushes[next] = loose.filter(\.done).map(\.event)
+            case .read: break
+            }
+        case .completed(let event, let moved):
+            if let covered = flushes.removeValue(forKey: event) {
+                for event in covered { settle(event) }
+            } else if let index = loose.firstIndex(where: { $0.event == event }) {
+                loose[index].done = true
+                settledBytes[event] = moved
+            }
+        case .failed(let event, _):
+            flushes[event] = nil
+            // Whatever of a failed write is on the disk, no flush promises it: it stays loose.
+        }
+    }
+
+    /// Bytes of each completed write that count, for short ones.
+    private var settledBytes: [Int: Int] = [:]
+
+    private mutating func settle(_ event: Int) {
+        guard case .submitted(let submission) = journal[event],
+            let index = loose.firstIndex(where: { $0.event == event })
+        else { return }
+        loose.remove(at: index)
+        let count = settledBytes.removeValue(forKey: event) ?? submission.bytes.count
+        let start = Int(submission.offset)
+        durable.replaceSubrange(start..<start + count, with: submission.bytes[..<count])
+    }
+
+    /// A disk as the cut could have left it at this moment.
+    func cut(seed: UInt64) -> [UInt8] {
+        var random = SplitMix64(state: seed)
+        // Rare outcomes are the interesting ones: next to fair coins also nearly all and nearly nothing.
+        let chance = [0, 10, 100, 500, 900, 990, 1000].randomElement(using: &random) ?? 500
+        let isPerWrite = Bool.random(using: &random)
+        var disk = durable
+        for (event, _) in loose.shuffled(using: &random) {
+            guard case .submitted(let submission) = journal[event] else { continue }
+            let all = Int.random(in: 0..<1000, using: &random) < chance
+            for block in 0..<submission.bytes.count / blockBytes {
+                guard isPerWrite ? all : Int.random(in: 0..<1000, using: &random) < chance else { continue }
+                let (from, to) = (block * blockBytes, Int(submission.offset) + block * blockBytes)
+                disk.replaceSubrange(to..<to + blockBytes, with: submission.bytes[from..<from + blockBytes])
+            }
+        }
+        return disk
+    }
+}
+
+extension DirectBuffer {
+    /// A copy of some of it.
+    func bytes(_ offset: Int, count: Int) -> [UInt8] {
+        withBytes(offset, count: count) { span in unsafe span.withUnsafeBytes { unsafe Array($0) } }
+    }
+
+    func write(_ bytes: [UInt8], at offset: Int) { copy(unsafe bytes.span.bytes, to: offset) }
+}
