@@ -30,7 +30,7 @@ protocol QueueWaker: AnyObject, Sendable {
 
 /// One request to the disk. Offset and length are multiples of the disk's block size.
 struct DiskRequest {
-    enum Operation: Sendable {
+    enum Operation: Sendable, Equatable {
         case write, read, flush
         /// Zeroes the range without writing zeros from here; the range reads as zeros afterwards, or it is an error.
         case zero(ZeroMethod)
