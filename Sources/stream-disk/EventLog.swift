@@ -35,6 +35,7 @@ final class EventLog {
                 [
                     "phase": .text(progress.phase.rawValue), "fetchedBytes": .count(progress.fetchedBytes),
                     "decodedBytes": .count(progress.decodedBytes), "writtenBytes": .count(progress.writtenBytes),
+                    "zeroedBytes": .count(progress.zeroedBytes),
                     "compressedBytesTotal": .count(progress.compressedBytesTotal),
                     "uncompressedBytesTotal": .count(progress.uncompressedBytesTotal),
                     "fetchedBytesPerSecond": rate(progress.fetchedBytes),
@@ -54,7 +55,7 @@ final class EventLog {
             [
                 "seconds": .number(result.elapsedSeconds), "written": .flag(result.isWritten),
                 "fetchedBytes": .count(result.fetchedBytes), "decodedBytes": .count(result.decodedBytes),
-                "writtenBytes": .count(result.writtenBytes),
+                "writtenBytes": .count(result.writtenBytes), "zeroedBytes": .count(result.zeroedBytes),
                 "decodedBytesPerSecond": .number((Double(result.decodedBytes) / seconds).rounded()),
                 "peakMemoryBytes": .count(result.peakMemoryBytes),
                 "hash": .text("sha384:" + hexadecimal(result.plan.metadataSHA384)),

@@ -12,6 +12,12 @@ struct SourceArguments: ParsableArguments {
         help: ArgumentHelp("Count no byte for so long as a fault, and retry.", valueName: "seconds"))
     var stallTimeout = SourceOptions().stallTimeoutSeconds
 
+    @Option(
+        help: ArgumentHelp(
+            "Fetch each image over so many connections side by side: for servers that limit each one, and for long links.",
+            valueName: "count"))
+    var connections = SourceOptions().connections
+
     @Option(name: .customLong("cacert"), help: ArgumentHelp("Trust these authorities (PEM) instead of the system's.", valueName: "file"))
     var caFile: String?
 
@@ -31,6 +37,9 @@ struct SourceArguments: ParsableArguments {
     func validate() throws {
         guard retryTimeout.isFinite, retryTimeout > 0 else { throw ValidationError("--retry-timeout must be above 0.") }
         guard stallTimeout.isFinite, stallTimeout > 0 else { throw ValidationError("--stall-timeout must be above 0.") }
+        guard (1...SourceOptions.connectionsMax).contains(connections) else {
+            throw ValidationError("--connections must be 1 to \(SourceOptions.connectionsMax).")
+        }
         for header in headers {
             guard let colon = header.firstIndex(of: ":"), colon != header.startIndex,
                 !header.unicodeScalars.contains(where: { $0.value < 0x20 })
@@ -43,6 +52,7 @@ struct SourceArguments: ParsableArguments {
         var options = SourceOptions()
         options.retryTimeoutSeconds = retryTimeout
         options.stallTimeoutSeconds = stallTimeout
+        options.connections = connections
         options.caFile = caFile
         options.clientCertificateFile = certificateFile
         options.clientKeyFile = keyFile

@@ -33,6 +33,12 @@ struct StreamCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How to write: auto, io_uring or pwrite.", valueName: "engine"))
     var engine: EngineName = .auto
 
+    @Option(
+        help: ArgumentHelp(
+            "Memory for windows and buffers (bytes, or with K, M, G); fewer decoders run where it is tight.",
+            valueName: "size"))
+    var memoryLimit: ByteCount?
+
     @OptionGroup(title: "Source options") var source: SourceArguments
 
     @Flag(name: .shortAndLong, help: "Say more.")
@@ -64,6 +70,7 @@ struct StreamCommand: ParsableCommand {
         var options = StreamOptions()
         options.hash = ExpectedHash(hash) ?? .ignored
         options.isDryRun = dryRun
+        options.memoryLimitBytes = memoryLimit?.bytes
         options.writeEngine =
             switch engine {
             case .auto: .automatic

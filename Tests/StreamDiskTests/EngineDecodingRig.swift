@@ -36,6 +36,8 @@ struct DecodingRig: Sendable {
         }
     }
 
+    /// Decoders side by side; one fetch thread feeds them.
+    var lanes = 1
     var slotBytes = 64 << 10
     var inFlightBytes = 64 << 10
     var windowBytesMax: UInt64 = 1 << 27
@@ -55,27 +57,30 @@ struct DecodingRig: Sendable {
             slotBytes: slotBytes, inFlightBytes: inFlightBytes, pipeBytes: 2 * LanePipe.pieceBytesMax)
         let (jobs, bytes) = place(images)
         let run = RunState()
-        let lane = try Lane(limits: limits, run: run)
+        let pool = try LanePool(count: lanes, limits: limits, run: run)
         let bell = Bell()
-        let inbox = WriteInbox(lanes: 1, waker: bell)
+        let inbox = WriteInbox(lanes: lanes, waker: bell)
         let outcome = Mutex(Outcome())
         let source = MemorySource(bytes, seed: seed)
-        let (seed, slotBytes, blockBytes) = (self.seed, self.slotBytes, self.blockBytes)
+        let (seed, slotBytes, blockBytes, lanes) = (self.seed, self.slotBytes, self.blockBytes, self.lanes)
         let expected = zip(jobs, images).map { job, image in
             LateReader.Expected(deviceOffset: job.deviceOffset, statedBytes: image.statedBytes, bytes: image.original)
         }
         let finished = try run.stop.withHandler({
-            lane.stop()
+            pool.stop()
             bell.wake()
         }) {
             try together(
                 within: timeoutSeconds,
-                [
-                    { lane.fetch(from: source, feed: ListedJobs(jobs)) },
-                    { lane.decode(to: inbox, blockBytes: blockBytes) },
+                pool.lanes.map { lane in { lane.decode(to: inbox, blockBytes: blockBytes) } } + [
+                    {
+                        fetchImages(ListedJobs(jobs), from: source, pool: pool, run: run)
+                        pool.end()
+                    },
                     {
                         var reader = LateReader(
-                            expected: expected, slotBytes: slotBytes, blockBytes: blockBytes, seed: seed)
+                            expected: expected, slotBytes: slotBytes, blockBytes: blockBytes, isInOrder: lanes == 1,
+                            seed: seed)
                         let result = reader.drain(inbox, bell: bell)
                         outcome.withLock { $0 = result }
                     },
@@ -136,15 +141,18 @@ private struct LateReader {
     private var random: SplitMix64
     private var held: [SlotWrite] = []
     private var outcome = DecodingRig.Outcome()
-    /// Where the next piece of each image must begin.
-    private var next: [UInt64]
+    /// One lane hands pieces over in the order of the image.
+    private let isInOrder: Bool
+    /// The pieces of each image that have come.
+    private var pieces: [[Range<UInt64>]]
 
-    init(expected: [Expected], slotBytes: Int, blockBytes: Int, seed: UInt64) {
+    init(expected: [Expected], slotBytes: Int, blockBytes: Int, isInOrder: Bool, seed: UInt64) {
+        self.isInOrder = isInOrder
         self.expected = expected
         self.slotBytes = slotBytes
         self.blockBytes = blockBytes
         random = SplitMix64(state: seed)
-        next = expected.map(\.deviceOffset)
+        pieces = expected.map { _ in [] }
     }
 
     mutating func drain(_ inbox: WriteInbox, bell: DecodingRig.Bell) -> DecodingRig.Outcome {
@@ -163,9 +171,14 @@ private struct LateReader {
         }
         for (index, image) in expected.enumerated() {
             let end = image.deviceOffset + wholeBlocks(image.statedBytes)
-            if next[index] != end {
-                outcome.mismatches.append("image \(index) ends at \(next[index]), not at \(end)")
+            var reached = image.deviceOffset
+            for piece in self.pieces[index].sorted(by: { $0.lowerBound < $1.lowerBound }) {
+                if piece.lowerBound != reached {
+                    outcome.mismatches.append("image \(index): a piece begins at \(piece.lowerBound), not at \(reached)")
+                }
+                reached = piece.upperBound
             }
+            if reached != end { outcome.mismatches.append("image \(index) ends at \(reached), not at \(end)") }
         }
         return outcome
     }
@@ -175,31 +188,36 @@ private struct LateReader {
     }
 
     private mutating func accept(_ piece: SlotWrite) {
-        let place = "piece \(piece.deviceOffset)+\(piece.lengthBytes) at ring \(piece.ringOffset)"
+        let place = "piece \(piece.deviceOffset)+\(piece.lengthBytes) at ring \(piece.memory?.ringOffset ?? -1)"
         func check(_ rule: Bool, _ words: String) { if !rule { outcome.violations.append("\(place): \(words)") } }
         check(piece.lengthBytes > 0 && piece.lengthBytes % blockBytes == 0, "not whole blocks")
-        check(piece.ringOffset % SlotRing.alignmentBytes == 0, "unaligned memory")
-        check(piece.slot == piece.ringOffset / slotBytes, "in another slot")
-        check(piece.ringOffset + piece.lengthBytes <= (piece.slot + 1) * slotBytes, "past its slot")
-        check(piece.ringOffset + piece.lengthBytes <= piece.ring.capacityBytes, "past its ring")
-        for other in held
-        where other.ringOffset < piece.ringOffset + piece.lengthBytes
-            && piece.ringOffset < other.ringOffset + other.lengthBytes
-        {
-            check(false, "its memory is still held for \(other.deviceOffset)")
+        if let memory = piece.memory {
+            let end = memory.ringOffset + piece.lengthBytes
+            check(memory.ringOffset % SlotRing.alignmentBytes == 0, "unaligned memory")
+            check(memory.slot == memory.ringOffset / slotBytes, "in another slot")
+            check(end <= (memory.slot + 1) * slotBytes, "past its slot")
+            check(end <= memory.ring.capacityBytes, "past its ring")
+            for other in held {
+                guard let its = other.memory, its.ring === memory.ring else { continue }
+                let isShared = its.ringOffset < end && memory.ringOffset < its.ringOffset + other.lengthBytes
+                check(!isShared, "its memory is still held for \(other.deviceOffset)")
+            }
         }
         guard let index = expected.lastIndex(where: { $0.deviceOffset <= piece.deviceOffset }) else {
             check(false, "before every image")
             return
         }
         let image = expected[index]
-        check(piece.deviceOffset == next[index], "not behind the piece before, which ended at \(next[index])")
+        if isInOrder {
+            let reached = pieces[index].last?.upperBound ?? image.deviceOffset
+            check(piece.deviceOffset == reached, "not behind the piece before, which ended at \(reached)")
+        }
         check((piece.deviceOffset - image.deviceOffset) % UInt64(SlotRing.alignmentBytes) == 0, "unaligned stream")
         let end = piece.deviceOffset + UInt64(piece.lengthBytes)
         check(end <= image.deviceOffset + wholeBlocks(image.statedBytes), "past the end of its image")
-        next[index] = end
+        pieces[index].append(piece.deviceOffset..<end)
         outcome.bytesOut += UInt64(piece.lengthBytes)
-        if piece.ringOffset == 0 { outcome.laps += 1 }
+        if piece.memory?.ringOffset == 0 { outcome.laps += 1 }
         held.append(piece)
     }
 
@@ -208,13 +226,18 @@ private struct LateReader {
         if let image = expected.last(where: { $0.deviceOffset <= piece.deviceOffset }) {
             let at = Int(piece.deviceOffset - image.deviceOffset)
             let count = max(0, min(piece.lengthBytes, image.bytes.count - at))
-            let isRight = piece.ring.buffer.withBytes(piece.ringOffset, count: piece.lengthBytes) { bytes in
-                let padding = bytes.extracting(count..<bytes.byteCount)
-                return isSame(bytes.extracting(0..<count), image.bytes, at: min(at, image.bytes.count))
-                    && isSame(padding, [UInt8](repeating: 0, count: padding.byteCount), at: 0)
+            let isRight: Bool
+            if let memory = piece.memory {
+                isRight = memory.ring.buffer.withBytes(memory.ringOffset, count: piece.lengthBytes) { bytes in
+                    let padding = bytes.extracting(count..<bytes.byteCount)
+                    return isSame(bytes.extracting(0..<count), image.bytes, at: min(at, image.bytes.count))
+                        && isSame(padding, [UInt8](repeating: 0, count: padding.byteCount), at: 0)
+                }
+            } else {
+                isRight = image.bytes[min(at, image.bytes.count)...].prefix(count).allSatisfy { $0 == 0 }
             }
             if !isRight { outcome.mismatches.append("other bytes at \(at)+\(piece.lengthBytes)") }
         }
-        piece.ring.writeEnded(slot: piece.slot)
+        if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
     }
 }

@@ -47,6 +47,7 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         case (.write, let buffer?): bytes = buffer.bytes(request.bufferOffset, count: request.lengthBytes)
         case (.read, .some): bytes = []
         case (.flush, _): bytes = []
+        case (.zero, _): bytes = [UInt8](repeating: 0, count: request.lengthBytes)
         case (_, nil): fatalError("a transfer without memory")
         }
         medium.note(request, capacity: capacity, outstanding: outstanding.map(\.request))
@@ -186,6 +187,7 @@ final class SimulatedMedium {
             case .flush: "flush"
             case .write: "write \(submission.offset)+\(submission.bytes.count)"
             case .read: "read \(submission.offset)"
+            case .zero: "zero \(submission.offset)+\(submission.bytes.count)"
             }
         }
     }
@@ -219,7 +221,9 @@ final class SimulatedMedium {
     }
 
     fileprivate func submitted(_ request: DiskRequest, bytes: [UInt8]) -> Int {
-        journal.append(.submitted(Submission(operation: request.operation, offset: request.offset, bytes: bytes)))
+        // To the medium, zeroing is a write of zeros.
+        let operation = request.operation.isZeroing ? .write : request.operation
+        journal.append(.submitted(Submission(operation: operation, offset: request.offset, bytes: bytes)))
         return journal.count - 1
     }
 
@@ -280,7 +284,7 @@ struct PowerCuts {
             switch submission.operation {
             case .write: loose.append((next, false))
             case .flush: flushes[next] = loose.filter(\.done).map(\.event)
-            case .read: break
+            case .read, .zero: break
             }
         case .completed(let event, let moved):
             if let covered = flushes.removeValue(forKey: event) {

@@ -65,8 +65,15 @@ static inline const char *cl_entry_name(const struct dirent *entry) { return ent
 static inline uint32_t cl_major(dev_t device) { return major(device); }
 static inline uint32_t cl_minor(dev_t device) { return minor(device); }
 
+// sched_getaffinity(2)
+static inline int cl_usable_processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 // madvise(2)
 static const int cl_MADV_HUGEPAGE = MADV_HUGEPAGE;
+static const int cl_MADV_POPULATE_WRITE = MADV_POPULATE_WRITE;
 static inline int cl_errno(void) { return errno; }
 
 #endif

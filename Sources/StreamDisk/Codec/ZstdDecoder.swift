@@ -1,32 +1,5 @@
 import CZstd
 
-/// What stands at the start of a zstd frame (RFC 8878 §3.1).
-enum ZstdFrameHeader: Equatable {
-    /// A frame of data. `contentBytes` is nil when the frame does not say.
-    case data(windowBytes: UInt64, contentBytes: UInt64?, blockBytesMax: Int, needsDictionary: Bool)
-    /// A skippable frame: 8 bytes of header and `contentBytes` to pass over.
-    case skippable(contentBytes: UInt64)
-
-    /// No frame header is longer.
-    static let sizeBytesMax = Int(ZSTD_FRAMEHEADERSIZE_MAX)
-
-    /// Reads the header at the start of `bytes`, which are `sizeBytesMax` or all there are.
-    init(_ bytes: RawSpan) throws(ZstdError) {
-        var header = ZSTD_frameHeader()
-        let code = unsafe bytes.withUnsafeBytes { unsafe ZSTD_getFrameHeader(&header, $0.baseAddress, $0.count) }
-        if ZSTD_isError(code) != 0 { throw ZstdError(code) }
-        if code != 0 { throw .truncated }
-        if header.frameType == ZSTD_skippableFrame {
-            self = .skippable(contentBytes: header.frameContentSize)
-        } else {
-            self = .data(
-                windowBytes: header.windowSize,
-                contentBytes: header.frameContentSize == UInt64.max ? nil : header.frameContentSize,
-                blockBytesMax: Int(header.blockSizeMax), needsDictionary: header.dictID != 0)
-        }
-    }
-}
-
 enum ZstdError: Error, Equatable {
     case truncated
     /// libzstd's own words.

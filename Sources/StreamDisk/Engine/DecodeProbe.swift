@@ -3,6 +3,9 @@ import Synchronization
 /// Fetching, hashing and decoding without a disk: an image through a lane whose writes are done as soon as they are asked for.
 /// For measuring.
 package struct DecodeProbe: Sendable {
+    /// Decoders side by side.
+    package var lanes = 1
+
     package init() {}
 
     package struct Outcome: Sendable {
@@ -18,10 +21,12 @@ package struct DecodeProbe: Sendable {
         let contents = try inspectImage(source, observer: run.observer)
         var writer = try DiskWriter(
             queue: NullQueue(), disk: DiskGeometry(path: "nothing", sizeBytes: .max, blockBytes: 512))
-        let lanes = try LaneSet(count: 1, limits: LaneLimits(contents), run: run)
+        let plan = try LanePlan(contents, memoryLimitBytes: nil, lanesMax: lanes)
+        let pool = try LanePool(count: plan.lanes, limits: plan.limits, run: run)
         let jobs = ListedJobs(contents.images.map { ImageJob($0) })
         let begin = Instant.now
-        try writer.stream(jobs: jobs, from: source, lanes: lanes, run: run, tick: { _ in })
+        try writer.stream(jobs: jobs, from: source, lanes: pool, fetchers: pool.lanes.count,
+            imageBytes: contents.images.map(\.uncompressedSizeBytes), run: run, tick: { _ in })
         return Outcome(
             seconds: Instant.now.seconds(since: begin),
             decodedBytes: run.counters.decodedBytes.load(ordering: .relaxed), stages: run.counters.reports)

@@ -17,6 +17,8 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     var bytesInFlightMax = 16 << 20
     /// EINTR and EAGAIN for one request; past that they are an error like any other.
     private static var interruptionsMax: Int { 1000 }
+    /// Zeroing is little work for the caller and much for some devices; what waits is merged meanwhile.
+    private static var zeroingInFlightMax: Int { 4 }
     /// How often the caller hears of progress while the writer waits.
     var tickSeconds = 0.2
 
@@ -24,6 +26,8 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         var request: DiskRequest
         var generation: UInt32
         var slot: SlotWrite?
+        /// Zeros still to be written behind this request, where the device zeroes nothing itself.
+        var zeroBytesLeft = 0
         var interruptions = 0
     }
 
@@ -40,8 +44,17 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// For what does not come from a slot: tables, and what is read back.
     private let scratch: DirectBuffer
 
+    /// Zeros, for devices that do not zero by themselves. Never written to.
+    let zeros: DirectBuffer
+    /// The method in use, of `ZeroMethod.allCases`; past the last, zeros are written. It only ever goes up.
+    var zeroRung = 0
+    private var zeroingInFlight = 0
+
     init(queue: consuming Queue, disk: DiskGeometry) throws(StreamFault) {
-        scratch = try DirectBuffer.reserved(sizeBytes: 1 << 20)
+        let buffers = (
+            try DirectBuffer.reserved(sizeBytes: 1 << 20), try DirectBuffer.reserved(sizeBytes: 1 << 20)
+        )
+        (scratch, zeros) = buffers
         self.disk = disk
         table = Array(repeating: nil, count: queue.capacity)
         freeIndices = Array((0..<queue.capacity).reversed())
@@ -71,9 +84,9 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             while next < pieces.count {
                 let piece = pieces[next]
                 if firstError != nil || run.stop.isCancelled {
-                    piece.ring.writeEnded(slot: piece.slot)
-                } else if hasRoom(for: piece.lengthBytes) {
-                    start(piece)
+                    if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
+                } else if hasRoom(for: piece) {
+                    start(piece.isZero ? Self.mergeZeros(pieces, from: &next) : piece)
                 } else {
                     break
                 }
@@ -97,13 +110,17 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         }
     }
 
-    private func hasRoom(for bytes: Int) -> Bool {
-        !freeIndices.isEmpty && (requestsInFlight == 0 || bytesInFlight + bytes <= bytesInFlightMax)
+    private func hasRoom(for piece: SlotWrite) -> Bool {
+        if freeIndices.isEmpty { return false }
+        if requestsInFlight == 0 { return true }
+        if piece.isZero && zeroRung < ZeroMethod.allCases.count { return zeroingInFlight < Self.zeroingInFlightMax }
+        return bytesInFlight + min(piece.lengthBytes, zeros.sizeBytes) <= bytesInFlightMax
     }
 
     private mutating func start(_ piece: SlotWrite) {
+        guard let memory = piece.memory else { return startZeroing(piece.deviceOffset, lengthBytes: piece.lengthBytes) }
         let request = DiskRequest(
-            operation: .write, offset: piece.deviceOffset, buffer: piece.ring.buffer, bufferOffset: piece.ringOffset,
+            operation: .write, offset: piece.deviceOffset, buffer: memory.ring.buffer, bufferOffset: memory.ringOffset,
             lengthBytes: piece.lengthBytes, tag: 0)
         submit(request, slot: piece)
     }
@@ -145,17 +162,19 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
 
     // MARK: Requests and completions
 
-    private mutating func submit(_ request: DiskRequest, slot: SlotWrite?) {
+    mutating func submit(_ request: DiskRequest, slot: SlotWrite?, zeroBytesLeft: Int = 0) {
         precondition(request.offset <= disk.sizeBytes)
         precondition(UInt64(request.lengthBytes) <= disk.sizeBytes - request.offset)
         precondition(request.offset % UInt64(disk.blockBytes) == 0 && request.lengthBytes % disk.blockBytes == 0)
+        precondition(request.lengthBytes > 0 || request.operation.isFlush)
         guard let index = freeIndices.popLast() else { preconditionFailure("more requests than capacity") }
         if requestsInFlight == 0 { lastCompletion = .now }
         generation &+= 1
         var tagged = request
         tagged.tag = UInt64(generation) << 32 | UInt64(index)
-        table[index] = InFlight(request: tagged, generation: generation, slot: slot)
-        bytesInFlight += request.lengthBytes
+        table[index] = InFlight(request: tagged, generation: generation, slot: slot, zeroBytesLeft: zeroBytesLeft)
+        bytesInFlight += request.bytesToMove
+        if request.operation.isZeroing { zeroingInFlight += 1 }
         requestsInFlight += 1
         queue.submit(tagged)
     }
@@ -182,8 +201,13 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             queue.submit(request)
             return
         case .failure(let error):
+            if request.operation.isZeroing, let next = nextRung(after: request, error: error) {
+                forget(index, record)
+                startZeroing(next.offset, lengthBytes: next.lengthBytes)
+                return
+            }
             note(error, of: request)
-        case .success(let moved) where request.operation != .flush && moved < request.lengthBytes:
+        case .success(let moved) where moved < request.bytesToMove:
             // Short: the rest again, from a block boundary, memory and position moved alike.
             let whole = max(moved, 0) / disk.blockBytes * disk.blockBytes
             guard whole > 0 else {
@@ -199,15 +223,28 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             queue.submit(record.request)
             return
         case .success:
-            if request.operation == .write {
+            if request.operation.isZeroing {
+                counters?.zeroedBytes.wrappingAdd(UInt64(request.lengthBytes), ordering: .relaxed)
+            } else if request.operation.isWrite {
                 counters?.writtenBytes.wrappingAdd(UInt64(request.lengthBytes), ordering: .relaxed)
             }
+            if record.zeroBytesLeft > 0 {
+                forget(index, record)
+                startZeroing(request.offset + UInt64(request.lengthBytes), lengthBytes: record.zeroBytesLeft)
+                return
+            }
         }
+        forget(index, record)
+        if let memory = record.slot?.memory { memory.ring.writeEnded(slot: memory.slot) }
+    }
+
+    /// Takes a finished request out of the table.
+    private mutating func forget(_ index: Int, _ record: InFlight) {
         table[index] = nil
         freeIndices.append(index)
-        bytesInFlight -= request.lengthBytes
+        bytesInFlight -= record.request.bytesToMove
+        if record.request.operation.isZeroing { zeroingInFlight -= 1 }
         requestsInFlight -= 1
-        if let slot = record.slot { slot.ring.writeEnded(slot: slot.slot) }
     }
 
     private mutating func note(_ error: SystemError, of request: DiskRequest) {
@@ -217,8 +254,9 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             case .write: .write
             case .read: .read
             case .flush: .flush
+            case .zero: .zero
             }
-        let isTransfer = request.operation != .flush
+        let isTransfer = !request.operation.isFlush
         firstError = DeviceError(
             operation, path: disk.path, offset: isTransfer ? request.offset : nil,
             lengthBytes: isTransfer ? request.lengthBytes : nil, cause: error)

@@ -1,78 +1,81 @@
 import Glibc
-import Synchronization
 
-/// One image at a time from the source to the writer: a fetch thread that also hashes, and a decode thread.
+/// One decoder: frames come through its pipe and go into its ring, one after another, on a thread of its own.
+///
+/// A fetch thread that holds the lane (`LanePool.acquire`) is the only one that gives it tasks and bytes.
 final class Lane: Sendable {
-    private struct Assigned {
-        var jobs: [ImageJob] = []
-        var ended = false
-    }
-
-    private let pipe: LanePipe
+    let pipe: LanePipe
     private let ring: SlotRing
     private let limits: LaneLimits
     private let run: RunState
-    /// Images in the order their bytes are in the pipe.
-    private let assigned = Monitor(Assigned())
+
+    private struct Tasks {
+        var waiting: [LaneTask] = []
+        /// Given and not finished.
+        var unfinished = 0
+        var ended = false
+    }
+    private let tasks = Monitor(Tasks())
 
     init(limits: LaneLimits, run: RunState) throws(StreamFault) {
         self.limits = limits
         self.run = run
         pipe = try LanePipe(capacityBytes: limits.pipeBytes, counters: run.counters)
-        ring = try SlotRing(capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes, counters: run.counters)
+        ring = try SlotRing(
+            capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes, counters: run.counters)
     }
 
     var buffer: DirectBuffer { ring.buffer }
-    /// Fetched and not yet decoded.
-    var waitingBytes: Int { pipe.filledBytes }
+    /// How much it has to do still: the fewer the better for the next frame.
+    var backlog: Int { tasks.withLock { $0.unfinished } }
 
-    /// Makes both threads return as soon as they would wait.
-    func stop() {
-        pipe.stop()
-        ring.stop()
-        assigned.update { $0.ended = true }
+    /// From the holder. The bytes of a frame follow through `pipe`.
+    func give(_ task: LaneTask) {
+        tasks.update { tasks in
+            tasks.waiting.append(task)
+            tasks.unfinished += 1
+        }
     }
 
-    // MARK: Fetch thread
-
-    /// Fetches images until the feed has no more; checks each one's hash.
-    func fetch(from source: any ImageSource, feed: any JobFeed) {
-        do throws(StreamFault) {
-            let sink = HashingSink(pipe: pipe, counters: run.counters)
-            let observer = run.observer
-            while let job = try feed.next(observer: observer) {
-                assigned.update { $0.jobs.append(job) }
-                do throws(SourceError) {
-                    try source.read(job.sourceRange, into: sink, observer: observer)
-                } catch {
-                    throw StreamFault(error)
-                }
-                let digest = sink.finish()
-                guard digest == job.sha384 else {
-                    throw StreamFault.image(
-                        job.place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(job.sha384.hexadecimal)")
-                }
-            }
-        } catch {
-            run.fail(error)
-        }
-        assigned.update { $0.ended = true }
+    /// No more tasks will come.
+    func end() {
+        tasks.update { $0.ended = true }
         pipe.end()
     }
 
-    // MARK: Decode thread
+    /// Makes the decode thread, and whoever fills the pipe, return as soon as they would wait.
+    func stop() {
+        pipe.stop()
+        ring.stop()
+        tasks.update { $0.ended = true }
+    }
 
-    /// Decodes what was fetched into the ring and hands full slots to `inbox`, until the fetch thread has no more.
+    /// The decode thread: decodes what is given and hands full slots to `inbox`, until `end`.
     func decode(to inbox: WriteInbox, blockBytes: Int) {
         do throws(StreamFault) {
             guard var decoder = ZstdDecoder() else {
                 throw .host(operation: "make a zstd decoder", cause: SystemError(ENOMEM))
             }
             var cursor = SlotCursor(ring: ring) { inbox.push($0) }
-            while let job = nextAssigned() {
-                cursor.start(deviceOffset: job.deviceOffset, blockBytes: blockBytes)
-                var image = ImageDecoding(job: job, pipe: pipe, limits: limits)
-                try image.run(decoder: &decoder, cursor: &cursor, counter: run.counters)
+            while let task = nextTask() {
+                switch task {
+                case .frame(let frame):
+                    if !frame.continuesLast {
+                        cursor.start(
+                            deviceOffset: frame.image.deviceOffset + frame.streamOffset, blockBytes: blockBytes)
+                    }
+                    var decoding = FrameDecoding(frame: frame, pipe: pipe, limits: limits)
+                    try decoding.run(decoder: &decoder, cursor: &cursor, counter: run.counters)
+                    if frame.nextMayGoElsewhere { try finish(&cursor) }
+                case .endOfImage(let image, let streamOffset):
+                    try finish(&cursor)
+                    let bytes = streamOffset + cursor.streamOffset
+                    guard bytes == image.uncompressedBytes else {
+                        throw .image(
+                            image.place, "it decodes to \(bytes) bytes, its metadata says \(image.uncompressedBytes)")
+                    }
+                }
+                tasks.withLock { $0.unfinished -= 1 }
             }
         } catch {
             run.fail(error)
@@ -80,13 +83,35 @@ final class Lane: Sendable {
         inbox.laneEnded()
     }
 
-    private func nextAssigned() -> ImageJob? {
-        let next = assigned.wait { assigned -> ImageJob?? in
-            if !assigned.jobs.isEmpty { return .some(assigned.jobs.removeFirst()) }
-            return assigned.ended ? .some(nil) : nil
+    private func finish(_ cursor: inout SlotCursor) throws(StreamFault) {
+        do throws(Stopped) { try cursor.finish() } catch { throw .cancelled }
+    }
+
+    private func nextTask() -> LaneTask? {
+        let next = tasks.wait(timing: run.counters.decode.inputWaitNanoseconds) { tasks -> LaneTask?? in
+            if !tasks.waiting.isEmpty { return .some(tasks.waiting.removeFirst()) }
+            return tasks.ended ? .some(nil) : nil
         }
         return run.stop.isCancelled ? nil : next
     }
+}
+
+enum LaneTask: Sendable {
+    case frame(FrameTask)
+    /// The image ends with the frame before, whose lane-local stream began at `streamOffset`.
+    case endOfImage(ImageJob, streamOffset: UInt64)
+}
+
+/// One frame of an image.
+struct FrameTask: Sendable {
+    let image: ImageJob
+    let header: ZstdFrameHeader
+    /// Where the run of frames that this one belongs to begins in the decoded image.
+    let streamOffset: UInt64
+    /// It goes on where the lane's last frame ended.
+    let continuesLast: Bool
+    /// It ends at a known place from which another lane can write.
+    let nextMayGoElsewhere: Bool
 }
 
 /// The sizes a lane is built with, all bounded beforehand.
@@ -98,25 +123,12 @@ struct LaneLimits: Sendable {
     /// Room for writes in flight beside the window.
     var inFlightBytes: Int
     var pipeBytes: Int
-}
 
-/// Hashes what passes, on the fetch thread while it is in its cache, and hands it to the pipe.
-private final class HashingSink: ByteSink, @unchecked Sendable {
-    // SAFETY: used by the fetch thread only, which also made it.
-    private var hash = SHA384()
-    private let pipe: LanePipe
-    private let counters: Counters
-
-    init(pipe: LanePipe, counters: Counters) {
-        self.pipe = pipe
-        self.counters = counters
+    /// What of the ring a frame with this content will touch at most.
+    func ringBytes(contentBytes: UInt64) -> Int {
+        Int(
+            SlotRing.lapBytes(
+                windowBytes: windowBytesMax, contentBytes: contentBytes, blockBytesMax: LanePlan.blockBytesMax,
+                inFlightBytes: inFlightBytes))
     }
-
-    func append(_ bytes: RawSpan) throws(SourceError) {
-        hash.update(bytes)
-        counters.fetchedBytes.wrappingAdd(UInt64(bytes.byteCount), ordering: .relaxed)
-        try pipe.append(bytes)
-    }
-
-    func finish() -> [UInt8] { hash.finish() }
 }

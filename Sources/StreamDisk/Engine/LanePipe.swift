@@ -106,22 +106,6 @@ final class LanePipe: ByteSink {
         if wake { state.broadcast() }
     }
 
-    /// Passes over `count` bytes. Returns how many there were.
-    func skip(_ count: UInt64) throws(Stopped) -> UInt64 {
-        var left = count
-        while left > 0 {
-            let wanted = Int(min(left, UInt64(Self.pieceBytesMax)))
-            let available: Int
-            do {
-                available = try peek(wanted) { (bytes: RawSpan) throws(Never) in bytes.byteCount }
-            } catch { throw Stopped() }
-            consume(available)
-            left -= UInt64(available)
-            if available < wanted { break }
-        }
-        return count - left
-    }
-
     /// Nil when the pipe was stopped.
     private func waitForBytes(_ count: Int) -> (start: UInt64, bytes: Int)? {
         state.wait(timing: counters.decode.inputWaitNanoseconds) { state -> (start: UInt64, bytes: Int)?? in

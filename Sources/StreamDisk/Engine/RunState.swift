@@ -41,6 +41,7 @@ final class Counters: Sendable {
     let fetchedBytes = Atomic<UInt64>(0)
     let decodedBytes = Atomic<UInt64>(0)
     let writtenBytes = Atomic<UInt64>(0)
+    let zeroedBytes = Atomic<UInt64>(0)
 
     let fetch = StageTimes()
     let decode = StageTimes()

@@ -95,13 +95,22 @@ struct SlotCursor: ~Copyable {
         }
     }
 
+    /// Passes on what lies between `emitted` and `end`, all in one slot: runs of zeros as such, the rest as writes.
     private mutating func emitPiece(upTo end: Int) {
-        let slot = emitted / ring.slotBytes
-        let piece = SlotWrite(
-            ring: ring, slot: slot, ringOffset: emitted, lengthBytes: end - emitted,
-            deviceOffset: deviceOffset + lapStart + UInt64(emitted))
-        ring.writeStarted(slot: slot)
+        let zeros = ZeroRuns(in: ring.buffer, from: emitted, to: end, grainBytes: max(blockBytes, Self.grainBytes))
+        for run in zeros { emit(run.isZero, from: run.range.lowerBound, to: run.range.upperBound) }
         emitted = end
-        emit(piece)
     }
+
+    private func emit(_ isZero: Bool, from start: Int, to end: Int) {
+        let slot = start / ring.slotBytes
+        if !isZero { ring.writeStarted(slot: slot) }
+        emit(
+            SlotWrite(
+                memory: isZero ? nil : (ring, slot, start), lengthBytes: end - start,
+                deviceOffset: deviceOffset + lapStart + UInt64(start)))
+    }
+
+    /// What is looked at for zeros at a time: a file system's usual block.
+    private static let grainBytes = 4096
 }

@@ -66,12 +66,14 @@ final class SlotRing: Sendable {
     func stop() { state.update { $0.stopped = true } }
 }
 
-/// A piece of a slot on its way to the disk.
+/// A piece of decoded data on its way to the disk.
 struct SlotWrite {
-    let ring: SlotRing
-    let slot: Int
-    let ringOffset: Int
-    let lengthBytes: Int
+    /// Where the bytes are; nil where all of them are zeros, and no slot waits for it.
+    let memory: (ring: SlotRing, slot: Int, ringOffset: Int)?
+    var lengthBytes: Int
     /// Byte position on the device.
     let deviceOffset: UInt64
+
+    var isZero: Bool { memory == nil }
+    var deviceEnd: UInt64 { deviceOffset + UInt64(lengthBytes) }
 }

@@ -19,6 +19,11 @@ public struct StreamOptions: Sendable {
     /// Everything up to the plan, then nothing: not one byte is written.
     public var isDryRun = false
     public var writeEngine: WriteEngine = .automatic
+    /// What windows and buffers may take of memory, in bytes; fewer lanes run where it is tight. Nil: three quarters of
+    /// what the host has available.
+    public var memoryLimitBytes: UInt64?
+    /// Decoders that work side by side at most; nil: as many as there are processors for this process.
+    public var lanesMax: Int?
     /// How often `.progress` comes while bytes move.
     package var progressIntervalSeconds = 0.2
 
@@ -43,6 +48,8 @@ public struct StreamProgress: Sendable {
     public let fetchedBytes: UInt64
     public let decodedBytes: UInt64
     public let writtenBytes: UInt64
+    /// Zeroed by the device instead of written.
+    public let zeroedBytes: UInt64
     public let compressedBytesTotal: UInt64
     public let uncompressedBytesTotal: UInt64
     /// Fetched and waiting for a decoder, and being written.
@@ -59,6 +66,8 @@ public struct StreamResult: Sendable {
     public let fetchedBytes: UInt64
     public let decodedBytes: UInt64
     public let writtenBytes: UInt64
+    /// Zeroed by the device instead of written.
+    public let zeroedBytes: UInt64
     /// The largest resident set of this process so far.
     public let peakMemoryBytes: UInt64
     /// Where the time of the write phase went, per stage.

@@ -113,12 +113,14 @@ struct StreamSession {
         for warning in plan.warnings { onEvent(.warning(warning)) }
         if options.isDryRun || !approve(plan) { return result(plan, isWritten: false) }
 
-        let limits = LaneLimits(contents)
+        let lanePlan = try LanePlan(
+            contents, memoryLimitBytes: options.memoryLimitBytes ?? defaultMemoryLimitBytes(),
+            lanesMax: options.lanesMax)
         let geometry = DiskGeometry(
             path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
         var writer = try DiskWriter(queue: queue, disk: geometry)
         writer.tickSeconds = options.progressIntervalSeconds
-        let lanes = try LaneSet(count: 1, limits: limits, run: run)
+        let lanes = try LanePool(count: lanePlan.lanes, limits: lanePlan.limits, run: run)
         let jobs: any JobFeed =
             if let pending = contents.pending {
                 SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)
@@ -131,7 +133,10 @@ struct StreamSession {
         enter(.invalidate, disk: .uncertain, onEvent)
         let invalidated = try writer.invalidate(placement)
         enter(.write, disk: .withoutTable, onEvent)
-        let written = try writer.write(invalidated, jobs: jobs, from: source, lanes: lanes, run: run) { writer in
+        let written = try writer.write(
+            invalidated, jobs: jobs, from: source, lanes: lanes, fetchers: contents.isSequential ? 1 : lanes.lanes.count,
+            imageBytes: contents.partitionRegions.map(\.image.uncompressedSizeBytes), run: run
+        ) { writer in
             report(plan, waitingBytes: lanes.waitingBytes, bytesInFlight: writer.bytesInFlight, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
@@ -168,7 +173,8 @@ struct StreamSession {
             plan: plan, isWritten: isWritten, elapsedSeconds: Instant.now.seconds(since: begin),
             fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
             decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
-            writtenBytes: counters.writtenBytes.load(ordering: .relaxed), peakMemoryBytes: peakMemoryBytes(),
+            writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
+            zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), peakMemoryBytes: peakMemoryBytes(),
             stages: counters.reports)
     }
 
@@ -184,6 +190,7 @@ struct StreamSession {
                     fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
                     decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
+                    zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed),
                     compressedBytesTotal: plan.compressedBytes, uncompressedBytesTotal: plan.uncompressedBytes,
                     waitingBytes: waitingBytes, bytesInFlight: bytesInFlight)))
     }
@@ -206,17 +213,5 @@ private struct SilenceWatch {
         guard seconds >= warned + Self.warningSeconds else { return }
         warned = seconds
         onEvent(.warning("\(path) has not answered for \(Int(seconds)) seconds; still waiting"))
-    }
-}
-
-extension LaneLimits {
-    init(_ contents: ImageContents) {
-        let largest = contents.partitionRegions.map(\.image.uncompressedSizeBytes).max() ?? 0
-        windowBytesMax = contents.windowBytesMax
-        slotBytes = 1 << 20
-        inFlightBytes = 16 << 20
-        pipeBytes = 4 << 20
-        ringBytes = SlotRing.lapBytes(
-            windowBytes: windowBytesMax, contentBytes: largest, blockBytesMax: 128 << 10, inFlightBytes: inFlightBytes)
     }
 }

@@ -102,8 +102,7 @@ package struct WriteProbe: Sendable {
             let count = Int(min(UInt64(writeBytes), totalBytes - offset))
             ring.writeStarted(slot: slot)
             inbox.push(
-                SlotWrite(
-                    ring: ring, slot: slot, ringOffset: slot * writeBytes, lengthBytes: count, deviceOffset: offset))
+                SlotWrite(memory: (ring, slot, slot * writeBytes), lengthBytes: count, deviceOffset: offset))
             run.counters.decodedBytes.wrappingAdd(UInt64(count), ordering: .relaxed)
             offset += UInt64(count)
             slot = (slot + 1) % (ring.capacityBytes / writeBytes)

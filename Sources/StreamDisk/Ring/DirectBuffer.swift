@@ -45,6 +45,13 @@ final class DirectBuffer: @unchecked Sendable {
         return unsafe base + offset
     }
 
+    /// Brings pages in before they are needed: the first touch of a page costs the decoder more than its content.
+    ///
+    /// Safe at any time: what is there stays (madvise(2), MADV_POPULATE_WRITE, Linux 5.14). A refusal costs speed only.
+    func populate(_ offset: Int, count: Int) {
+        unsafe madvise(address(offset, count: count), count, cl_MADV_POPULATE_WRITE)
+    }
+
     /// Copies `bytes` to `offset`.
     func copy(_ bytes: RawSpan, to offset: Int) {
         let target = unsafe address(offset, count: bytes.byteCount)
@@ -64,6 +71,15 @@ final class DirectBuffer: @unchecked Sendable {
     func zero(_ offset: Int, count: Int) {
         let target = unsafe address(offset, count: count)
         unsafe memset(target, 0, count)
+    }
+
+    /// Whether all these bytes are zero. Looks at the first few, then compares the area with itself, shifted: as fast as
+    /// memcmp(3).
+    func isZero(_ offset: Int, count: Int) -> Bool {
+        let area = unsafe address(offset, count: count)
+        let head = min(count, 16)
+        for index in 0..<head where unsafe area.load(fromByteOffset: index, as: UInt8.self) != 0 { return false }
+        return unsafe memcmp(area, area + head, count - head) == 0
     }
 
     /// Reads bytes that nobody is writing.

@@ -89,6 +89,9 @@ struct PwriteQueue: DiskQueue, ~Copyable {
             moved = unsafe pread(
                 descriptor, buffer.address(request.bufferOffset, count: request.lengthBytes), request.lengthBytes,
                 off_t(request.offset))
+        case (.zero(let method), _):
+            moved = Int(
+                cl_fallocate(descriptor, method.fallocateMode, off_t(request.offset), off_t(request.lengthBytes)))
         case (.write, nil), (.read, nil):
             preconditionFailure("a transfer without memory")
         }

@@ -91,6 +91,9 @@ struct UringQueue: DiskQueue, ~Copyable {
             } else {
                 unsafe io_uring_prep_read(entry, file, memory, UInt32(request.lengthBytes), request.offset)
             }
+        case (.zero(let method), _):
+            unsafe io_uring_prep_fallocate(
+                entry, file, method.fallocateMode, off_t(request.offset), off_t(request.lengthBytes))
         case (.write, nil), (.read, nil):
             preconditionFailure("a transfer without memory")
         }

@@ -12,7 +12,6 @@ final class HTTPFetch: @unchecked Sendable {
     /// What may wait for its turn with several connections, all segments together.
     private static let earlyBytesMax: UInt64 = 16 << 20
     private static let segmentBytesMin: UInt64 = 1 << 20
-    static let connectionsMax = 64
 
     private let endpoint: HTTPEndpoint
     private let session: CurlSession
@@ -38,7 +37,7 @@ final class HTTPFetch: @unchecked Sendable {
         knownPin = pin
         output = MeteredSink(sink)
         planned = range.lowerBound
-        connections = pin == nil ? 1 : min(max(endpoint.options.connections, 1), Self.connectionsMax)
+        connections = pin == nil ? 1 : min(max(endpoint.options.connections, 1), SourceOptions.connectionsMax)
         let share = Self.earlyBytesMax / UInt64(max(connections - 1, 1))
         segmentBytes = connections == 1 ? range.upperBound - range.lowerBound : max(share, Self.segmentBytesMin)
     }

@@ -4,7 +4,10 @@ public struct SourceOptions: Sendable {
     public var retryTimeoutSeconds: Double = 300
     /// No byte for so long is a fault, and retried.
     public var stallTimeoutSeconds: Double = 30
-    /// Range requests under way at once for one image.
+    /// More connections than this are not opened for one image.
+    public static let connectionsMax = 64
+
+    /// Range requests under way at once for one image, 1 to `connectionsMax`.
     public var connections: Int = 1
     /// A PEM file of certificate authorities to trust instead of the system's.
     public var caFile: String?

@@ -1,0 +1,80 @@
+import Glibc
+extension DiskWriter where Queue: ~Copyable {
+    /// Fetches every job's image, decodes it on the pool's lanes, and writes it. Returns when all threads are joined and all
+    /// writes reaped.
+    ///
+    /// - Parameter fetchers: threads that fetch, at most as many as there are lanes; one for a sequential source.
+    mutating func stream(
+        jobs: any JobFeed, from source: any ImageSource, lanes pool: LanePool, fetchers: Int,
+        imageBytes: [UInt64], run: RunState, tick: (borrowing Self) -> Void
+    ) throws(StreamFault) {
+        precondition(fetchers > 0 && fetchers <= pool.lanes.count)
+        if unsafe getenv("REG") != nil { register(pool.lanes.map(\.buffer)) }
+        let waker = self.waker
+        let inbox = WriteInbox(lanes: pool.lanes.count, waker: waker)
+        let blockBytes = disk.blockBytes
+        run.stop.withHandler({
+            pool.stop()
+            waker.wake()
+        }) {
+            var threads = ThreadList()
+            for (index, lane) in pool.lanes.enumerated() {
+                do throws(SystemError) {
+                    try threads.append(
+                        WorkerThread(name: "sd-decode-\(index)") {
+                            run.counters.decode.measure { lane.decode(to: inbox, blockBytes: blockBytes) }
+                        })
+                } catch {
+                    run.fail(.host(operation: "start a thread", cause: error))
+                    inbox.laneEnded()
+                }
+            }
+            if unsafe getenv("POP") != nil {
+            try? threads.append(WorkerThread(name: "sd-touch") { pool.populate(imageBytes: imageBytes, run: run) })
+            }
+            let fetching = Monitor(fetchers)
+            for index in 0..<fetchers {
+                let last: @Sendable () -> Void = {
+                    let left = fetching.withLock { left in
+                        left -= 1
+                        return left
+                    }
+                    if left == 0 { pool.end() }
+                }
+                do throws(SystemError) {
+                    try threads.append(
+                        WorkerThread(name: "sd-fetch-\(index)") {
+                            run.counters.fetch.measure { fetchImages(jobs, from: source, pool: pool, run: run) }
+                            last()
+                        })
+                } catch {
+                    run.fail(.host(operation: "start a thread", cause: error))
+                    last()
+                }
+            }
+            run.counters.write.measure { drain(inbox, run: run, tick: tick) }
+            threads.joinAll()
+        }
+        if let failure = run.failure { throw failure }
+        if run.stop.isCancelled { throw .cancelled }
+    }
+}
+
+/// A fetch thread: images until the feed has no more.
+func fetchImages(_ jobs: any JobFeed, from source: any ImageSource, pool: LanePool, run: RunState) {
+    let observer = run.observer
+    do throws(StreamFault) {
+        while !run.stop.isCancelled, let job = try jobs.next(observer: observer) {
+            let router = FrameRouter(job, pool: pool, limits: pool.limits, counters: run.counters)
+            var sourceError: SourceError?
+            do throws(SourceError) {
+                try source.read(job.sourceRange, into: router, observer: observer)
+            } catch {
+                sourceError = error
+            }
+            try router.finish(sourceError)
+        }
+    } catch {
+        run.fail(error)
+    }
+}

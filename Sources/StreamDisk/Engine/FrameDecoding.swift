@@ -1,0 +1,71 @@
+import Synchronization
+
+/// Decodes one frame from a lane's pipe into its ring, to its exact end.
+struct FrameDecoding {
+    private let frame: FrameTask
+    private let pipe: LanePipe
+    private let limits: LaneLimits
+
+    init(frame: FrameTask, pipe: LanePipe, limits: LaneLimits) {
+        self.frame = frame
+        self.pipe = pipe
+        self.limits = limits
+    }
+
+    mutating func run(
+        decoder: inout ZstdDecoder, cursor: inout SlotCursor, counter: Counters
+    ) throws(StreamFault) {
+        let header = frame.header
+        let done = frame.streamOffset + cursor.streamOffset
+        precondition(done <= frame.image.uncompressedBytes && header.windowBytes <= limits.windowBytesMax)
+        // What the frame can hold bounds what it looks back on.
+        let lap = SlotRing.lapBytes(
+            windowBytes: header.windowBytes, contentBytes: header.contentBytes ?? frame.image.uncompressedBytes - done,
+            blockBytesMax: header.blockBytesMax, inFlightBytes: limits.inFlightBytes)
+        cursor.setLap(bytes: Int(lap))
+        let room = header.blockBytesMax + ZstdDecoder.overrunBytes
+        do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
+        while case let count = decoder.nextInputBytes, count > 0 {
+            guard count <= LanePipe.pieceBytesMax else { throw corrupt(.truncated, cursor) }
+            let output: Int
+            do throws(Stopped) { output = try cursor.reserve(room) } catch { throw .cancelled }
+            let buffer = cursor.buffer
+            let produced: Int
+            do throws(PipeError<ZstdError>) {
+                produced = try pipe.peek(count) { input throws(ZstdError) in
+                    guard input.byteCount == count else { throw .truncated }
+                    return try decoder.decode(input, into: buffer, at: output, capacity: room)
+                }
+            } catch {
+                switch error {
+                case .stopped: throw .cancelled
+                case .consumer(let error): throw corrupt(error, cursor)
+                }
+            }
+            pipe.consume(count)
+            // A bomb stops here: nothing past the limit is ever handed to the writer.
+            guard UInt64(produced) <= frame.image.uncompressedBytes - frame.streamOffset - cursor.streamOffset else {
+                throw frame.image.tooLong
+            }
+            cursor.advance(produced)
+            counter.decodedBytes.wrappingAdd(UInt64(produced), ordering: .relaxed)
+        }
+    }
+
+    private func corrupt(_ error: ZstdError, _ cursor: borrowing SlotCursor) -> StreamFault {
+        frame.image.corrupt(error, at: "decoded byte \(frame.streamOffset + cursor.streamOffset)")
+    }
+}
+
+extension ImageJob {
+    var tooLong: StreamFault {
+        .image(place, "it decodes to more than the \(uncompressedBytes) bytes its metadata says")
+    }
+
+    func corrupt(_ error: ZstdError, at position: String) -> StreamFault {
+        switch error {
+        case .truncated: .image(place, "its last zstd frame is cut off (\(position))")
+        case .corrupt(let words): .image(place, "corrupt zstd data at \(position): \(words)")
+        }
+    }
+}

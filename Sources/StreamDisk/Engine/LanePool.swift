@@ -1,0 +1,59 @@
+/// The lanes of a run, dealt out to fetch threads.
+final class LanePool: Sendable {
+    let lanes: [Lane]
+    let limits: LaneLimits
+    private let isHeld: Monitor<[Bool]>
+
+    init(count: Int, limits: LaneLimits, run: RunState) throws(StreamFault) {
+        precondition(count > 0)
+        var lanes: [Lane] = []
+        for _ in 0..<count { lanes.append(try Lane(limits: limits, run: run)) }
+        self.lanes = lanes
+        self.limits = limits
+        isHeld = Monitor(Array(repeating: false, count: count))
+    }
+
+    /// The lane with the least to do that nobody holds. There is one: each fetch thread holds at most one, and there are no
+    /// more of them than lanes.
+    func acquire() -> Lane {
+        isHeld.withLock { isHeld in
+            let free = lanes.indices.filter { !isHeld[$0] }
+            guard let index = free.min(by: { lanes[$0].load < lanes[$1].load }) else {
+                preconditionFailure("more fetch threads than lanes")
+            }
+            isHeld[index] = true
+            return lanes[index]
+        }
+    }
+
+    func release(_ lane: Lane) {
+        isHeld.withLock { isHeld in
+            for index in lanes.indices where lanes[index] === lane { isHeld[index] = false }
+        }
+    }
+
+    /// Populates the rings ahead of their decoders, as far as images of these sizes will use them, on a thread of its own.
+    func populate(imageBytes: [UInt64], run: RunState) {
+        for (lane, bytes) in zip(lanes, imageBytes.sorted(by: >)) {
+            let used = limits.ringBytes(contentBytes: bytes)
+            var offset = 0
+            while offset < used, !run.stop.isCancelled {
+                let count = min(DirectBuffer.hugePageBytes, used - offset)
+                lane.buffer.populate(offset, count: count)
+                offset += count
+            }
+        }
+    }
+
+    /// Fetched and not yet decoded, all lanes.
+    var waitingBytes: Int { lanes.reduce(0) { $0 + $1.pipe.filledBytes } }
+
+    func end() { for lane in lanes { lane.end() } }
+
+    func stop() { for lane in lanes { lane.stop() } }
+}
+
+extension Lane {
+    /// For the choice of a lane: frames to do, then bytes.
+    fileprivate var load: (Int, Int) { (backlog, pipe.filledBytes) }
+}
