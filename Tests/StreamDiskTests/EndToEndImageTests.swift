@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import StreamDisk
 import Testing
 
@@ -118,6 +119,24 @@ extension EndToEnd {
                     try run("dd", ["if=\(path)", "of=\(was)", "bs=4M", "status=none"])
                     _ = try stream(second.path, to: path)
                     try second.expectStreamed(to: path, was: was)
+                }
+            }
+        }
+
+        /// The next command of a script may mount it.
+        @Test(
+            .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
+            arguments: [StreamOptions.WriteEngine.uring, .pwrite])
+        func theDiskIsFreeWhenTheRunHasEnded(engine: StreamOptions.WriteEngine) throws {
+            let image = try SampleImage.make()
+            try LoopDevice.with(sizeBytes: image.diskBytes) { device in
+                var options = StreamOptions()
+                options.writeEngine = engine
+                for _ in 0..<3 {
+                    _ = try stream(image.path, to: device.path, options)
+                    let exclusive = unsafe open(device.path, O_RDONLY | O_EXCL | O_CLOEXEC)
+                    #expect(exclusive >= 0, "errno \(errno)")
+                    close(exclusive)
                 }
             }
         }

@@ -261,6 +261,10 @@ struct PowerCuts {
     private var next = 0
     /// Journal places of writes that no flush covers yet: handed over, and how much of them was completed.
     private var loose: [(event: Int, done: Bool)] = []
+    /// Bytes of each completed write that count, for short ones.
+    private var completedBytes: [Int: Int] = [:]
+    /// Byte ranges of loose writes that later, safe writes have overwritten.
+    private var superseded: [Int: [Range<Int>]] = [:]
     /// Journal place of each flush under way, with the writes that it will make safe.
     private var flushes: [Int: [Int]] = [:]
 
@@ -291,25 +295,24 @@ struct PowerCuts {
                 for event in covered { settle(event) }
             } else if let index = loose.firstIndex(where: { $0.event == event }) {
                 loose[index].done = true
-                settledBytes[event] = moved
+                completedBytes[event] = moved
             }
         case .failed(let event, _):
             flushes[event] = nil
-            // Whatever of a failed write is on the disk, no flush promises it: it stays loose.
+            // No flush promises anything of a failed write: it stays loose.
         }
     }
-
-    /// Bytes of each completed write that count, for short ones.
-    private var settledBytes: [Int: Int] = [:]
 
     private mutating func settle(_ event: Int) {
         guard case .submitted(let submission) = journal[event],
             let index = loose.firstIndex(where: { $0.event == event })
         else { return }
         loose.remove(at: index)
-        let count = settledBytes.removeValue(forKey: event) ?? submission.bytes.count
-        let start = Int(submission.offset)
-        durable.replaceSubrange(start..<start + count, with: submission.bytes[..<count])
+        let count = completedBytes.removeValue(forKey: event) ?? submission.bytes.count
+        let range = Int(submission.offset)..<Int(submission.offset) + count
+        durable.replaceSubrange(range, with: submission.bytes[..<count])
+        // What an earlier write left of the same blocks, also a failed one, is gone now.
+        for (earlier, _) in loose where earlier < event { superseded[earlier, default: []].append(range) }
     }
 
     /// A disk as the cut could have left it at this moment.
@@ -321,10 +324,11 @@ struct PowerCuts {
         var disk = durable
         for (event, _) in loose.shuffled(using: &random) {
             guard case .submitted(let submission) = journal[event] else { continue }
-            let all = Int.random(in: 0..<1000, using: &random) < chance
+            let isWhole = Int.random(in: 0..<1000, using: &random) < chance
             for block in 0..<submission.bytes.count / blockBytes {
-                guard isPerWrite ? all : Int.random(in: 0..<1000, using: &random) < chance else { continue }
+                guard isPerWrite ? isWhole : Int.random(in: 0..<1000, using: &random) < chance else { continue }
                 let (from, to) = (block * blockBytes, Int(submission.offset) + block * blockBytes)
+                if superseded[event]?.contains(where: { $0.contains(to) }) == true { continue }
                 disk.replaceSubrange(to..<to + blockBytes, with: submission.bytes[from..<from + blockBytes])
             }
         }

@@ -1,0 +1,297 @@
+import CosiFormat
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+@testable import StreamDisk
+
+@Suite("DiskWriter over a simulated disk")
+struct EngineDiskWriterTests {
+    /// Everything that was handed over has come back.
+    private func isDrained(_ medium: SimulatedMedium) -> Bool {
+        medium.journal.reduce(0) { count, event in
+            if case .submitted = event { count + 1 } else { count - 1 }
+        } == 0
+    }
+
+    private func firstFailedOffset(_ medium: SimulatedMedium) -> UInt64? {
+        for event in medium.journal {
+            if case .failed(let index, _) = event, case .submitted(let submission) = medium.journal[index] {
+                return submission.offset
+            }
+        }
+        return nil
+    }
+
+    // MARK: The whole order
+
+    @Test("A run writes in the order that keeps the disk safe, and nothing outside partitions and tables")
+    func order() throws {
+        let run = try SimulatedRun.prepared()
+        let medium = run.newMedium
+        #expect(try run.execute(on: medium) == nil)
+        let (primary, backup) = (run.placement.primary.count, run.placement.backup.count)
+        let backupAt = SimulatedRun.diskBytes - backup
+        let tables = ["write 0+512", "write 512+\(primary)", "write \(backupAt)+\(backup)"]
+        let operations = medium.operations
+        #expect(Array(operations.prefix(4)) == tables + ["flush"])
+        #expect(
+            Array(operations.suffix(7)) == ["flush", tables[2], "flush", tables[1], "flush", tables[0], "flush"])
+        let data = operations.dropFirst(4).dropLast(7)
+        #expect(!data.contains("flush"))
+        #expect(medium.violations == [])
+        // Byte for byte what the partitions must hold, and between them what was there before.
+        var expected = run.before
+        for (job, original) in zip(run.jobs, run.originals) {
+            let padded = original + [UInt8](repeating: 0, count: (512 - original.count % 512) % 512)
+            expected.replaceSubrange(Int(job.deviceOffset)..<Int(job.deviceOffset) + padded.count, with: padded)
+        }
+        expected.replaceSubrange(0..<512, with: run.placement.mbr)
+        expected.replaceSubrange(512..<512 + primary, with: run.placement.primary)
+        expected.replaceSubrange(backupAt..., with: run.placement.backup)
+        #expect(medium.bytes == expected)
+        // And sgdisk has nothing to say against it.
+        try withTemporaryFolder { folder in
+            let file = folder.appending(path: "disk")
+            try Data(medium.bytes).write(to: file)
+            #expect(try StreamDiskTests.run("sgdisk", ["-v", file.path]).contains("No problems found"))
+        }
+    }
+
+    @Test("Late, reordered, short and interrupted requests change nothing in the result", arguments: 0..<12)
+    func survivableFaults(seed: UInt64) throws {
+        let run = try SimulatedRun.prepared()
+        let medium = run.newMedium
+        let fault = try run.execute(
+            on: medium, seed: seed, capacity: 1 + Int(seed % 9), slotBytes: seed % 2 == 0 ? 16 << 10 : 64 << 10,
+            faults: .survivable(blockBytes: 512))
+        #expect(fault == nil, "seed \(seed)")
+        #expect(medium.violations == [], "seed \(seed)")
+        #expect(run.holdsImages(medium.bytes), "seed \(seed)")
+        #expect(run.tables(medium.bytes) == [.primary(guid: 0x11), .backup(guid: 0x11)], "seed \(seed)")
+        #expect(medium.requestsInFlightMax <= 1 + Int(seed % 9))
+        #expect(isDrained(medium))
+    }
+
+    @Test("Whichever request fails, the run fails with it, everything is drained, and no table is left")
+    func eachRequestFails() throws {
+        let run = try SimulatedRun.prepared()
+        let clean = run.newMedium
+        #expect(try run.execute(on: clean) == nil)
+        let count = clean.operations.count
+        let codes: [Int32] = [EIO, ENOSPC, ENODEV, EIO]
+        for number in 0..<count {
+            let medium = run.newMedium
+            let outcome: SimulatedFaults.Outcome =
+                number % 5 == 4 && clean.operations[number] != "flush" ? .short(0) : .failure(codes[number % 4])
+            let fault = try run.execute(on: medium, seed: UInt64(number), faults: .only(number, outcome))
+            guard case .device(let error)? = fault else {
+                Issue.record("request \(number): \(String(describing: fault))")
+                continue
+            }
+            #expect(error.path == "simulated")
+            if case .failure(let code) = outcome {
+                #expect(error.cause == SystemError(code), "request \(number)")
+                #expect((error.operation == .flush) == (error.offset == nil), "request \(number)")
+                if let offset = error.offset { #expect(offset == firstFailedOffset(medium), "request \(number)") }
+            } else {
+                #expect(error.cause == SystemError(EIO), "request \(number)")
+                #expect(error.operation == .write, "request \(number)")
+            }
+            #expect(medium.violations == [], "request \(number)")
+            #expect(isDrained(medium), "request \(number)")
+            // A failed write may have written all the same; during the invalidation that can leave the old table's parts.
+            let left = run.tables(medium.bytes)
+            if number < 4 {
+                #expect(run.holdsOldData(medium.bytes), "request \(number)")
+            } else {
+                #expect(left == [], "request \(number) of \(count): \(clean.operations[number])")
+            }
+        }
+    }
+
+    @Test("Of several failures the first to come back is the one reported", arguments: 0..<8)
+    func firstErrorIsKept(seed: UInt64) throws {
+        let run = try SimulatedRun.prepared()
+        let medium = run.newMedium
+        let faults = SimulatedFaults { request, number, _ in
+            number < 10 || request.operation == .flush ? .all : .failure(EIO)
+        }
+        let fault = try run.execute(on: medium, seed: seed, faults: faults)
+        guard case .device(let error)? = fault else {
+            Issue.record("seed \(seed): \(String(describing: fault))")
+            return
+        }
+        #expect(error.offset == firstFailedOffset(medium), "seed \(seed)")
+        #expect(isDrained(medium))
+        #expect(run.tables(medium.bytes) == [])
+    }
+
+    @Test("A device that only ever interrupts is an error in the end", arguments: [EINTR, EAGAIN])
+    func endlessInterruption(code: Int32) throws {
+        let run = try SimulatedRun.prepared()
+        let medium = run.newMedium
+        let fault = try run.execute(
+            on: medium, faults: SimulatedFaults { _, number, _ in number < 6 ? .all : .failure(code) })
+        guard case .device(let error)? = fault else {
+            Issue.record("\(String(describing: fault))")
+            return
+        }
+        #expect(error.cause == SystemError(code))
+        #expect(isDrained(medium))
+    }
+
+    @Test("Less than a block is no progress, and an error", arguments: [0, 1, 511])
+    func lessThanABlock(moved: Int) throws {
+        let medium = SimulatedMedium([UInt8](repeating: 0, count: 65_536))
+        var writer = try DiskWriter(
+            queue: SimulatedDisk(medium, faults: .only(0, .short(moved))),
+            disk: DiskGeometry(path: "simulated", sizeBytes: 65_536, blockBytes: 512))
+        do throws(DeviceError) {
+            try writer.write([UInt8](repeating: 1, count: 2048), at: 4096)
+            Issue.record("no error")
+        } catch {
+            #expect(error == DeviceError(.write, path: "simulated", offset: 4096, lengthBytes: 2048, cause: SystemError(EIO)))
+        }
+        // The error was told once; the writer goes on.
+        try writer.write([UInt8](repeating: 2, count: 2048), at: 4096)
+        #expect(Array(medium.bytes[4096..<6144]) == [UInt8](repeating: 2, count: 2048))
+    }
+
+    @Test("A long array is written in pieces, whatever comes back short", arguments: 0..<6)
+    func longWrite(seed: UInt64) throws {
+        let medium = SimulatedMedium([UInt8](repeating: 0, count: 4 << 20), blockBytes: 4096)
+        let bytes = sampleBytes((3 << 20) - 4096, seed: seed)
+        var writer = try DiskWriter(
+            queue: SimulatedDisk(medium, seed: seed, faults: .survivable(blockBytes: 4096)),
+            disk: DiskGeometry(path: "simulated", sizeBytes: 4 << 20, blockBytes: 4096))
+        try writer.write(bytes, at: 8192)
+        try writer.flush()
+        #expect(medium.violations == [])
+        #expect(isSame(unsafe bytes.span.bytes, medium.bytes, at: 8192), "seed \(seed)")
+    }
+
+    // MARK: Streaming
+
+    /// Pushes `count` whole slots through a writer, as fast as it takes them.
+    private func push(
+        count: Int, slotBytes: Int, slots: Int, capacity: Int, seed: UInt64
+    ) throws -> (SimulatedMedium, SimulatedMedium) {
+        let ring = try SlotRing(capacityBytes: slots * slotBytes, slotBytes: slotBytes)
+        let (medium, expected) = (
+            SimulatedMedium([UInt8](repeating: 0, count: count * slotBytes)),
+            SimulatedMedium(sampleBytes(slotBytes, seed: seed) + [UInt8](repeating: 0, count: (count - 1) * slotBytes))
+        )
+        let pattern = Array(expected.before[..<slotBytes])
+        let disk = SimulatedDisk(medium, capacity: capacity, seed: seed)
+        let bell = disk.waker
+        let inbox = WriteInbox(lanes: 1, waker: bell)
+        var writer = try DiskWriter(
+            queue: disk, disk: DiskGeometry(path: "simulated", sizeBytes: UInt64(count * slotBytes), blockBytes: 512))
+        let lane = try WorkerThread(name: "test-lane") {
+            for index in 0..<count {
+                let slot = index % slots
+                guard (try? ring.waitUntilFree(slot: slot)) != nil else { break }
+                ring.buffer.write(pattern, at: slot * slotBytes)
+                ring.buffer.write([UInt8(index & 255), UInt8(index >> 8)], at: slot * slotBytes)
+                ring.writeStarted(slot: slot)
+                inbox.push(
+                    SlotWrite(
+                        ring: ring, slot: slot, ringOffset: slot * slotBytes, lengthBytes: slotBytes,
+                        deviceOffset: UInt64(index * slotBytes)))
+            }
+            inbox.laneEnded()
+        }
+        writer.drain(inbox, run: RunState(), tick: { _ in })
+        lane.join()
+        #expect(writer.firstError == nil)
+        #expect(writer.bytesInFlight == 0)
+        return (medium, expected)
+    }
+
+    @Test("Bytes in flight stay within their bound, and reach it")
+    func bytesInFlight() throws {
+        let (medium, _) = try push(count: 40, slotBytes: 1 << 20, slots: 32, capacity: 64, seed: 1)
+        #expect(medium.bytesInFlightMax == 16 << 20)
+        #expect(medium.violations == [])
+    }
+
+    @Test("Requests in flight stay within the queue's capacity, and every slot arrives", arguments: [1, 2, 7])
+    func requestsInFlight(capacity: Int) throws {
+        let (medium, expected) = try push(count: 600, slotBytes: 4096, slots: 32, capacity: capacity, seed: 2)
+        #expect(medium.requestsInFlightMax <= capacity)
+        #expect(medium.violations == [])
+        let pattern = Array(expected.before[2..<4096])
+        for index in 0..<600 {
+            let slot = Array(medium.bytes[index * 4096..<(index + 1) * 4096])
+            #expect(Int(slot[0]) | Int(slot[1]) << 8 == index)
+            #expect(isSame(unsafe pattern.span.bytes, slot, at: 2), "slot \(index)")
+        }
+    }
+
+    @Test("The end of the last lane is noticed at once, not at the next tick")
+    func lastLaneEnds() throws {
+        // The end may fall between the writer's look and its wait: many tries, each of which would cost a fifth of a second.
+        let start = Instant.now
+        for seed in 0..<300 {
+            _ = try push(count: 1, slotBytes: 4096, slots: 1, capacity: 1, seed: UInt64(seed))
+        }
+        #expect(Instant.now.seconds(since: start) < 20)
+    }
+
+    // MARK: Runs that end early
+
+    @Test("A run cancelled at any moment drains, says so, and leaves no table", arguments: 0..<12)
+    func cancellation(seed: UInt64) throws {
+        let run = try SimulatedRun.prepared()
+        let (medium, state) = (run.newMedium, RunState())
+        var random = SplitMix64(state: seed)
+        let moment = UInt64.random(in: 0..<UInt64(run.source.count), using: &random)
+        let source = MemorySource(run.source, seed: seed) { at throws(SourceError) in
+            if at >= moment { state.stop.cancel() }
+        }
+        let fault = try run.execute(on: medium, seed: seed, state: state, source: source)
+        guard case .cancelled? = fault else {
+            Issue.record("seed \(seed): \(String(describing: fault))")
+            return
+        }
+        #expect(isDrained(medium) && medium.violations == [], "seed \(seed)")
+        #expect(run.tables(medium.bytes) == [], "seed \(seed)")
+    }
+
+    @Test("A source that fails at any moment ends the run with its own error", arguments: 0..<12)
+    func sourceFailure(seed: UInt64) throws {
+        let run = try SimulatedRun.prepared()
+        let medium = run.newMedium
+        var random = SplitMix64(state: seed)
+        let moment = UInt64.random(in: 0..<UInt64(run.source.count), using: &random)
+        let gone = SourceError(.unreachable, source: "memory", reason: "gone", offset: moment)
+        let source = MemorySource(run.source, seed: seed) { at throws(SourceError) in if at >= moment { throw gone } }
+        let fault = try run.execute(on: medium, seed: seed, source: source)
+        guard case .source(let error)? = fault else {
+            // Where the pieces were too large to come to that moment.
+            #expect(fault == nil && run.tables(medium.bytes).count == 2, "seed \(seed)")
+            return
+        }
+        #expect(error == gone, "seed \(seed)")
+        #expect(isDrained(medium) && medium.violations == [], "seed \(seed)")
+        #expect(run.tables(medium.bytes) == [], "seed \(seed)")
+    }
+
+    @Test("A corrupt image in the middle leaves no table", arguments: 0..<6)
+    func corruptImage(seed: UInt64) throws {
+        let run = try SimulatedRun.prepared()
+        let medium = run.newMedium
+        var bytes = run.source
+        var random = SplitMix64(state: seed)
+        bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 0x40
+        let fault = try run.execute(on: medium, seed: seed, source: MemorySource(bytes, seed: seed))
+        guard case .image? = fault else {
+            Issue.record("seed \(seed): \(String(describing: fault))")
+            return
+        }
+        #expect(isDrained(medium) && medium.violations == [], "seed \(seed)")
+        #expect(run.tables(medium.bytes) == [], "seed \(seed)")
+    }
+}
