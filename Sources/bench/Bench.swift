@@ -11,7 +11,7 @@ struct Bench: ParsableCommand {
             """,
         subcommands: [
             WriterScenario.self, DecodeScenario.self, HashScenario.self, StreamScenario.self, CPUScenario.self,
-            ReportCommand.self, RunCommand.self,
+            AllocationScenario.self, InstructionScenario.self, ReportCommand.self, RunCommand.self,
         ])
 
     static func main() {

@@ -72,7 +72,7 @@ struct DecodingRig: Sendable {
         }) {
             try together(
                 within: timeoutSeconds,
-                pool.lanes.map { lane in { lane.decode(to: inbox, blockBytes: blockBytes) } } + [
+                pool.lanes.map { lane in { @Sendable in lane.decode(to: inbox, blockBytes: blockBytes) } } + [
                     {
                         fetchImages(ListedJobs(jobs), from: source, pool: pool, run: run)
                         pool.end()

@@ -112,7 +112,8 @@ struct EngineDecodingTests {
         compressed += skippableFrame([])
         for (index, shape) in Self.shapes.enumerated() {
             let rig = DecodingRig(
-                slotBytes: shape.slotBytes, inFlightBytes: shape.inFlightBytes, seed: seed &* 4 &+ UInt64(index))
+                lanes: 1 + (Int(seed) + index) % 3, slotBytes: shape.slotBytes, inFlightBytes: shape.inFlightBytes,
+                seed: seed &* 4 &+ UInt64(index))
             try expectSame([.init(compressed, original: original)], rig, "seed \(seed), \(shape)")
         }
     }
@@ -136,9 +137,38 @@ struct EngineDecodingTests {
             return DecodingRig.Image(try zstd("-1 --zstd=wlog=\(10 + index % 10)", original), original: original)
         }
         for (seed, shape) in Self.shapes.enumerated() {
-            try expectSame(
-                images, DecodingRig(slotBytes: shape.slotBytes, inFlightBytes: shape.inFlightBytes, seed: UInt64(seed)))
+            let rig = DecodingRig(
+                lanes: 1 + seed % 3, slotBytes: shape.slotBytes, inFlightBytes: shape.inFlightBytes, seed: UInt64(seed))
+            try expectSame(images, rig)
         }
+    }
+
+    @Test("Frames of whole alignment units go to any lane, others stay; both arrive", arguments: 0..<6)
+    func framesOverLanes(seed: UInt64) throws {
+        var random = SplitMix64(state: seed)
+        var (compressed, original): ([UInt8], [UInt8]) = ([], [])
+        for index in 0..<24 {
+            // Most end where another lane can take over, some do not, and then the next that does must find its place.
+            let odd = index % 5 == 4 ? Int.random(in: 0..<4096, using: &random) : 0
+            let part = richBytes(random.magnitude(40) * 4096 + odd, seed: random.next())
+            original += part
+            compressed += try zstd("-1 --zstd=wlog=\(10 + index % 8)", part, throughPipe: index > 18 && index % 2 == 0)
+        }
+        for (lanes, shape) in zip([2, 3, 4, 2], Self.shapes) {
+            let rig = DecodingRig(
+                lanes: lanes, slotBytes: shape.slotBytes, inFlightBytes: shape.inFlightBytes, seed: seed)
+            try expectSame([.init(compressed, original: original)], rig, "seed \(seed), \(lanes) lanes, \(shape)")
+        }
+    }
+
+    @Test("Hundreds of thousands of empty frames cost no more than their bytes")
+    func emptyFrames() throws {
+        let empty = try zstd("-1 --no-check", [])
+        let original = richBytes(100_000, seed: 1)
+        let many = Array(repeatElement(empty, count: 300_000).joined())
+        let start = Instant.now
+        try expectSame([.init(many + (try zstd("-1", original)) + many, original: original)], DecodingRig(lanes: 2))
+        #expect(Instant.now.seconds(since: start) < 30)
     }
 
     @Test("Bytes whose hash is not the one stated are an error that names both")

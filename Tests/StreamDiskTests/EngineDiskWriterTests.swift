@@ -64,8 +64,9 @@ struct EngineDiskWriterTests {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
         let fault = try run.execute(
-            on: medium, seed: seed, capacity: 1 + Int(seed % 9), slotBytes: seed % 2 == 0 ? 16 << 10 : 64 << 10,
-            faults: .survivable(blockBytes: 512))
+            on: medium, seed: seed, lanes: 1 + Int(seed % 3), capacity: 1 + Int(seed % 9),
+            slotBytes: seed % 2 == 0 ? 16 << 10 : 64 << 10,
+            faults: .survivable(blockBytes: 512, zeroMethods: Int(seed % 3)))
         #expect(fault == nil, "seed \(seed)")
         #expect(medium.violations == [], "seed \(seed)")
         #expect(run.holdsImages(medium.bytes), "seed \(seed)")
@@ -74,39 +75,36 @@ struct EngineDiskWriterTests {
         #expect(isDrained(medium))
     }
 
-    @Test("Whichever request fails, the run fails with it, everything is drained, and no table is left")
+    /// What fails, and which flush it stands before: 0 the invalidation's, 1 the data's, 2 and 3 and 4 the commit's.
+    static let failures: [(faults: SimulatedFaults, flush: Int, code: Int32, place: String)] =
+        [(0, 3), (1, 12), (2, 1), (3, 1), (4, 1)].flatMap { flush, requests in
+            (0..<requests).flatMap { number in
+                [(SimulatedFaults.Outcome.failure(EIO), EIO), (.failure(ENOSPC), ENOSPC)].map {
+                    (.after(flushes: flush, number, $0.0), flush, $0.1, "request \(number) before flush \(flush): \($0.0)")
+                }
+            } + [(.flush(flush, .failure(EIO)), flush, EIO, "flush \(flush)")]
+        }
+
+    @Test("Whichever request fails, the run fails with it, everything is drained, and no new table is left")
     func eachRequestFails() throws {
         let run = try SimulatedRun.prepared()
-        let clean = run.newMedium
-        #expect(try run.execute(on: clean) == nil)
-        let count = clean.operations.count
-        let codes: [Int32] = [EIO, ENOSPC, ENODEV, EIO]
-        for number in 0..<count {
+        for (seed, failure) in Self.failures.enumerated() {
             let medium = run.newMedium
-            let outcome: SimulatedFaults.Outcome =
-                number % 5 == 4 && clean.operations[number] != "flush" ? .short(0) : .failure(codes[number % 4])
-            let fault = try run.execute(on: medium, seed: UInt64(number), faults: .only(number, outcome))
+            let place: Comment = "\(failure.place)"
+            let fault = try run.execute(on: medium, seed: UInt64(seed), faults: failure.faults)
+            #expect(medium.violations == [] && isDrained(medium), place)
             guard case .device(let error)? = fault else {
-                Issue.record("request \(number): \(String(describing: fault))")
+                Issue.record("\(failure.place): \(fault.map(\.description) ?? "no error")")
                 continue
             }
-            #expect(error.path == "simulated")
-            if case .failure(let code) = outcome {
-                #expect(error.cause == SystemError(code), "request \(number)")
-                #expect((error.operation == .flush) == (error.offset == nil), "request \(number)")
-                if let offset = error.offset { #expect(offset == firstFailedOffset(medium), "request \(number)") }
+            #expect(error.path == "simulated" && error.cause == SystemError(failure.code), place)
+            #expect((error.operation == .flush) == (error.offset == nil), place)
+            if let offset = firstFailedOffset(medium), error.operation != .flush { #expect(error.offset == offset, place) }
+            if failure.flush == 0 {
+                // A failed write may have written all or nothing: parts of the old table may be left, over the old data.
+                #expect(run.holdsOldData(medium.bytes), place)
             } else {
-                #expect(error.cause == SystemError(EIO), "request \(number)")
-                #expect(error.operation == .write, "request \(number)")
-            }
-            #expect(medium.violations == [], "request \(number)")
-            #expect(isDrained(medium), "request \(number)")
-            // A failed write may have written all the same; during the invalidation that can leave the old table's parts.
-            let left = run.tables(medium.bytes)
-            if number < 4 {
-                #expect(run.holdsOldData(medium.bytes), "request \(number)")
-            } else {
-                #expect(left == [], "request \(number) of \(count): \(clean.operations[number])")
+                #expect(run.tables(medium.bytes) == [], place)
             }
         }
     }
@@ -115,8 +113,8 @@ struct EngineDiskWriterTests {
     func firstErrorIsKept(seed: UInt64) throws {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
-        let faults = SimulatedFaults { request, number, _ in
-            number < 10 || request.operation == .flush ? .all : .failure(EIO)
+        let faults = SimulatedFaults { request, place, _ in
+            place.number < 10 || request.operation == .flush ? .all : .failure(EIO)
         }
         let fault = try run.execute(on: medium, seed: seed, faults: faults)
         guard case .device(let error)? = fault else {
@@ -133,7 +131,7 @@ struct EngineDiskWriterTests {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
         let fault = try run.execute(
-            on: medium, faults: SimulatedFaults { _, number, _ in number < 6 ? .all : .failure(code) })
+            on: medium, faults: SimulatedFaults { _, place, _ in place.number < 6 ? .all : .failure(code) })
         guard case .device(let error)? = fault else {
             Issue.record("\(String(describing: fault))")
             return
@@ -198,7 +196,7 @@ struct EngineDiskWriterTests {
                 ring.writeStarted(slot: slot)
                 inbox.push(
                     SlotWrite(
-                        ring: ring, slot: slot, ringOffset: slot * slotBytes, lengthBytes: slotBytes,
+                        memory: (ring, slot, slot * slotBytes), lengthBytes: slotBytes,
                         deviceOffset: UInt64(index * slotBytes)))
             }
             inbox.laneEnded()

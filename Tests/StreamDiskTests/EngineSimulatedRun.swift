@@ -38,11 +38,15 @@ struct SimulatedRun: Sendable {
         // One fills its partition, one is smaller and of odd length, one is mostly zeros.
         originals = [
             richBytes(1024 * 512, seed: 1), richBytes(700_001, seed: 2),
-            [UInt8](repeating: 0, count: 300_000) + richBytes(100_000, seed: 3),
+            [UInt8](repeating: 0, count: 300_000) + richBytes(50_000, seed: 3) + [UInt8](repeating: 0, count: 70_000),
         ]
         var (bytes, listed): ([UInt8], [ImageJob]) = ([], [])
         for (original, partition) in zip(originals, gpt.partitions) {
-            let compressed = skippableFrame([1, 2, 3]) + (try zstd("-3 --zstd=wlog=16", original))
+            // Frames that different lanes can decode, and one at whose end none can take over.
+            let cuts = [0, 20 << 12, 60 << 12, original.count - 1000, original.count]
+            let compressed = try zip(cuts, cuts.dropFirst()).reduce(skippableFrame([1, 2, 3])) { frames, cut in
+                frames + (try zstd("-3 --zstd=wlog=16", Array(original[cut.0..<cut.1])))
+            }
             listed.append(
                 ImageJob(
                     name: "image \(partition.number)",
@@ -65,7 +69,7 @@ struct SimulatedRun: Sendable {
 
     /// Runs it, with the caller's thread as the writer's. Returns why it failed, nil when it did not.
     func execute(
-        on medium: SimulatedMedium, seed: UInt64 = 0, capacity: Int = 8, slotBytes: Int = 16 << 10,
+        on medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2, capacity: Int = 8, slotBytes: Int = 16 << 10,
         faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil
     ) throws -> StreamFault? {
         let queue = SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults)
@@ -79,11 +83,11 @@ struct SimulatedRun: Sendable {
                 windowBytes: windowBytes, contentBytes: nil, blockBytesMax: 128 << 10, inFlightBytes: 128 << 10),
             slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * LanePipe.pieceBytesMax)
         do throws(StreamFault) {
-            let lanes = try LaneSet(count: 1, limits: limits, run: state)
+            let pool = try LanePool(count: lanes, limits: limits, run: state)
             let invalidated = try writer.invalidate(placement)
             let written = try writer.write(
-                invalidated, jobs: ListedJobs(jobs), from: source ?? MemorySource(self.source, seed: seed), lanes: lanes,
-                run: state, tick: { _ in })
+                invalidated, jobs: ListedJobs(jobs), from: source ?? MemorySource(self.source, seed: seed), lanes: pool,
+                fetchers: 1 + Int(seed) % lanes, imageBytes: jobs.map(\.uncompressedBytes), run: state, tick: { _ in })
             let verified = try writer.flush(written, tick: { _ in })
             try writer.commit(verified, placement)
             return nil

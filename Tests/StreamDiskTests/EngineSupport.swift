@@ -130,8 +130,3 @@ func isSame(_ piece: RawSpan, _ bytes: [UInt8], at offset: Int) -> Bool {
 }
 
 func usleepMilliseconds(_ milliseconds: UInt32) { usleep(milliseconds * 1000) }
-
-extension StreamFault: @retroactive Equatable {
-    /// For tests: the same words.
-    public static func == (left: StreamFault, right: StreamFault) -> Bool { left.description == right.description }
-}

@@ -16,8 +16,8 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
     private let bell = Bell()
     private var random: SplitMix64
     private var outstanding: [Outstanding] = []
-    /// Requests so far, the resubmitted ones too.
-    private var requests = 0
+    /// Where the next request stands, the resubmitted ones counted too.
+    private var place = SimulatedFaults.Place()
 
     private struct Outstanding {
         let request: DiskRequest
@@ -51,8 +51,8 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         case (_, nil): fatalError("a transfer without memory")
         }
         medium.note(request, capacity: capacity, outstanding: outstanding.map(\.request))
-        let outcome = faults.outcome(of: request, number: requests, &random)
-        requests += 1
+        let outcome = faults.outcome(of: request, at: place, &random)
+        place.advance(over: request)
         let event = medium.submitted(request, bytes: bytes)
         outstanding.append(Outstanding(request: request, event: event, bytes: bytes, outcome: outcome))
     }
@@ -83,13 +83,14 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         case .all:
             medium.completed(done.event, movedBytes: request.lengthBytes)
             fill(request, count: request.lengthBytes)
-            return .success(request.operation == .flush ? 0 : request.lengthBytes)
+            return .success(request.bytesToMove)
         case .short(let count):
             medium.completed(done.event, movedBytes: count)
             fill(request, count: count)
             return .success(count)
         case .failure(let code):
-            medium.failed(done.event, isPartlyDone: code != EINTR && code != EAGAIN, &random)
+            let isNothingDone = [EINTR, EAGAIN, EOPNOTSUPP].contains(code)
+            medium.failed(done.event, isPartlyDone: !isNothingDone, &random)
             return .failure(SystemError(code))
         }
     }
@@ -111,16 +112,34 @@ struct SimulatedFaults: Sendable {
         case failure(Int32)
     }
 
-    typealias Decide = @Sendable (_ request: DiskRequest, _ number: Int, _ random: inout SplitMix64) -> Outcome
+    /// Where in a run a request stands.
+    struct Place: Equatable {
+        /// Its number, from 0 on.
+        var number = 0
+        /// Flushes handed over before it, and requests since the last of them.
+        var flushes = 0
+        var sinceFlush = 0
+
+        fileprivate mutating func advance(over request: DiskRequest) {
+            number += 1
+            if request.operation.isFlush { (flushes, sinceFlush) = (flushes + 1, 0) } else { sinceFlush += 1 }
+        }
+    }
+
+    typealias Decide = @Sendable (_ request: DiskRequest, _ place: Place, _ random: inout SplitMix64) -> Outcome
     private let decide: Decide
 
     init(_ decide: @escaping Decide) { self.decide = decide }
 
     static let none = SimulatedFaults { _, _, _ in .all }
 
-    /// Every third transfer comes back short on a block, a byte past a block, or interrupted; all of it can be made good.
-    static func survivable(blockBytes: Int) -> SimulatedFaults {
+    /// Every third transfer comes back short on a block, a byte past a block, or interrupted, and only the first so many
+    /// methods of zeroing are known; all of it can be made good.
+    static func survivable(blockBytes: Int, zeroMethods: Int = 2) -> SimulatedFaults {
         SimulatedFaults { request, _, random in
+            if case .zero(let method) = request.operation, !ZeroMethod.allCases.prefix(zeroMethods).contains(method) {
+                return .failure(EOPNOTSUPP)
+            }
             switch (Int.random(in: 0..<9, using: &random), request.operation) {
             case (0, _): return .failure(EINTR)
             case (1, _): return .failure(EAGAIN)
@@ -136,11 +155,25 @@ struct SimulatedFaults: Sendable {
 
     /// The request with this number, from 0 on, fails.
     static func only(_ number: Int, _ outcome: Outcome) -> SimulatedFaults {
-        SimulatedFaults { _, at, _ in at == number ? outcome : .all }
+        SimulatedFaults { _, place, _ in place.number == number ? outcome : .all }
     }
 
-    fileprivate func outcome(of request: DiskRequest, number: Int, _ random: inout SplitMix64) -> Outcome {
-        decide(request, number, &random)
+    /// The request that is so many behind the so many-th flush fails.
+    static func after(flushes: Int, _ sinceFlush: Int, _ outcome: Outcome) -> SimulatedFaults {
+        SimulatedFaults { _, place, _ in
+            place.flushes == flushes && place.sinceFlush == sinceFlush ? outcome : .all
+        }
+    }
+
+    /// The so many-th flush fails.
+    static func flush(_ number: Int, _ outcome: Outcome) -> SimulatedFaults {
+        SimulatedFaults { request, place, _ in
+            request.operation.isFlush && place.flushes == number ? outcome : .all
+        }
+    }
+
+    fileprivate func outcome(of request: DiskRequest, at place: Place, _ random: inout SplitMix64) -> Outcome {
+        decide(request, place, &random)
     }
 }
 
@@ -196,7 +229,7 @@ final class SimulatedMedium {
 
     fileprivate func note(_ request: DiskRequest, capacity: Int, outstanding: [DiskRequest]) {
         let inFlight = outstanding + [request]
-        bytesInFlightMax = max(bytesInFlightMax, inFlight.reduce(0) { $0 + $1.lengthBytes })
+        bytesInFlightMax = max(bytesInFlightMax, inFlight.reduce(0) { $0 + $1.bytesToMove })
         requestsInFlightMax = max(requestsInFlightMax, inFlight.count)
         let place = "\(request.operation) \(request.offset)+\(request.lengthBytes)"
         if inFlight.count > capacity { violations.append("\(place): more requests than capacity") }

@@ -6,6 +6,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+// glibc's fd_set has other members under _GNU_SOURCE than in Swift's Glibc module, and Swift refuses to import two modules
+// that disagree: this one, which has no use for it, keeps its own under another name.
+#define fd_set cl_fd_set
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +27,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
+#undef fd_set
 
 // open(2)
 static const int cl_O_DIRECT = O_DIRECT;

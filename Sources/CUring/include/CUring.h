@@ -6,8 +6,12 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+// glibc's fd_set has other members under _GNU_SOURCE than in Swift's Glibc module, and Swift refuses to import two modules
+// that disagree: this one, which has no use for it, keeps its own under another name.
+#define fd_set cu_fd_set
 #include <liburing.h>
 #include <stdint.h>
+#undef fd_set
 
 static const uint32_t cu_setup_single_issuer = IORING_SETUP_SINGLE_ISSUER;
 static const uint32_t cu_setup_defer_taskrun = IORING_SETUP_DEFER_TASKRUN;

@@ -16,6 +16,7 @@ final class Lane: Sendable {
         var ended = false
     }
     private let tasks = Monitor(Tasks())
+    private static let tasksMax = 64
 
     init(limits: LaneLimits, run: RunState) throws(StreamFault) {
         self.limits = limits
@@ -30,11 +31,17 @@ final class Lane: Sendable {
     var backlog: Int { tasks.withLock { $0.unfinished } }
 
     /// From the holder. The bytes of a frame follow through `pipe`.
+    ///
+    /// Waits while `tasksMax` are waiting: a pipe can hold hundreds of thousands of empty frames. All the bytes of those are
+    /// in the pipe, so the decoder gets on.
     func give(_ task: LaneTask) {
-        tasks.update { tasks in
+        tasks.wait(timing: run.counters.fetch.outputWaitNanoseconds) { tasks -> Void? in
+            guard tasks.waiting.count < Self.tasksMax || tasks.ended else { return nil }
             tasks.waiting.append(task)
             tasks.unfinished += 1
+            return ()
         }
+        tasks.broadcast()
     }
 
     /// No more tasks will come.
@@ -92,6 +99,7 @@ final class Lane: Sendable {
             if !tasks.waiting.isEmpty { return .some(tasks.waiting.removeFirst()) }
             return tasks.ended ? .some(nil) : nil
         }
+        tasks.broadcast()
         return run.stop.isCancelled ? nil : next
     }
 }

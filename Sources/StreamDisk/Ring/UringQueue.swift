@@ -56,6 +56,8 @@ struct UringQueue: DiskQueue, ~Copyable {
     }
 
     deinit {
+        // The kernel takes a ring down later, on a thread of its own (some 50 ms); the disk must be free when the run has ended.
+        unsafe io_uring_unregister_files(ring)
         unsafe io_uring_queue_exit(ring)
         unsafe ring.deallocate()
     }

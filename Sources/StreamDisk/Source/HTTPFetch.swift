@@ -11,7 +11,7 @@ final class HTTPFetch: @unchecked Sendable {
     private static let redirectsMax = 10
     /// What may wait for its turn with several connections, all segments together.
     private static let earlyBytesMax: UInt64 = 16 << 20
-    private static let segmentBytesMin: UInt64 = 1 << 20
+    private static let segmentBytesMin: UInt64 = 256 << 10
 
     private let endpoint: HTTPEndpoint
     private let session: CurlSession
@@ -23,6 +23,8 @@ final class HTTPFetch: @unchecked Sendable {
     /// In the order of the image; the first delivers to the sink, the others keep what comes.
     private var segments: [HTTPSegment] = []
     private var planned: UInt64
+    /// Emptied by segments that came to the front: fresh memory for each would cost more than the copying.
+    private var spareBuffers: [[UInt8]] = []
     private var knownPin: HTTPPin?
 
     /// - Parameter pin: nil at first contact, which is one request; `range` may then reach beyond the end.
@@ -97,7 +99,8 @@ final class HTTPFetch: @unchecked Sendable {
             segments.append(
                 HTTPSegment(
                     planned..<end, pin: knownPin, output: output,
-                    retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds, isFront: segments.isEmpty))
+                    retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds,
+                    early: segments.isEmpty ? nil : spareBuffers.popLast() ?? []))
             planned = end
         }
     }
@@ -202,7 +205,7 @@ final class HTTPFetch: @unchecked Sendable {
         while let front = segments.first, front.easy == nil, front.isComplete {
             knownPin = front.pin
             segments.removeFirst()
-            try segments.first?.moveToFront()
+            if let buffer = try segments.first?.moveToFront() { spareBuffers.append(buffer) }
             isAny = true
         }
         return isAny

@@ -65,13 +65,13 @@ final class HTTPSegment: CurlReceiver {
     private(set) var windowStart: Instant
     private var windowBytes = 0
 
-    init(_ range: Range<UInt64>, pin: HTTPPin?, output: MeteredSink, retryTimeoutSeconds: Double, isFront: Bool) {
+    init(_ range: Range<UInt64>, pin: HTTPPin?, output: MeteredSink, retryTimeoutSeconds: Double, early: [UInt8]?) {
         self.range = range
         self.pin = pin
         self.output = output
         position = range.lowerBound
         spot = RetrySpot(timeoutSeconds: retryTimeoutSeconds)
-        early = isFront ? nil : []
+        self.early = early
         dueAt = output.now
         windowStart = dueAt
     }
@@ -90,12 +90,14 @@ final class HTTPSegment: CurlReceiver {
         windowStart = output.now
     }
 
-    /// The segments in front are complete: delivers what came early, and what comes from now on at once.
-    func moveToFront() throws(SourceError) {
-        guard let bytes = early else { return }
-        early = nil
+    /// The segments in front are complete: delivers what came early, and what comes from now on at once. Returns the
+    /// emptied buffer, for the next segment; nil when this one was at the front already.
+    func moveToFront() throws(SourceError) -> [UInt8]? {
+        guard var bytes = early.take() else { return nil }
         // SAFETY: a UInt8 has no padding.
         if !bytes.isEmpty { try unsafe output.append(bytes.span.bytes) }
+        bytes.removeAll(keepingCapacity: true)
+        return bytes
     }
 
     /// Lets the held body flow.

@@ -14,8 +14,16 @@ struct RunCommand: ParsableCommand {
 
     /// This program, to run itself.
     static func invocation(_ name: String, _ arguments: [String]) -> [String] {
-        ["/proc/self/exe", "run", name] + arguments
+        [path, "run", name] + arguments
     }
+
+    /// Not the link itself: under another program it would be that one's.
+    private static let path: String = {
+        guard let text = unsafe realpath("/proc/self/exe", nil) else { return CommandLine.arguments[0] }
+        defer { unsafe free(text) }
+        // SAFETY: realpath returned a NUL-ended string that is ours to free.
+        return unsafe String(cString: text)
+    }()
 }
 
 struct RunStream: ParsableCommand {
@@ -24,6 +32,7 @@ struct RunStream: ParsableCommand {
     @Option var disk: String
     @Option var engine = "automatic"
     @Option var connections: Int?
+    @Option var interval = 0.02
 
     func run() throws {
         var sourceOptions = SourceOptions()
@@ -33,7 +42,7 @@ struct RunStream: ParsableCommand {
             throw ValidationError("--engine: automatic, uring or pwrite")
         }
         options.writeEngine = engine
-        options.progressIntervalSeconds = 0.02
+        options.progressIntervalSeconds = interval
         var timeline: [Run.Moment] = []
         var writeBegin = 0.0
         let result = try streamImage(
