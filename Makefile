@@ -21,8 +21,9 @@ test: deps ## Build everything and run all the tests
 demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived
 	examples/demo.sh
 
-bench: build ## Compare with a pipeline of shell tools, short form
-	perf/shell-pair --pairs 3 --mib 256
+bench: ## Measure against other pipelines and fio, short form (root)
+	@.ci/deps bench
+	perf/run.sh --short
 
 clean: ## Remove what was built
-	rm -rf .build
+	rm -rf .build perf/build

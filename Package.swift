@@ -46,15 +46,18 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "bench",
-            dependencies: ["StreamDisk", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "StreamDisk", "CosiFormat", "CLinux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
 
         .testTarget(name: "CosiFormatTests", dependencies: ["CosiFormat"], swiftSettings: strict),
+        // Also runs the program itself, which the dependency builds.
         .testTarget(
-            name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux"],
+            name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "stream-disk"],
             swiftSettings: strict),
-        .testTarget(
-            name: "CommandLineTests", dependencies: ["stream-disk"], swiftSettings: strict),
+        .testTarget(name: "BenchTests", dependencies: ["bench"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -238,6 +238,49 @@ struct EngineDiskWriterTests {
         #expect(Instant.now.seconds(since: start) < 20)
     }
 
+    /// Streams one run of zeros of 8 MiB, and returns what was asked of the disk.
+    private func zeros(_ faults: SimulatedFaults, state: RunState = RunState()) throws -> (SimulatedMedium, DeviceError?) {
+        let medium = SimulatedMedium([UInt8](repeating: 7, count: 9 << 20), blockBytes: 4096)
+        let disk = SimulatedDisk(medium, faults: faults)
+        let inbox = WriteInbox(lanes: 1, waker: disk.waker)
+        var writer = try DiskWriter(
+            queue: disk, disk: DiskGeometry(path: "simulated", sizeBytes: 9 << 20, blockBytes: 4096))
+        for index in 0..<8 {
+            inbox.push(SlotWrite(memory: nil, lengthBytes: 1 << 20, deviceOffset: UInt64(index) << 20))
+        }
+        inbox.laneEnded()
+        writer.drain(inbox, run: state, tick: { _ in })
+        return (medium, writer.firstError)
+    }
+
+    @Test("Zeros arrive by every method, and pieces of them are joined", arguments: [0, 1, 2])
+    func zeroMethods(known: Int) throws {
+        let (medium, error) = try zeros(
+            SimulatedFaults { request, _, _ in
+                guard case .zero(let method) = request.operation else { return .all }
+                return ZeroMethod.allCases.prefix(known).contains(method) ? .all : .failure(EOPNOTSUPP)
+            })
+        #expect(error == nil && medium.violations == [] && isDrained(medium))
+        #expect(medium.bytes.prefix(8 << 20).allSatisfy { $0 == 0 } && medium.bytes.suffix(1 << 20).allSatisfy { $0 == 7 })
+        // Known methods: one request for each failed method and one for all; none known: zeros are written.
+        #expect(known == 0 ? medium.operations.count > 8 : medium.operations.count <= 2)
+    }
+
+    @Test("After an error or a cancellation no more zeros are written", arguments: [true, false])
+    func zerosStop(isCancelled: Bool) throws {
+        let state = RunState()
+        let (medium, error) = try zeros(
+            SimulatedFaults { request, place, _ in
+                guard case .write = request.operation else { return .failure(EOPNOTSUPP) }
+                if place.number < 3 { return .all }
+                if isCancelled { state.stop.cancel() }
+                return isCancelled ? .all : .failure(EIO)
+            }, state: state)
+        #expect(isDrained(medium))
+        #expect(medium.operations.count < 7)
+        #expect((error == nil) == isCancelled)
+    }
+
     // MARK: Runs that end early
 
     @Test("A run cancelled at any moment drains, says so, and leaves no table", arguments: 0..<12)

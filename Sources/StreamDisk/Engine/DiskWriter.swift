@@ -49,6 +49,8 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// The method in use, of `ZeroMethod.allCases`; past the last, zeros are written. It only ever goes up.
     var zeroRung = 0
     private var zeroingInFlight = 0
+    /// The run failed or was cancelled: what is in flight is drained, and nothing follows it.
+    private var isStopping = false
 
     init(queue: consuming Queue, disk: DiskGeometry) throws(StreamFault) {
         let buffers = (
@@ -80,10 +82,11 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         var lastTick = Instant.now
         while true {
             let lanesAtWork = inbox.take(into: &pieces)
+            isStopping = firstError != nil || run.stop.isCancelled
             var next = 0
             while next < pieces.count {
                 let piece = pieces[next]
-                if firstError != nil || run.stop.isCancelled {
+                if isStopping {
                     if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
                 } else if hasRoom(for: piece) {
                     start(piece.isZero ? Self.mergeZeros(pieces, from: &next) : piece)
@@ -201,7 +204,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             queue.submit(request)
             return
         case .failure(let error):
-            if request.operation.isZeroing, let next = nextRung(after: request, error: error) {
+            if request.operation.isZeroing, !isStopping, let next = nextRung(after: request, error: error) {
                 forget(index, record)
                 startZeroing(next.offset, lengthBytes: next.lengthBytes)
                 return
@@ -228,7 +231,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             } else if request.operation.isWrite {
                 counters?.writtenBytes.wrappingAdd(UInt64(request.lengthBytes), ordering: .relaxed)
             }
-            if record.zeroBytesLeft > 0 {
+            if record.zeroBytesLeft > 0, !isStopping, firstError == nil {
                 forget(index, record)
                 startZeroing(request.offset + UInt64(request.lengthBytes), lengthBytes: record.zeroBytesLeft)
                 return

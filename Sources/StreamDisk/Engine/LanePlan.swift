@@ -6,9 +6,9 @@ struct LanePlan {
     let limits: LaneLimits
 
     /// Room for writes in flight, all lanes together.
-    private static let inFlightBytes = 16 << 20
+    static let inFlightBytes = 16 << 20
     private static let pipeBytes = 4 << 20
-    private static let slotBytes = 1 << 20
+    static let slotBytes = 1 << 20
     /// Program, libraries, the image's head, the tables: what is there beside the lanes.
     private static let baseBytes: UInt64 = 20 << 20
     /// RFC 8878 §3.1.1.2.4: no block is larger.

@@ -26,6 +26,8 @@ public struct StreamOptions: Sendable {
     public var lanesMax: Int?
     /// How often `.progress` comes while bytes move.
     package var progressIntervalSeconds = 0.2
+    /// False: zeros are written like everything else, to measure what the device's own way brings.
+    package var zerosByDevice = true
 
     public init() {}
 }

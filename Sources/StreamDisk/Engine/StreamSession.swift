@@ -120,6 +120,7 @@ struct StreamSession {
             path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
         var writer = try DiskWriter(queue: queue, disk: geometry)
         writer.tickSeconds = options.progressIntervalSeconds
+        if !options.zerosByDevice { writer.zeroRung = ZeroMethod.allCases.count }
         let lanes = try LanePool(count: lanePlan.lanes, limits: lanePlan.limits, run: run)
         let jobs: any JobFeed =
             if let pending = contents.pending {

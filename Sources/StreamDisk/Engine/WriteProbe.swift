@@ -1,11 +1,11 @@
 import Synchronization
 
-/// The writer by itself: synthetic bytes from a slot ring onto a disk, no source and no decoder. For measuring; the disk's
+/// The writer by itself, by default as a run uses it: synthetic bytes from a slot ring onto a disk, no source and no decoder. For measuring; the disk's
 /// first bytes are lost.
 package struct WriteProbe: Sendable {
     package var totalBytes: UInt64 = 1 << 30
-    package var writeBytes = 1 << 20
-    package var inFlightBytes = 16 << 20
+    package var writeBytes = LanePlan.slotBytes
+    package var inFlightBytes = LanePlan.inFlightBytes
     /// False: `PwriteQueue`.
     package var usesUring = true
     package var uring = UringSettings()

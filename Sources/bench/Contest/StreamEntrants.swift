@@ -11,6 +11,7 @@ struct StreamEntrants {
     let url: (ImageFacts) -> String
 
     func entrant(_ spec: Spec, image: ImageFacts) throws -> Entrant {
+        let processors = Machine.processors
         let (text, command) = try command(spec, image)
         return Entrant(name: spec.label, text: text, target: try spec.target()) { _ in
             let (output, usage) = try Child.run(command, environment: ["WINDOW_BYTES": "\(image.windowBytes)"])
@@ -20,7 +21,7 @@ struct StreamEntrants {
                 ? try RunCommand.decoded(output) : Run(seconds: 0, bytes: image.decodedBytes)
             run.take(usage)
             run.bytes = image.decodedBytes
-            run.figures = (run.figures ?? [:]).merging(["windowBytes": Double(image.windowBytes)]) { $1 }
+            run.figures = (run.figures ?? [:]).merging(["windowBytes": Double(image.windowBytes), "lanes": Double(try spec.int("lanes") ?? processors)]) { $1 }
             return run
         }
     }
@@ -29,10 +30,13 @@ struct StreamEntrants {
         let url = url(image)
         switch spec.kind {
         case "stream-disk":
-            try spec.check(keys: ["image", "engine", "connections"])
+            try spec.check(keys: ["image", "engine", "connections", "lanes", "memory-limit", "zeros"])
             var options: [String] = []
             if let engine = spec["engine"] { options += ["--engine", engine] }
             if let connections = try spec.int("connections") { options += ["--connections", "\(connections)"] }
+            if let lanes = try spec.int("lanes") { options += ["--lanes", "\(lanes)"] }
+            if let limit = try spec.size("memory-limit") { options += ["--memory-limit", "\(limit)"] }
+            if try spec.flag("zeros") == false { options.append("--no-zeros") }
             let text = (["this library", fileName(image.path)] + options).joined(separator: " ")
             return (text, RunCommand.invocation("stream", [url, "--disk", device] + options))
         case "shell":

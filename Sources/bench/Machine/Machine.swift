@@ -20,13 +20,15 @@ struct Machine: Codable, Equatable {
             .first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") }?
             .split(separator: ":").last.map { $0.drop { $0 == " " } }
         return Machine(
-            cpu: cpu.map(String.init) ?? "unknown", cores: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            cpu: cpu.map(String.init) ?? "unknown", cores: processors,
             memoryBytes: UInt64(max(sysconf(Int32(_SC_PHYS_PAGES)), 0)) * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0)),
             kernel: Child.firstLine(["uname", "-srm"]) ?? "unknown",
             loadAverage: ((try? readText("/proc/loadavg")) ?? "").split(separator: " ").prefix(3).joined(separator: " "),
             transparentHugePages: chosen((try? readText("/sys/kernel/mm/transparent_hugepage/enabled")) ?? ""),
             versions: versions(), revision: Child.firstLine(["git", "describe", "--always", "--dirty"]) ?? "unknown")
     }
+
+    static var processors: Int { sysconf(Int32(_SC_NPROCESSORS_ONLN)) }
 
     private static func versions() -> [String: String] {
         var found: [String: String] = [:]

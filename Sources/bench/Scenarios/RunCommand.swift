@@ -32,6 +32,9 @@ struct RunStream: ParsableCommand {
     @Option var disk: String
     @Option var engine = "automatic"
     @Option var connections: Int?
+    @Option var lanes: Int?
+    @Option var memoryLimit: UInt64?
+    @Flag(inversion: .prefixedNo) var zeros = true
     @Option var interval = 0.02
 
     func run() throws {
@@ -42,6 +45,9 @@ struct RunStream: ParsableCommand {
             throw ValidationError("--engine: automatic, uring or pwrite")
         }
         options.writeEngine = engine
+        options.lanesMax = lanes
+        options.memoryLimitBytes = memoryLimit
+        options.zerosByDevice = zeros
         options.progressIntervalSeconds = interval
         var timeline: [Run.Moment] = []
         var writeBegin = 0.0
@@ -56,7 +62,8 @@ struct RunStream: ParsableCommand {
         run.stages = result.stages.map { Run.Stage($0) }
         run.timeline = timeline
         run.figures = [
-            "writtenBytes": Double(result.writtenBytes), "fetchedBytes": Double(result.fetchedBytes),
+            "writtenBytes": Double(result.writtenBytes), "zeroedBytes": Double(result.zeroedBytes),
+            "fetchedBytes": Double(result.fetchedBytes),
             "ownSeconds": result.elapsedSeconds, "firstProgressSeconds": writeBegin,
         ]
         try emit(run)
@@ -95,9 +102,12 @@ struct RunWrite: ParsableCommand {
 struct RunDecode: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "decode")
     @Argument var image: String
+    @Option var lanes = 1
 
     func run() throws {
-        let outcome = try DecodeProbe().run(image: try makeSource(image, options: SourceOptions()))
+        var probe = DecodeProbe()
+        probe.lanes = lanes
+        let outcome = try probe.run(image: try makeSource(image, options: SourceOptions()))
         var run = Run(seconds: outcome.seconds, bytes: outcome.decodedBytes)
         run.stages = outcome.stages.map { Run.Stage($0) }.filter { $0.name != "write" }
         run.figures = ["ownSeconds": outcome.seconds]

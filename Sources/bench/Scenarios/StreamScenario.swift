@@ -7,7 +7,7 @@ struct StreamScenario: ParsableCommand {
         commandName: "stream", abstract: "Images from a local nginx onto a device, by the library and its rivals.",
         discussion: """
             A contestant is KIND or KIND:key=value,…; the first one is compared with each of the others.
-              stream-disk  the library; engine=automatic|uring|pwrite, connections=N
+              stream-disk  the library; engine=automatic|uring|pwrite, connections=N, lanes=N, memory-limit=SIZE, zeros=off
               shell        curl | tee (sha384sum) | zstd | dd
               buffered     one thread, buffered writes, sync at the end (perf/buffered.c)
               yardstick    the library's design in C (perf/yardstick.c)
@@ -32,8 +32,8 @@ struct StreamScenario: ParsableCommand {
     var cold = false
 
     @Option(
-        name: .customLong("memory-beside-window-at-most"),
-        help: ArgumentHelp("The target for the library's peak memory less its window.", valueName: "MiB"))
+        name: .customLong("memory-beside-windows-at-most"),
+        help: ArgumentHelp("The target for the library's peak memory less one window a lane.", valueName: "MiB"))
     var memoryAtMost: Double?
 
     @Option(
@@ -114,12 +114,14 @@ struct StreamScenario: ParsableCommand {
         var comparisons: [Comparison] = []
         for label in specs.filter({ $0.kind == "stream-disk" }).map(\.label) {
             let besideWindow = Report.perRound(runs, [label]) { runs in
-                guard let peak = runs[0].peakMemoryBytes, let window = runs[0].figures?["windowBytes"] else { return nil }
-                return (Double(peak) - window) / 1_048_576
+                guard let peak = runs[0].peakMemoryBytes, let window = runs[0].figures?["windowBytes"],
+                    let lanes = runs[0].figures?["lanes"]
+                else { return nil }
+                return (Double(peak) - lanes * window) / 1_048_576
             }
             comparisons.append(
                 Comparison(
-                    name: "\(label): peak memory − window", unit: "MiB", values: besideWindow,
+                    name: "\(label): peak memory − one window a lane", unit: "MiB", values: besideWindow,
                     target: memoryAtMost.map { Comparison.Target(atMost: $0) }))
         }
         if let first = specs.first, first.kind == "stream-disk" {
