@@ -5,34 +5,38 @@ import Testing
 
 @Suite("What bench writes")
 struct PageTests {
-    static let report = Report(
-        scenario: "stream", title: "A <title> & \"more\"", note: "A note.", date: "2026-01-01T00:00:00Z",
-        machine: Machine(
+    private static let rival = "a rival|with a name that is longer than any plot has room for"
+
+    private static func own(_ round: Int) -> Run {
+        let stage = Run.Stage(
+            name: "decode", bytes: 1_000_000_000, busySeconds: 0.5, cpuSeconds: 0.4, waitingForInputSeconds: 0.2,
+            waitingForOutputSeconds: 0.3)
+        let timeline = (0...20).map { (step: Int) -> Run.Moment in
+            let bytes = UInt64(step) * 1_000_000
+            return Run.Moment(
+                seconds: Double(step) / 20, fetchedBytes: bytes, decodedBytes: 3 * bytes, writtenBytes: 3 * bytes,
+                waitingBytes: 1_000_000, bytesInFlight: step * 100_000)
+        }
+        return Run(
+            contestant: "one", round: round, seconds: 1 + Double(round) / 10, bytes: 1_000_000_000, userSeconds: 1,
+            systemSeconds: 0.5, peakMemoryBytes: 1 << 27, stages: [stage], timeline: timeline)
+    }
+
+    static let report: Report = {
+        let machine = Machine(
             cpu: "A processor", cores: 2, memoryBytes: 1 << 33, kernel: "Linux 6.1", loadAverage: "0 0 0",
-            transparentHugePages: "madvise", versions: ["zstd": "1.5.4"], revision: "abc"),
-        settings: ["device": "loop"],
-        contestants: [.init(name: "one", text: "first"), .init(name: "a rival|with a name that is longer than any plot has room for", text: "second")],
-        runs: (0...3).flatMap { round in
-            [
-                Run(
-                    contestant: "one", round: round, seconds: 1 + Double(round) / 10, bytes: 1_000_000_000, userSeconds: 1,
-                    systemSeconds: 0.5, peakMemoryBytes: 1 << 27,
-                    stages: [
-                        .init(
-                            name: "decode", bytes: 1_000_000_000, busySeconds: 0.5, cpuSeconds: 0.4,
-                            waitingForInputSeconds: 0.2, waitingForOutputSeconds: 0.3)
-                    ],
-                    timeline: (0...20).map { step in
-                        .init(
-                            seconds: Double(step) / 20, fetchedBytes: UInt64(step) << 20, decodedBytes: UInt64(step) << 22,
-                            writtenBytes: UInt64(step) << 22, waitingBytes: 1 << 20, bytesInFlight: step << 18)
-                    }),
-                Run(
-                    contestant: "a rival|with a name that is longer than any plot has room for", round: round, seconds: 3,
-                    bytes: 1_000_000_000),
-            ]
-        },
-        comparisons: [Comparison(name: "speed", unit: "×", values: [2.7, 2.5, 2.3], target: .init(atLeast: 2))])
+            transparentHugePages: "madvise", versions: ["zstd": "1.5.4"], revision: "abc")
+        var runs: [Run] = []
+        for round in 0...3 {
+            runs.append(own(round))
+            runs.append(Run(contestant: rival, round: round, seconds: 3, bytes: 1_000_000_000))
+        }
+        return Report(
+            scenario: "stream", title: "A <title> & \"more\"", note: "A note.", date: "2026-01-01T00:00:00Z",
+            machine: machine, settings: ["device": "loop"],
+            contestants: [.init(name: "one", text: "first"), .init(name: rival, text: "second")], runs: runs,
+            comparisons: [Comparison(name: "speed", unit: "×", values: [2.7, 2.5, 2.3], target: .init(atLeast: 2))])
+    }()
 
     @Test("A report that was written is read back unchanged")
     func roundTrip() throws {

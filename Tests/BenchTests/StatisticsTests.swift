@@ -6,7 +6,7 @@ import Testing
 struct StatisticsTests {
     @Test(
         "The median is the middle, or the mean of the two in the middle",
-        arguments: [([3.0, 1, 2], 2.0), ([4, 1, 3, 2], 2.5), ([7], 7), ([], 0)])
+        arguments: zip([[3, 1, 2], [4, 1, 3, 2], [7], []] as [[Double]], [2, 2.5, 7, 0] as [Double]))
     func median(values: [Double], expected: Double) {
         #expect(Statistics(values).median == expected)
     }
@@ -22,14 +22,15 @@ struct StatisticsTests {
         arguments: [
             (1.005, 1, "1.0"), (2.675, 0, "3"), (0.04, 2, "0.04"), (-1.25, 1, "-1.3"), (12, 3, "12.000"), (-0.001, 1, "0.0"),
             (.infinity, 1, "–"), (.nan, 1, "–"),
-        ])
+        ] as [(Double, Int, String)])
     func fixedDigits(value: Double, digits: Int, expected: String) {
         #expect(fixed(value, digits) == expected)
     }
 
     @Test(
         "Short numbers keep about three figures",
-        arguments: [(0, "0"), (1234.5, "1235"), (12.34, "12.3"), (1.999, "2"), (0.1234, "0.123"), (0.0123, "0.0123"), (500, "500")])
+        arguments: [(0, "0"), (1234.5, "1235"), (12.34, "12.3"), (1.999, "2"), (0.1234, "0.123"), (0.0123, "0.0123"), (500, "500")]
+            as [(Double, String)])
     func short(value: Double, expected: String) {
         #expect(shortNumber(value) == expected)
     }

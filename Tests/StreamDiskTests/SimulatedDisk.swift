@@ -25,6 +25,8 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         /// What the memory held when the request was made: it may not change before the completion.
         let bytes: [UInt8]
         let outcome: SimulatedFaults.Outcome
+        /// For what a failed write leaves behind.
+        let seed: UInt64
     }
 
     private final class Bell: QueueWaker {
@@ -54,7 +56,8 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         let outcome = faults.outcome(of: request, at: place, &random)
         place.advance(over: request)
         let event = medium.submitted(request, bytes: bytes)
-        outstanding.append(Outstanding(request: request, event: event, bytes: bytes, outcome: outcome))
+        outstanding.append(
+            Outstanding(request: request, event: event, bytes: bytes, outcome: outcome, seed: random.next()))
     }
 
     mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
@@ -72,11 +75,9 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         }
     }
 
-    private mutating func complete(_ done: Outstanding) -> Result<Int, SystemError> {
+    private func complete(_ done: Outstanding) -> Result<Int, SystemError> {
         let request = done.request
-        if request.operation == .write, let buffer = request.buffer,
-            buffer.bytes(request.bufferOffset, count: request.lengthBytes) != done.bytes
-        {
+        if request.operation.isWrite, memory(of: request) != done.bytes {
             medium.violations.append("the memory of \(request.offset)+\(request.lengthBytes) changed before its completion")
         }
         switch done.outcome {
@@ -90,9 +91,13 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
             return .success(count)
         case .failure(let code):
             let isNothingDone = [EINTR, EAGAIN, EOPNOTSUPP].contains(code)
-            medium.failed(done.event, isPartlyDone: !isNothingDone, &random)
+            medium.failed(done.event, isPartlyDone: !isNothingDone, seed: done.seed)
             return .failure(SystemError(code))
         }
+    }
+
+    private func memory(of request: DiskRequest) -> [UInt8] {
+        request.buffer.map { $0.bytes(request.bufferOffset, count: request.lengthBytes) } ?? []
     }
 
     private func fill(_ request: DiskRequest, count: Int) {
@@ -267,11 +272,12 @@ final class SimulatedMedium {
         bytes.replaceSubrange(start..<start + movedBytes, with: submission.bytes[..<movedBytes])
     }
 
-    fileprivate func failed(_ event: Int, isPartlyDone: Bool, _ random: inout SplitMix64) {
+    fileprivate func failed(_ event: Int, isPartlyDone: Bool, seed: UInt64) {
         guard case .submitted(let submission) = journal[event], submission.operation == .write, isPartlyDone else {
             journal.append(.failed(event, blocks: []))
             return
         }
+        var random = SplitMix64(state: seed)
         let blocks = (0..<submission.bytes.count / blockBytes).filter { _ in Bool.random(using: &random) }
         journal.append(.failed(event, blocks: blocks))
         for block in blocks {

@@ -7,7 +7,7 @@ final class HTTPFetch: @unchecked Sendable {
     // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by
     // the former afterwards.
 
-    /// RFC 9110 §15.4 leaves the number to the client; this is what browsers' lower bound was.
+    /// More than this is a loop (RFC 9110 §15.4 leaves the number to the client).
     private static let redirectsMax = 10
     /// What may wait for its turn with several connections, all segments together.
     private static let earlyBytesMax: UInt64 = 16 << 20
@@ -47,7 +47,7 @@ final class HTTPFetch: @unchecked Sendable {
     /// What the first answer stated; nil before there was one.
     var pin: HTTPPin? { segments.first?.pin ?? knownPin }
 
-    /// Whether the body stands still because the server does no ranges: `runOn` continues.
+    /// Whether the body stands still because the server does no ranges: `runOn` goes on with it.
     var isHeld: Bool { segments.first?.isHeld == true }
 
     /// Runs until all bytes are delivered, or until `isHeld`.
