@@ -54,10 +54,10 @@ struct DecodingRig: Sendable {
             ringBytes: SlotRing.lapBytes(
                 windowBytes: windowBytesMax, contentBytes: largest, blockBytesMax: 128 << 10,
                 inFlightBytes: inFlightBytes),
-            slotBytes: slotBytes, inFlightBytes: inFlightBytes, pipeBytes: 2 * LanePipe.pieceBytesMax)
+            slotBytes: slotBytes, inFlightBytes: inFlightBytes, pipeBytes: 2 * BytePipe.pieceBytesMax)
         let (jobs, bytes) = place(images)
         let run = RunState()
-        let pool = try LanePool(count: lanes, limits: limits, run: run)
+        let pool = try LanePool(count: lanes, limits: limits, imageBytes: images.map(\.statedBytes), run: run)
         let bell = Bell()
         let inbox = WriteInbox(lanes: lanes, waker: bell)
         let outcome = Mutex(Outcome())

@@ -173,7 +173,7 @@ struct EngineDecodingTests {
     func boundedTasks() throws {
         let limits = LaneLimits(
             windowBytesMax: 1 << 10, ringBytes: 1 << 20, slotBytes: 4096, inFlightBytes: 0,
-            pipeBytes: 2 * LanePipe.pieceBytesMax)
+            pipeBytes: 2 * BytePipe.pieceBytesMax)
         let lane = try Lane(limits: limits, run: RunState())
         let image = ImageJob(name: "x", sourceRange: 0..<0, sha384: [], uncompressedBytes: 0, deviceOffset: 0)
         let giver = try WorkerThread(name: "test-giver") {

@@ -81,13 +81,13 @@ struct SimulatedRun: Sendable {
             windowBytesMax: windowBytes,
             ringBytes: SlotRing.lapBytes(
                 windowBytes: windowBytes, contentBytes: nil, blockBytesMax: 128 << 10, inFlightBytes: 128 << 10),
-            slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * LanePipe.pieceBytesMax)
+            slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax)
         do throws(StreamFault) {
-            let pool = try LanePool(count: lanes, limits: limits, run: state)
+            let pool = try LanePool(count: lanes, limits: limits, imageBytes: jobs.map(\.uncompressedBytes), run: state)
             let invalidated = try writer.invalidate(placement)
             let written = try writer.write(
                 invalidated, jobs: ListedJobs(jobs), from: source ?? MemorySource(self.source, seed: seed), lanes: pool,
-                fetchers: 1 + Int(seed) % lanes, imageBytes: jobs.map(\.uncompressedBytes), run: state, tick: { _ in })
+                fetchers: 1 + Int(seed) % lanes, run: state, tick: { _ in })
             let verified = try writer.flush(written, tick: { _ in })
             try writer.commit(verified, placement)
             return nil

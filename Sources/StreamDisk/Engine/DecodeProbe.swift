@@ -22,11 +22,12 @@ package struct DecodeProbe: Sendable {
         var writer = try DiskWriter(
             queue: NullQueue(), disk: DiskGeometry(path: "nothing", sizeBytes: .max, blockBytes: 512))
         let plan = try LanePlan(contents, memoryLimitBytes: nil, lanesMax: lanes)
-        let pool = try LanePool(count: plan.lanes, limits: plan.limits, run: run)
+        let pool = try LanePool(
+            count: plan.lanes, limits: plan.limits, imageBytes: contents.images.map(\.uncompressedSizeBytes), run: run)
         let jobs = ListedJobs(contents.images.map { ImageJob($0) })
         let begin = Instant.now
-        try writer.stream(jobs: jobs, from: source, lanes: pool, fetchers: pool.lanes.count,
-            imageBytes: contents.images.map(\.uncompressedSizeBytes), run: run, tick: { _ in })
+        try writer.stream(
+            jobs: jobs, from: source, lanes: pool, fetchers: pool.lanes.count, run: run, tick: { _ in })
         return Outcome(
             seconds: Instant.now.seconds(since: begin),
             decodedBytes: run.counters.decodedBytes.load(ordering: .relaxed), stages: run.counters.reports)

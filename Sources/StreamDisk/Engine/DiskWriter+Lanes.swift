@@ -1,15 +1,14 @@
-import Glibc
 extension DiskWriter where Queue: ~Copyable {
     /// Fetches every job's image, decodes it on the pool's lanes, and writes it. Returns when all threads are joined and all
     /// writes reaped.
     ///
     /// - Parameter fetchers: threads that fetch, at most as many as there are lanes; one for a sequential source.
     mutating func stream(
-        jobs: any JobFeed, from source: any ImageSource, lanes pool: LanePool, fetchers: Int,
-        imageBytes: [UInt64], run: RunState, tick: (borrowing Self) -> Void
+        jobs: any JobFeed, from source: any ImageSource, lanes pool: LanePool, fetchers: Int, run: RunState,
+        tick: (borrowing Self) -> Void
     ) throws(StreamFault) {
         precondition(fetchers > 0 && fetchers <= pool.lanes.count)
-        if unsafe getenv("REG") != nil { register(pool.lanes.map(\.buffer)) }
+        register(pool.lanes.map(\.buffer))
         let waker = self.waker
         let inbox = WriteInbox(lanes: pool.lanes.count, waker: waker)
         let blockBytes = disk.blockBytes
@@ -28,9 +27,6 @@ extension DiskWriter where Queue: ~Copyable {
                     run.fail(.host(operation: "start a thread", cause: error))
                     inbox.laneEnded()
                 }
-            }
-            if unsafe getenv("POP") != nil {
-            try? threads.append(WorkerThread(name: "sd-touch") { pool.populate(imageBytes: imageBytes, run: run) })
             }
             let fetching = Monitor(fetchers)
             for index in 0..<fetchers {

@@ -22,9 +22,9 @@ extension DiskWriter where Queue: ~Copyable {
     /// Step 3: runs the lanes and writes what they decode.
     mutating func write(
         _ proof: consuming Invalidated, jobs: any JobFeed, from source: any ImageSource, lanes: LanePool, fetchers: Int,
-        imageBytes: [UInt64], run: RunState, tick: (borrowing Self) -> Void
+        run: RunState, tick: (borrowing Self) -> Void
     ) throws(StreamFault) -> Written {
-        try stream(jobs: jobs, from: source, lanes: lanes, fetchers: fetchers, imageBytes: imageBytes, run: run, tick: tick)
+        try stream(jobs: jobs, from: source, lanes: lanes, fetchers: fetchers, run: run, tick: tick)
         return Written()
     }
 

@@ -3,10 +3,10 @@ import Synchronization
 /// Decodes one frame from a lane's pipe into its ring, to its exact end.
 struct FrameDecoding {
     private let frame: FrameTask
-    private let pipe: LanePipe
+    private let pipe: BytePipe
     private let limits: LaneLimits
 
-    init(frame: FrameTask, pipe: LanePipe, limits: LaneLimits) {
+    init(frame: FrameTask, pipe: BytePipe, limits: LaneLimits) {
         self.frame = frame
         self.pipe = pipe
         self.limits = limits
@@ -26,7 +26,7 @@ struct FrameDecoding {
         let room = header.blockBytesMax + ZstdDecoder.overrunBytes
         do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
         while case let count = decoder.nextInputBytes, count > 0 {
-            guard count <= LanePipe.pieceBytesMax else { throw corrupt(.truncated, cursor) }
+            guard count <= BytePipe.pieceBytesMax else { throw corrupt(.truncated, cursor) }
             let output: Int
             do throws(Stopped) { output = try cursor.reserve(room) } catch { throw .cancelled }
             let buffer = cursor.buffer

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// A fetch thread that holds the lane (`LanePool.acquire`) is the only one that gives it tasks and bytes.
 final class Lane: Sendable {
-    let pipe: LanePipe
+    let pipe: BytePipe
     private let ring: SlotRing
     private let limits: LaneLimits
     private let run: RunState
@@ -18,12 +18,19 @@ final class Lane: Sendable {
     private let tasks = Monitor(Tasks())
     private static let tasksMax = 64
 
-    init(limits: LaneLimits, run: RunState) throws(StreamFault) {
+    init(limits: LaneLimits, usedRingBytes: Int, run: RunState) throws(StreamFault) {
         self.limits = limits
         self.run = run
-        pipe = try LanePipe(capacityBytes: limits.pipeBytes, counters: run.counters)
+        let pipe: BytePipe
+        do throws(SystemError) {
+            pipe = try BytePipe(capacityBytes: limits.pipeBytes, counters: run.counters)
+        } catch {
+            throw .host(operation: "reserve memory for a lane", cause: error)
+        }
+        self.pipe = pipe
         ring = try SlotRing(
-            capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes, counters: run.counters)
+            capacityBytes: Int(limits.ringBytes), usedBytes: usedRingBytes, slotBytes: limits.slotBytes,
+            counters: run.counters)
     }
 
     var buffer: DirectBuffer { ring.buffer }

@@ -4,10 +4,15 @@ final class LanePool: Sendable {
     let limits: LaneLimits
     private let isHeld: Monitor<[Bool]>
 
-    init(count: Int, limits: LaneLimits, run: RunState) throws(StreamFault) {
+    /// - Parameter imageBytes: decompressed sizes of the images, which tell how much of its ring each lane will use.
+    init(count: Int, limits: LaneLimits, imageBytes: [UInt64], run: RunState) throws(StreamFault) {
         precondition(count > 0)
+        let largest = imageBytes.sorted(by: >)
         var lanes: [Lane] = []
-        for _ in 0..<count { lanes.append(try Lane(limits: limits, run: run)) }
+        for index in 0..<count {
+            let used = index < largest.count ? limits.ringBytes(contentBytes: largest[index]) : 0
+            lanes.append(try Lane(limits: limits, usedRingBytes: used, run: run))
+        }
         self.lanes = lanes
         self.limits = limits
         isHeld = Monitor(Array(repeating: false, count: count))
@@ -29,19 +34,6 @@ final class LanePool: Sendable {
     func release(_ lane: Lane) {
         isHeld.withLock { isHeld in
             for index in lanes.indices where lanes[index] === lane { isHeld[index] = false }
-        }
-    }
-
-    /// Populates the rings ahead of their decoders, as far as images of these sizes will use them, on a thread of its own.
-    func populate(imageBytes: [UInt64], run: RunState) {
-        for (lane, bytes) in zip(lanes, imageBytes.sorted(by: >)) {
-            let used = limits.ringBytes(contentBytes: bytes)
-            var offset = 0
-            while offset < used, !run.stop.isCancelled {
-                let count = min(DirectBuffer.hugePageBytes, used - offset)
-                lane.buffer.populate(offset, count: count)
-                offset += count
-            }
         }
     }
 

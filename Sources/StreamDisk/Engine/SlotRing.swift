@@ -20,10 +20,12 @@ final class SlotRing: Sendable {
     private let counters: Counters
 
     /// - Parameter capacityBytes: from `capacityBytes(…)`; rounded up to whole slots.
-    init(capacityBytes: Int, slotBytes: Int, counters: Counters = Counters()) throws(StreamFault) {
+    init(
+        capacityBytes: Int, usedBytes: Int? = nil, slotBytes: Int, counters: Counters = Counters()
+    ) throws(StreamFault) {
         precondition(slotBytes > 0 && slotBytes % Self.alignmentBytes == 0)
         let slots = (capacityBytes + slotBytes - 1) / slotBytes
-        buffer = try DirectBuffer.reserved(sizeBytes: slots * slotBytes)
+        buffer = try DirectBuffer.reserved(sizeBytes: slots * slotBytes, usedBytes: usedBytes)
         self.slotBytes = slotBytes
         self.counters = counters
         state = Monitor(State(pendingWrites: [Int32](repeating: 0, count: slots)))

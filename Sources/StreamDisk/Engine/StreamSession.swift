@@ -121,7 +121,9 @@ struct StreamSession {
         var writer = try DiskWriter(queue: queue, disk: geometry)
         writer.tickSeconds = options.progressIntervalSeconds
         if !options.zerosByDevice { writer.zeroRung = ZeroMethod.allCases.count }
-        let lanes = try LanePool(count: lanePlan.lanes, limits: lanePlan.limits, run: run)
+        let lanes = try LanePool(
+            count: lanePlan.lanes, limits: lanePlan.limits,
+            imageBytes: contents.partitionRegions.map(\.image.uncompressedSizeBytes), run: run)
         let jobs: any JobFeed =
             if let pending = contents.pending {
                 SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)
@@ -136,7 +138,7 @@ struct StreamSession {
         enter(.write, disk: .withoutTable, onEvent)
         let written = try writer.write(
             invalidated, jobs: jobs, from: source, lanes: lanes, fetchers: contents.isSequential ? 1 : lanes.lanes.count,
-            imageBytes: contents.partitionRegions.map(\.image.uncompressedSizeBytes), run: run
+            run: run
         ) { writer in
             report(plan, waitingBytes: lanes.waitingBytes, bytesInFlight: writer.bytesInFlight, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)

@@ -11,6 +11,8 @@ final class DirectBuffer: @unchecked Sendable {
     static let hugePageBytes = 2 << 20
 
     let sizeBytes: Int
+    /// How much of it, from its start, will be used: that much is pinned when the buffer is registered.
+    let usedBytes: Int
     /// Its index among the ring's registered buffers. Set by the queue before any other thread sees the buffer.
     var registeredIndex: Int32?
     // SAFETY: `mapping` is one anonymous mapping made in `init` and unmapped in `deinit`; `base` lies in it, 2 MiB-aligned,
@@ -20,9 +22,10 @@ final class DirectBuffer: @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
 
     /// Reserves address space; pages come with the first touch, huge ones where the kernel has them (madvise(2)).
-    init(sizeBytes: Int) throws(SystemError) {
+    init(sizeBytes: Int, usedBytes: Int? = nil) throws(SystemError) {
         precondition(sizeBytes > 0)
         self.sizeBytes = sizeBytes
+        self.usedBytes = min(usedBytes ?? sizeBytes, sizeBytes)
         mappingBytes = sizeBytes + Self.hugePageBytes
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         guard let area = unsafe mmap(nil, mappingBytes, PROT_READ | PROT_WRITE, flags, -1, 0),
@@ -45,12 +48,8 @@ final class DirectBuffer: @unchecked Sendable {
         return unsafe base + offset
     }
 
-    /// Brings pages in before they are needed: the first touch of a page costs the decoder more than its content.
-    ///
-    /// Safe at any time: what is there stays (madvise(2), MADV_POPULATE_WRITE, Linux 5.14). A refusal costs speed only.
-    func populate(_ offset: Int, count: Int) {
-        unsafe madvise(address(offset, count: count), count, cl_MADV_POPULATE_WRITE)
-    }
+    /// The registered index for these bytes; nil where they are not registered.
+    func registeredIndex(_ offset: Int, count: Int) -> Int32? { offset + count <= usedBytes ? registeredIndex : nil }
 
     /// Copies `bytes` to `offset`.
     func copy(_ bytes: RawSpan, to offset: Int) {

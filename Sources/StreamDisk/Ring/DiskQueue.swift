@@ -12,7 +12,8 @@ protocol DiskQueue: ~Copyable {
     /// Ends a `reap` that waits, from any thread; one that comes early ends the next.
     var waker: any QueueWaker { get }
 
-    /// Makes buffers known to the kernel once, so that each request need not map them. A refusal costs speed only.
+    /// Makes the used part of buffers known to the kernel once, so that each request need not map them; it also brings their
+    /// pages in. A refusal costs speed only.
     mutating func register(_ buffers: [DirectBuffer])
 
     /// Hands over a request. It may start at once or at the next `reap`.

@@ -64,12 +64,13 @@ struct UringQueue: DiskQueue, ~Copyable {
 
     mutating func register(_ buffers: [DirectBuffer]) {
         // The kernel's limit for one registered buffer is 1 GiB (io_uring_register(2)).
-        guard registersBuffers, buffers.allSatisfy({ $0.sizeBytes <= 1 << 30 }) else { return }
-        var vectors = unsafe buffers.map { buffer in
-            unsafe iovec(iov_base: buffer.address(0, count: buffer.sizeBytes), iov_len: buffer.sizeBytes)
+        let used = buffers.filter { $0.usedBytes > 0 }
+        guard registersBuffers, !used.isEmpty, used.allSatisfy({ $0.usedBytes <= 1 << 30 }) else { return }
+        var vectors = unsafe used.map { buffer in
+            unsafe iovec(iov_base: buffer.address(0, count: buffer.usedBytes), iov_len: buffer.usedBytes)
         }
         guard unsafe io_uring_register_buffers(ring, &vectors, UInt32(vectors.count)) == 0 else { return }
-        for (index, buffer) in buffers.enumerated() { buffer.registeredIndex = Int32(index) }
+        for (index, buffer) in used.enumerated() { buffer.registeredIndex = Int32(index) }
     }
 
     mutating func submit(_ request: DiskRequest) {
@@ -79,7 +80,7 @@ struct UringQueue: DiskQueue, ~Copyable {
             unsafe io_uring_prep_fsync(entry, file, 0)
         case (.write, let buffer?):
             let memory = unsafe buffer.address(request.bufferOffset, count: request.lengthBytes)
-            if let index = buffer.registeredIndex {
+            if let index = buffer.registeredIndex(request.bufferOffset, count: request.lengthBytes) {
                 unsafe io_uring_prep_write_fixed(
                     entry, file, memory, UInt32(request.lengthBytes), request.offset, index)
             } else {
@@ -87,7 +88,7 @@ struct UringQueue: DiskQueue, ~Copyable {
             }
         case (.read, let buffer?):
             let memory = unsafe buffer.address(request.bufferOffset, count: request.lengthBytes)
-            if let index = buffer.registeredIndex {
+            if let index = buffer.registeredIndex(request.bufferOffset, count: request.lengthBytes) {
                 unsafe io_uring_prep_read_fixed(
                     entry, file, memory, UInt32(request.lengthBytes), request.offset, index)
             } else {

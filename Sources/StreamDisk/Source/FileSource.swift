@@ -43,9 +43,9 @@ public final class FileSource: ImageSource {
             if let old = file { Glibc.close(old.descriptor) }
             file = opened
         }
-        let head = HeadCollector()
+        let head = ByteCollector(bytesMax: max(wantedBytes, 0))
         try read(0..<min(UInt64(max(wantedBytes, 0)), opened.sizeBytes), into: head, observer: observer)
-        return ImageHead(bytes: head.takeBytes(), sizeBytes: opened.sizeBytes, isSequential: false)
+        return ImageHead(bytes: head.bytes, sizeBytes: opened.sizeBytes, isSequential: false)
     }
 
     public func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {

@@ -23,14 +23,14 @@ public final class HTTPSource: ImageSource {
     public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
         let wanted = max(wantedBytes, 1)
         let session = try takeSession()
-        let collector = HeadCollector()
+        let collector = ByteCollector(bytesMax: wanted)
         let fetch = HTTPFetch(
             0..<UInt64(wanted), of: endpoint, pin: nil, session: session, into: collector, report: observer.report)
         try fetch.run(cancellation: observer.cancellation)
         guard let pin = fetch.pin else { throw endpoint.error(.unreachable, "no answer was understood") }
 
         guard fetch.isHeld else {
-            let head = collector.takeBytes()
+            let head = collector.bytes
             state.withLock { state in
                 state.head = head
                 state.pin = pin

@@ -2,7 +2,11 @@ import Synchronization
 
 /// The one pass over an image whose server does no ranges: a thread keeps the first answer flowing into a bounded pipe.
 final class SequentialBody: Sendable {
+    private static let pipeBytes = 1 << 20
+
     private let pipe: BytePipe
+    /// Why the transfer ended before the image did.
+    private let failure = Monitor<SourceError?>(nil)
     private let endpoint: HTTPEndpoint
     private let stop = Cancellation()
     /// The image's byte that the pipe gives next.
@@ -12,24 +16,24 @@ final class SequentialBody: Sendable {
 
     /// - Parameter fetch: held (`HTTPFetch.isHeld`), and not used elsewhere any more.
     init(_ fetch: HTTPFetch, of endpoint: HTTPEndpoint, cancellation: Cancellation) throws(SourceError) {
-        let pipe = BytePipe(name: endpoint.name)
-        let stop = stop
-        self.pipe = pipe
+        let (stop, failure) = (stop, failure)
         self.endpoint = endpoint
         do throws(SystemError) {
+            let pipe = try BytePipe(capacityBytes: Self.pipeBytes)
+            self.pipe = pipe
             let started = try WorkerThread(name: "fetch-whole") {
                 do throws(SourceError) {
                     try cancellation.withHandler({ stop.cancel() }) { () throws(SourceError) in
                         try fetch.runOn(into: pipe, cancellation: stop)
                     }
-                    pipe.finish(nil)
                 } catch {
-                    pipe.finish(error)
+                    failure.withLock { $0 = error }
                 }
+                pipe.end()
             }
             thread = Mutex(started)
         } catch {
-            throw endpoint.error(.unreachable, "no thread could be started: \(error)")
+            throw endpoint.error(.unreachable, "cannot be read in one pass: \(error)")
         }
     }
 
@@ -39,8 +43,11 @@ final class SequentialBody: Sendable {
     func takeHead(count: Int, cancellation: Cancellation) throws(SourceError) -> [UInt8] {
         var head: [UInt8] = []
         while head.count < count {
-            guard let bytes = try pipe.take(maxBytes: count - head.count, cancellation: cancellation) else { break }
-            head += bytes
+            let taken = try take(atMost: count - head.count, cancellation) { bytes throws(SourceError) in
+                // SAFETY: copied while the span lives.
+                unsafe bytes.withUnsafeBytes { unsafe head.append(contentsOf: $0) }
+            }
+            if taken == 0 { break }
         }
         position.withLock { $0 += UInt64(head.count) }
         return head
@@ -56,22 +63,47 @@ final class SequentialBody: Sendable {
         }
         while next < range.upperBound {
             let end = next < range.lowerBound ? range.lowerBound : range.upperBound
-            let most = Int(min(end - next, UInt64(BytePipe.capacityBytes)))
-            guard let bytes = try pipe.take(maxBytes: most, cancellation: cancellation) else {
+            let isWanted = next >= range.lowerBound
+            let taken = try take(atMost: Int(clamping: end - next), cancellation) { bytes throws(SourceError) in
+                if isWanted { try sink.append(bytes) }
+            }
+            guard taken > 0 else {
                 throw endpoint.error(
                     .changed, "ends at byte \(next), but byte \(range.upperBound - 1) is needed", at: next)
             }
-            // SAFETY: a UInt8 has no padding.
-            if next >= range.lowerBound { try unsafe sink.append(bytes.span.bytes) }
-            next += UInt64(bytes.count)
+            next += UInt64(taken)
             position.withLock { $0 = next }
         }
+    }
+
+    /// Waits for bytes, and shows 1 to `most` of them to `body`. Returns how many; 0 at the end of the image.
+    private func take(
+        atMost most: Int, _ cancellation: Cancellation, _ body: (RawSpan) throws(SourceError) -> Void
+    ) throws(SourceError) -> Int {
+        let pipe = pipe
+        let taken: Int
+        do throws(PipeError<SourceError>) {
+            taken = try cancellation.withHandler({ pipe.stop() }) { () throws(PipeError<SourceError>) in
+                try pipe.peek(atLeast: 1, atMost: min(most, BytePipe.pieceBytesMax)) { bytes throws(SourceError) in
+                    if bytes.byteCount > 0 { try body(bytes) }
+                    return bytes.byteCount
+                }
+            }
+        } catch {
+            switch error {
+            case .stopped: throw endpoint.error(.stopped, "cancelled", at: position.withLock { $0 })
+            case .consumer(let error): throw error
+            }
+        }
+        pipe.consume(taken)
+        if taken == 0, let failure = failure.withLock({ $0 }) { throw failure }
+        return taken
     }
 
     /// Ends the transfer and waits for its thread.
     func close() {
         stop.cancel()
-        pipe.close()
+        pipe.stop()
         if let running = thread.withLock({ $0.take() }) { running.join() }
     }
 }

@@ -2,7 +2,7 @@
 /// behind.
 ///
 /// The bytes of one image follow those of the one before without a mark; the consumer knows how many belong to each.
-final class LanePipe: ByteSink {
+final class BytePipe: ByteSink {
     /// The most the consumer can ask for in one piece: a zstd block with the header of the next, and to spare.
     static let pieceBytesMax = 256 << 10
 
@@ -23,11 +23,11 @@ final class LanePipe: ByteSink {
     private let buffer: DirectBuffer
     private let counters: Counters
 
-    init(capacityBytes: Int, counters: Counters = Counters()) throws(StreamFault) {
+    init(capacityBytes: Int, counters: Counters = Counters()) throws(SystemError) {
         precondition(capacityBytes >= 2 * Self.pieceBytesMax)
         self.capacityBytes = capacityBytes
         self.counters = counters
-        buffer = try DirectBuffer.reserved(sizeBytes: capacityBytes + Self.pieceBytesMax)
+        buffer = try DirectBuffer(sizeBytes: capacityBytes + Self.pieceBytesMax)
     }
 
     /// Bytes that are in it now.
@@ -81,8 +81,15 @@ final class LanePipe: ByteSink {
     func peek<Value, Failure: Error>(
         _ count: Int, _ body: (RawSpan) throws(Failure) -> Value
     ) throws(PipeError<Failure>) -> Value {
-        precondition(count <= Self.pieceBytesMax)
-        guard let (start, available) = waitForBytes(count) else { throw .stopped }
+        try peek(atLeast: count, atMost: count, body)
+    }
+
+    /// The same with as many bytes as are there, from `least` up to `most`.
+    func peek<Value, Failure: Error>(
+        atLeast least: Int, atMost most: Int, _ body: (RawSpan) throws(Failure) -> Value
+    ) throws(PipeError<Failure>) -> Value {
+        precondition(least <= most && most <= Self.pieceBytesMax)
+        guard let (start, available) = waitForBytes(least, most) else { throw .stopped }
         let position = Int(start % UInt64(capacityBytes))
         if position + available > capacityBytes {
             // The piece wraps: its second part is repeated behind the ring's end. Only this thread uses that area.
@@ -107,16 +114,16 @@ final class LanePipe: ByteSink {
     }
 
     /// Nil when the pipe was stopped.
-    private func waitForBytes(_ count: Int) -> (start: UInt64, bytes: Int)? {
+    private func waitForBytes(_ least: Int, _ most: Int) -> (start: UInt64, bytes: Int)? {
         state.wait(timing: counters.decode.inputWaitNanoseconds) { state -> (start: UInt64, bytes: Int)?? in
             if state.stopped { return .some(nil) }
             let available = state.appended - state.consumed
-            guard available >= UInt64(count) || state.ended else {
-                state.consumerWantsBytes = count
+            guard available >= UInt64(least) || state.ended else {
+                state.consumerWantsBytes = least
                 return nil
             }
             state.consumerWantsBytes = 0
-            return .some((state.consumed, min(count, Int(available))))
+            return .some((state.consumed, min(most, Int(available))))
         }
     }
 }
@@ -125,24 +132,4 @@ final class LanePipe: ByteSink {
 enum PipeError<Failure: Error>: Error {
     case stopped
     case consumer(Failure)
-}
-
-/// Collects bytes in memory, never more than it was made for.
-final class ByteCollector: ByteSink {
-    private let state: Monitor<[UInt8]>
-    private let bytesMax: Int
-
-    init(bytesMax: Int) {
-        self.bytesMax = bytesMax
-        state = Monitor([])
-    }
-
-    var bytes: [UInt8] { state.withLock { $0 } }
-
-    func append(_ bytes: RawSpan) throws(SourceError) {
-        state.withLock { collected in
-            precondition(bytes.byteCount <= bytesMax - collected.count, "a source delivered more than it was asked for")
-            unsafe bytes.withUnsafeBytes { unsafe collected.append(contentsOf: $0) }
-        }
-    }
 }

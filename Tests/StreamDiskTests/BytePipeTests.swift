@@ -3,9 +3,9 @@ import Testing
 
 @testable import StreamDisk
 
-@Suite("LanePipe: bytes from one thread to another")
-struct EngineLanePipeTests {
-    private static let capacity = 2 * LanePipe.pieceBytesMax
+@Suite("BytePipe: bytes from one thread to another")
+struct EngineBytePipeTests {
+    private static let capacity = 2 * BytePipe.pieceBytesMax
 
     /// What happened on the two sides of a pipe.
     private final class Tally: Sendable {
@@ -24,7 +24,7 @@ struct EngineLanePipeTests {
         let bytes = sampleBytes(total, seed: seed)
         // A capacity that divides nothing makes pieces wrap at odd places.
         let capacity = Self.capacity + Int(seed % 3) * 4099
-        let pipe = try LanePipe(capacityBytes: capacity)
+        let pipe = try BytePipe(capacityBytes: capacity)
         let tally = Tally()
         let finished = try together([
             {
@@ -46,7 +46,7 @@ struct EngineLanePipeTests {
                 var random = SplitMix64(state: ~seed)
                 var at = 0
                 while at < total {
-                    let wanted = random.magnitude(LanePipe.pieceBytesMax)
+                    let wanted = random.magnitude(BytePipe.pieceBytesMax)
                     let expected = min(wanted, total - at)
                     do throws(PipeError<Never>) {
                         try pipe.peek(wanted) { piece in
@@ -71,7 +71,7 @@ struct EngineLanePipeTests {
 
     @Test("It takes exactly its capacity without a reader, and not a byte more")
     func exactCapacity() throws {
-        let pipe = try LanePipe(capacityBytes: Self.capacity)
+        let pipe = try BytePipe(capacityBytes: Self.capacity)
         let bytes = sampleBytes(Self.capacity + 1)
         #expect(try finishes { try? pipe.append(unsafe bytes.span.bytes.extracting(0..<Self.capacity)) })
         #expect(pipe.filledBytes == Self.capacity)
@@ -97,19 +97,19 @@ struct EngineLanePipeTests {
 
     @Test("At the end a reader gets what is left, then nothing")
     func end() throws {
-        let pipe = try LanePipe(capacityBytes: Self.capacity)
+        let pipe = try BytePipe(capacityBytes: Self.capacity)
         try pipe.append(unsafe [UInt8](1...10).span.bytes)
         pipe.end()
-        #expect(try pipe.peek(LanePipe.pieceBytesMax) { $0.byteCount } == 10)
+        #expect(try pipe.peek(BytePipe.pieceBytesMax) { $0.byteCount } == 10)
         pipe.consume(7)
-        #expect(try pipe.peek(LanePipe.pieceBytesMax) { $0.byteCount } == 3)
+        #expect(try pipe.peek(BytePipe.pieceBytesMax) { $0.byteCount } == 3)
         pipe.consume(3)
         #expect(try pipe.peek(1) { $0.byteCount } == 0)
     }
 
     @Test("An end while the reader waits for more wakes it with what there is")
     func endWhileWaiting() throws {
-        let pipe = try LanePipe(capacityBytes: Self.capacity)
+        let pipe = try BytePipe(capacityBytes: Self.capacity)
         try pipe.append(unsafe [UInt8](1...10).span.bytes)
         let shown = Atomic<Int>(-1)
         let reader = try WorkerThread(name: "test-reader") {
@@ -125,7 +125,7 @@ struct EngineLanePipeTests {
 
     @Test("A stop ends a wait on either side, and every later call", arguments: [true, false])
     func stop(readerWaits: Bool) throws {
-        let pipe = try LanePipe(capacityBytes: Self.capacity)
+        let pipe = try BytePipe(capacityBytes: Self.capacity)
         let ended = Mutex<String>("")
         let bytes = sampleBytes(Self.capacity + 1)
         let waiting = try WorkerThread(name: "test-waiting") {
@@ -153,7 +153,7 @@ struct EngineLanePipeTests {
     @Test("An error of the reader's own comes out as itself, and consumes nothing")
     func consumerError() throws {
         struct Mine: Error {}
-        let pipe = try LanePipe(capacityBytes: Self.capacity)
+        let pipe = try BytePipe(capacityBytes: Self.capacity)
         try pipe.append(unsafe [UInt8](1...10).span.bytes)
         do throws(PipeError<Mine>) {
             try pipe.peek(4) { (_: RawSpan) throws(Mine) in throw Mine() }
