@@ -47,7 +47,7 @@ extension EndToEnd {
         @Test func aStalledConnectionIsGivenUpAndResumed() throws {
             let image = try SampleImage.make()
             let server = try FaultServer(
-                image.bytes, script: onImages { $0 == 0 ? FaultServer.Answer().ending(.stall(500_000)) : FaultServer.Answer() })
+                image.bytes, script: onImages { $0 == 0 ? FaultServer.Answer().ending(.stall(10_000)) : FaultServer.Answer() })
             var options = patientOptions()
             options.stallTimeoutSeconds = 1
             // On a busy machine another second may pass without a byte.

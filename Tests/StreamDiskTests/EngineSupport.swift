@@ -83,7 +83,7 @@ func skippableFrame(_ content: [UInt8], magic: UInt8 = 0x50) -> [UInt8] {
 final class MemorySource: ImageSource {
     let name = "memory"
     private let bytes: [UInt8]
-    private let random: Mutex<SplitMix64>
+    private let random: Monitor<SplitMix64>
     /// Called before each piece.
     private let onPiece: @Sendable (UInt64) throws(SourceError) -> Void
 
@@ -92,7 +92,7 @@ final class MemorySource: ImageSource {
         onPiece: @escaping @Sendable (UInt64) throws(SourceError) -> Void = { (_) throws(SourceError) in }
     ) {
         self.bytes = bytes
-        random = Mutex(SplitMix64(state: seed))
+        random = Monitor(SplitMix64(state: seed))
         self.onPiece = onPiece
     }
 

@@ -9,39 +9,50 @@ struct Fio {
     var registersFile = false
     var polls = false
     var usesKernelThread = false
+    /// Its memory in huge pages, as the library's is. Each request then has few pieces instead of hundreds, which is worth
+    /// more than anything else here: fio without it is no yardstick for a writer that has them.
+    var hasHugePages = false
 
-    /// What is tried to find fio's best: block size by depth, nothing or everything registered.
+    /// What is tried to find fio's best: block size by depth, nothing or everything registered, small and huge pages.
     static var candidates: [Fio] {
-        [false, true].flatMap { fixed in
-            [(1 << 20, 8), (1 << 20, 32), (4 << 20, 8), (4 << 20, 32)].map { block, depth in
-                Fio(blockBytes: block, depth: depth, isFixed: fixed, registersFile: fixed)
+        [false, true].flatMap { huge in
+            [false, true].flatMap { fixed in
+                [(1 << 20, 8), (1 << 20, 32), (4 << 20, 8), (4 << 20, 32)].map { block, depth in
+                    var fio = Fio()
+                    (fio.blockBytes, fio.depth, fio.isFixed, fio.registersFile) = (block, depth, fixed, fixed)
+                    fio.hasHugePages = huge
+                    return fio
+                }
             }
         }
     }
 
-    init(
-        blockBytes: Int = 1 << 20, depth: Int = 32, isFixed: Bool = false, registersFile: Bool = false,
-        polls: Bool = false, usesKernelThread: Bool = false
-    ) {
-        self.blockBytes = blockBytes
-        self.depth = depth
-        self.isFixed = isFixed
-        self.registersFile = registersFile
-        self.polls = polls
-        self.usesKernelThread = usesKernelThread
-    }
+    init() {}
 
     init(_ spec: Spec) throws {
-        try spec.check(keys: ["bs", "depth", "fixed", "file", "poll", "sqpoll"])
+        try spec.check(keys: ["bs", "depth", "fixed", "file", "poll", "sqpoll", "huge"])
         blockBytes = try spec.size("bs") ?? 1 << 20
         depth = try spec.int("depth") ?? 32
         isFixed = try spec.flag("fixed") ?? false
         registersFile = try spec.flag("file") ?? false
         polls = try spec.flag("poll") ?? false
         usesKernelThread = try spec.flag("sqpoll") ?? false
+        hasHugePages = try spec.flag("huge") ?? false
     }
 
-    var name: String { "fio \(blockBytes >> 20)M x \(depth)\(isFixed ? " registered" : "")" }
+    var name: String {
+        "fio \(blockBytes >> 20)M x \(depth)\(isFixed ? " registered" : "")\(hasHugePages ? " huge pages" : "")"
+    }
+
+    /// How it is started, in words.
+    func text(totalBytes: UInt64) -> String {
+        let variables = environment.map { "\($0)=\($1)" }
+        return (variables + command(device: "DEVICE", totalBytes: totalBytes)).joined(separator: " ")
+    }
+
+    /// fio takes its memory by malloc, which glibc 2.35 and later asks huge pages for when told so (glibc, "Memory
+    /// Allocation Tunables"); nothing of the machine's is changed for it.
+    private var environment: [String: String] { hasHugePages ? ["GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"] : [:] }
 
     func command(device: String, totalBytes: UInt64) -> [String] {
         var command = [
@@ -58,7 +69,8 @@ struct Fio {
 
     /// fio's own clock, which begins when its memory is there; processor time of the whole process.
     func run(device: String, totalBytes: UInt64) throws -> Run {
-        let (output, usage) = try Child.run(command(device: device, totalBytes: totalBytes))
+        let (output, usage) = try Child.run(
+            command(device: device, totalBytes: totalBytes), environment: environment)
         // fio may say something before the JSON.
         let json = Data(output.drop { $0 != UInt8(ascii: "{") })
         guard let write = try JSONDecoder().decode(Output.self, from: json).jobs.first?.write, write.runtime > 0 else {

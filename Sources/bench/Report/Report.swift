@@ -16,6 +16,8 @@ struct Report: Codable, Equatable {
     /// In the order they ran; round 0 is the warm-up and counts nowhere.
     var runs: [Run]
     var comparisons: [Comparison]
+    /// Runs that only served to choose a contestant.
+    var scans: [Run]?
 
     struct Contestant: Codable, Equatable {
         var name: String
