@@ -22,6 +22,7 @@ struct Bench: ParsableCommand {
             try command.run()
             Workplace.clean()
         } catch {
+            Workplace.yieldToSignal()
             Workplace.clean()
             exit(withError: error)
         }

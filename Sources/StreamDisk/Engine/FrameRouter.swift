@@ -108,7 +108,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         var continues = true
         if lane == nil || start.map({ $0 % alignment == 0 }) == true, let start {
             release()
-            lane = pool.acquire()
+            lane = pool.acquire(contentBytes: header.contentBytes ?? image.uncompressedBytes)
             runOffset = start
             continues = false
         }

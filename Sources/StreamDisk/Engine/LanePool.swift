@@ -20,10 +20,13 @@ final class LanePool: Sendable {
 
     /// The lane with the least to do that nobody holds. There is one: each fetch thread holds at most one, and there are no
     /// more of them than lanes.
-    func acquire() -> Lane {
+    ///
+    /// Of several such, the one whose prepared part of the ring suits `contentBytes` best.
+    func acquire(contentBytes: UInt64) -> Lane {
+        let wanted = limits.ringBytes(contentBytes: contentBytes)
         isHeld.withLock { isHeld in
             let free = lanes.indices.filter { !isHeld[$0] }
-            guard let index = free.min(by: { lanes[$0].load < lanes[$1].load }) else {
+            guard let index = free.min(by: { lanes[$0].load(wanted) < lanes[$1].load(wanted) }) else {
                 preconditionFailure("more fetch threads than lanes")
             }
             isHeld[index] = true
@@ -46,6 +49,9 @@ final class LanePool: Sendable {
 }
 
 extension Lane {
-    /// For the choice of a lane: frames to do, then bytes.
-    fileprivate var load: (Int, Int) { (backlog, pipe.filledBytes) }
+    /// For the choice of a lane: frames to do, then bytes, then how far its prepared memory is from what is wanted.
+    fileprivate func load(_ wantedRingBytes: Int) -> (Int, Int, Int) {
+        let used = buffer.usedBytes
+        return (backlog, pipe.filledBytes, used >= wantedRingBytes ? used - wantedRingBytes : Int.max - used)
+    }
 }

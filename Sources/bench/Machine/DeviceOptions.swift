@@ -40,7 +40,11 @@ struct DeviceOptions: ParsableArguments {
             }
             let requirement = DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockBytes ?? disk.logicalBlockSize)
             // Throws when it is mounted, swap, held, open elsewhere, too small …
-            try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
+            do {
+                try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
+            } catch let error as DiskError {
+                throw BenchError("\(device): \(error.reason)")
+            }
             let name = [disk.model, "\(disk.logicalBlockSize)-byte blocks"].compactMap(\.self).joined(separator: ", ")
             return BenchDevice(path: device, folder: folder, sizeBytes: sizeBytes, text: "\(device) (\(name))")
         }

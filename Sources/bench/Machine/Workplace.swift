@@ -10,6 +10,7 @@ enum Workplace {
     private struct State {
         var folders: [String] = []
         var groups: Set<pid_t> = []
+        var isInterrupted = false
     }
     private static let state = Mutex(State())
 
@@ -25,13 +26,26 @@ enum Workplace {
         return path
     }
 
-    static func add(group: pid_t) { _ = state.withLock { $0.groups.insert(group) } }
+    static func add(group: pid_t) {
+        let isLate = state.withLock { state in
+            state.groups.insert(group)
+            return state.isInterrupted
+        }
+        // A signal has come since the caller last looked: nothing new may begin.
+        if isLate { kill(-group, SIGKILL) }
+    }
+
+    /// Waits for the end that a signal has begun, if one has: what failed since then is its doing, and not worth a word.
+    static func yieldToSignal() {
+        while state.withLock({ $0.isInterrupted }) { sleep(1) }
+    }
+
     static func remove(group: pid_t) { _ = state.withLock { $0.groups.remove(group) } }
 
     /// Ends the children and removes the folders.
     static func clean() {
         let (folders, groups) = state.withLock { state in
-            defer { state = State() }
+            defer { (state.folders, state.groups) = ([], []) }
             return (state.folders, state.groups)
         }
         for group in groups {
@@ -53,6 +67,7 @@ enum Workplace {
                 var watched = Workplace.endingSignals
                 var number: Int32 = 0
                 while unsafe sigwait(&watched, &number) != 0 {}
+                state.withLock { $0.isInterrupted = true }
                 Workplace.clean()
                 _exit(128 + number)
             }, nil)
