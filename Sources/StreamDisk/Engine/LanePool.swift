@@ -24,7 +24,7 @@ final class LanePool: Sendable {
     /// Of several such, the one whose prepared part of the ring suits `contentBytes` best.
     func acquire(contentBytes: UInt64) -> Lane {
         let wanted = limits.ringBytes(contentBytes: contentBytes)
-        isHeld.withLock { isHeld in
+        return isHeld.withLock { isHeld in
             let free = lanes.indices.filter { !isHeld[$0] }
             guard let index = free.min(by: { lanes[$0].load(wanted) < lanes[$1].load(wanted) }) else {
                 preconditionFailure("more fetch threads than lanes")

@@ -42,6 +42,8 @@ enum Workplace {
 
     static func remove(group: pid_t) { _ = state.withLock { $0.groups.remove(group) } }
 
+    private static func markInterrupted() { state.withLock { $0.isInterrupted = true } }
+
     /// Ends the children and removes the folders.
     static func clean() {
         let (folders, groups) = state.withLock { state in
@@ -67,7 +69,7 @@ enum Workplace {
                 var watched = Workplace.endingSignals
                 var number: Int32 = 0
                 while unsafe sigwait(&watched, &number) != 0 {}
-                state.withLock { $0.isInterrupted = true }
+                Workplace.markInterrupted()
                 Workplace.clean()
                 _exit(128 + number)
             }, nil)
