@@ -32,7 +32,10 @@ struct InputTests {
 
     @Test(
         "Sizes",
-        arguments: [("1", 1), ("512K", 524_288), ("3G", 3_221_225_472), ("0", nil), ("M", nil), ("-1K", nil), ("99999999999G", nil)]
+        arguments: [
+            ("1", 1), ("512K", 524_288), ("3G", 3_221_225_472), ("0", nil), ("M", nil), ("-1K", nil),
+            ("99999999999G", nil),
+        ]
             as [(String, Int?)])
     func sizes(text: String, expected: Int?) {
         #expect(sizeBytes(text) == expected)

@@ -20,7 +20,8 @@ struct StatisticsTests {
     @Test(
         "Digits behind the point are as many as asked for, rounded",
         arguments: [
-            (1.005, 1, "1.0"), (2.675, 0, "3"), (0.04, 2, "0.04"), (-1.25, 1, "-1.3"), (12, 3, "12.000"), (-0.001, 1, "0.0"),
+            (1.005, 1, "1.0"), (2.675, 0, "3"), (0.04, 2, "0.04"), (-1.25, 1, "-1.3"), (12, 3, "12.000"),
+            (-0.001, 1, "0.0"),
             (.infinity, 1, "–"), (.nan, 1, "–"),
         ] as [(Double, Int, String)])
     func fixedDigits(value: Double, digits: Int, expected: String) {
@@ -29,7 +30,10 @@ struct StatisticsTests {
 
     @Test(
         "Short numbers keep about three figures",
-        arguments: [(0, "0"), (1234.5, "1235"), (12.34, "12.3"), (1.999, "2"), (0.1234, "0.123"), (0.0123, "0.0123"), (500, "500")]
+        arguments: [
+            (0, "0"), (1234.5, "1235"), (12.34, "12.3"), (1.999, "2"), (0.1234, "0.123"), (0.0123, "0.0123"),
+            (500, "500"),
+        ]
             as [(Double, String)])
     func short(value: Double, expected: String) {
         #expect(shortNumber(value) == expected)
@@ -41,7 +45,8 @@ struct StatisticsTests {
             Run(contestant: name, round: round, seconds: seconds, bytes: 1)
         }
         let runs = [
-            run("a", 0, 100), run("b", 0, 1), run("b", 1, 4), run("a", 1, 2), run("a", 2, 1), run("b", 2, 3), run("a", 3, 5),
+            run("a", 0, 100), run("b", 0, 1), run("b", 1, 4), run("a", 1, 2), run("a", 2, 1), run("b", 2, 3),
+            run("a", 3, 5),
         ]
         let comparison = Report.speed(runs, "a", over: "b", target: .init(atLeast: 2.4))
         #expect(comparison.values == [2, 3])

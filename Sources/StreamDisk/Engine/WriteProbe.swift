@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The writer by itself, by default as a run uses it: synthetic bytes from a slot ring onto a disk, no source and no decoder. For measuring; the disk's
-/// first bytes are lost.
+/// The writer by itself, by default as a run uses it: synthetic bytes from a slot ring onto a disk, no source and no decoder.
+/// For measuring; the disk's first bytes are lost.
 package struct WriteProbe: Sendable {
     package var totalBytes: UInt64 = 1 << 30
     package var writeBytes = LanePlan.slotBytes

@@ -60,8 +60,8 @@ func contest(_ entrants: [Entrant], rounds: Int, before: (Entrant) throws -> Voi
 extension Report {
     /// The outcome of a contest, the first entrant compared with each of the others.
     init(
-        scenario: String, title: String, note: String, machine: Machine, settings: [String: String], entrants: [Entrant],
-        runs: [Run], more: [Comparison] = []
+        scenario: String, title: String, note: String, machine: Machine, settings: [String: String],
+        entrants: [Entrant], runs: [Run], more: [Comparison] = []
     ) {
         self.init(
             scenario: scenario, title: title, note: note, date: Date().ISO8601Format(), machine: machine,

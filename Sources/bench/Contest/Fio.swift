@@ -57,8 +57,8 @@ struct Fio {
     func command(device: String, totalBytes: UInt64) -> [String] {
         var command = [
             "fio", "--name=write", "--filename=\(device)", "--rw=write", "--ioengine=io_uring", "--direct=1",
-            "--bs=\(blockBytes)", "--iodepth=\(depth)", "--size=\(totalBytes)", "--scramble_buffers=0", "--norandommap=1",
-            "--thread", "--allow_file_create=0", "--output-format=json",
+            "--bs=\(blockBytes)", "--iodepth=\(depth)", "--size=\(totalBytes)", "--scramble_buffers=0",
+            "--norandommap=1", "--thread", "--allow_file_create=0", "--output-format=json",
         ]
         if isFixed { command.append("--fixedbufs=1") }
         if registersFile { command.append("--registerfiles=1") }
@@ -73,13 +73,14 @@ struct Fio {
             command(device: device, totalBytes: totalBytes), environment: environment)
         // fio may say something before the JSON.
         let json = Data(output.drop { $0 != UInt8(ascii: "{") })
-        guard let write = try JSONDecoder().decode(Output.self, from: json).jobs.first?.write, write.runtime > 0 else {
-            throw BenchError("fio wrote nothing")
+        guard let write = try JSONDecoder().decode(Output.self, from: json).jobs.first?.write, write.runtime > 0,
+            write.io_bytes == totalBytes
+        else {
+            throw BenchError("fio did not write \(totalBytes) bytes")
         }
         var run = Run(seconds: 0, bytes: totalBytes)
         run.take(usage)
-        // Milliseconds would be too coarse: bw_bytes is reckoned from microseconds.
-        run.seconds = write.bw_bytes > 0 ? Double(write.io_bytes) / Double(write.bw_bytes) : Double(write.runtime) / 1000
+        run.seconds = Double(write.runtime) / 1000
         return run
     }
 
@@ -88,7 +89,7 @@ struct Fio {
         struct Job: Decodable { var write: Write }
         struct Write: Decodable {
             var io_bytes: UInt64
-            var bw_bytes: UInt64
+            /// Milliseconds.
             var runtime: UInt64
         }
         var jobs: [Job]

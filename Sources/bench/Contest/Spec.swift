@@ -11,7 +11,9 @@ struct Spec: ExpressibleByArgument, Equatable {
         var values: [String: String] = [:]
         for pair in parts.dropFirst().joined().split(separator: ",") {
             let sides = pair.split(separator: "=", maxSplits: 1)
-            guard sides.count == 2, values.updateValue(String(sides[1]), forKey: String(sides[0])) == nil else { return nil }
+            guard sides.count == 2, values.updateValue(String(sides[1]), forKey: String(sides[0])) == nil else {
+                return nil
+            }
         }
         self.kind = String(kind)
         self.values = values
@@ -31,14 +33,18 @@ struct Spec: ExpressibleByArgument, Equatable {
 
     func int(_ key: String) throws -> Int? {
         guard let text = values[key] else { return nil }
-        guard let value = Int(text), value > 0 else { throw ValidationError("\(kind): \(key)=\(text) is not a number above 0.") }
+        guard let value = Int(text), value > 0 else {
+            throw ValidationError("\(kind): \(key)=\(text) is not a number above 0.")
+        }
         return value
     }
 
     /// A number of bytes: `65536`, `512K`, `4M`, `1G`.
     func size(_ key: String) throws -> Int? {
         guard let text = values[key] else { return nil }
-        guard let value = sizeBytes(text) else { throw ValidationError("\(kind): \(key)=\(text) is not a size like 4M.") }
+        guard let value = sizeBytes(text) else {
+            throw ValidationError("\(kind): \(key)=\(text) is not a size like 4M.")
+        }
         return value
     }
 
@@ -75,7 +81,9 @@ struct Spec: ExpressibleByArgument, Equatable {
     /// Its name in tables.
     var label: String {
         if let label = values["label"] { return label }
-        let settings = values.filter { !["at-least", "at-most"].contains($0.key) }.map { "\($0.key)=\(fileName($0.value))" }
+        let settings = values.filter { !["at-least", "at-most"].contains($0.key) }.map {
+            "\($0.key)=\(fileName($0.value))"
+        }
         return ([kind] + settings.sorted()).joined(separator: " ")
     }
 }

@@ -21,7 +21,9 @@ struct StreamEntrants {
                 ? try RunCommand.decoded(output) : Run(seconds: 0, bytes: image.decodedBytes)
             run.take(usage)
             run.bytes = image.decodedBytes
-            run.figures = (run.figures ?? [:]).merging(["windowBytes": Double(image.windowBytes), "lanes": Double(try spec.int("lanes") ?? processors)]) { $1 }
+            run.figures = (run.figures ?? [:]).merging([
+                "windowBytes": Double(image.windowBytes), "lanes": Double(try spec.int("lanes") ?? processors),
+            ]) { $1 }
             return run
         }
     }

@@ -101,7 +101,9 @@ final class Child {
 
     /// Runs a program to its end. Returns what it printed and what it used.
     @discardableResult
-    static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> (output: [UInt8], usage: Usage) {
+    static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> (
+        output: [UInt8], usage: Usage
+    ) {
         let child = try Child(arguments, environment: environment)
         var output: [UInt8] = []
         unsafe child.readOutput { unsafe output.append(contentsOf: $0) }
@@ -144,7 +146,7 @@ final class Child {
     ) -> Value {
         // SAFETY: strdup's copies live until `body` has returned.
         let copies = unsafe strings.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+        defer { unsafe copies.forEach { unsafe free($0) } }
         return unsafe body(copies)
     }
 }

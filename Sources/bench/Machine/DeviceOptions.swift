@@ -17,7 +17,8 @@ struct DeviceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where files are made, on a real disk.", valueName: "folder"))
     var dir = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
 
-    @Option(help: ArgumentHelp("Write this block device instead of a loop device. Refused when in use.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("Write this block device instead of a loop device. Refused when in use.", valueName: "path"))
     var device: String?
 
     @Flag(help: "Everything on --device may be lost.")
@@ -25,7 +26,9 @@ struct DeviceOptions: ParsableArguments {
 
     func validate() throws {
         guard sector == 512 || sector == 4096 else { throw ValidationError("--sector must be 512 or 4096.") }
-        if device != nil && !erase { throw ValidationError("--device also takes --erase: everything on it will be lost.") }
+        if device != nil && !erase {
+            throw ValidationError("--device also takes --erase: everything on it will be lost.")
+        }
     }
 
     /// Makes the loop device, or checks the one named.
@@ -38,7 +41,8 @@ struct DeviceOptions: ParsableArguments {
             guard let disk = HostDisks().list().first(where: { $0.path == device }) else {
                 throw BenchError("\(device) is not a whole disk of this host (name it as in 'stream-disk disks')")
             }
-            let requirement = DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockBytes ?? disk.logicalBlockSize)
+            let requirement = DiskRequirement(
+                sizeBytes: sizeBytes, logicalBlockSize: blockBytes ?? disk.logicalBlockSize)
             // Throws when it is mounted, swap, held, open elsewhere, too small …
             do {
                 try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()

@@ -26,7 +26,8 @@ enum LoopDevice {
         guard descriptor >= 0 else { throw BenchError("\(path) cannot be opened") }
         let name = path.dropFirst("/dev/".count)
         guard let direct = try? readText("/sys/block/\(name)/loop/dio"), direct.hasPrefix("1") == isDirect else {
-            throw BenchError("\(path): direct I/O could not be turned \(isDirect ? "on" : "off") for a file in \(folder)")
+            throw BenchError(
+                "\(path): direct I/O could not be turned \(isDirect ? "on" : "off") for a file in \(folder)")
         }
         return path
     }

@@ -23,7 +23,8 @@ struct Machine: Codable, Equatable {
             cpu: cpu.map(String.init) ?? "unknown", cores: processors,
             memoryBytes: UInt64(max(sysconf(Int32(_SC_PHYS_PAGES)), 0)) * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0)),
             kernel: Child.firstLine(["uname", "-srm"]) ?? "unknown",
-            loadAverage: ((try? readText("/proc/loadavg")) ?? "").split(separator: " ").prefix(3).joined(separator: " "),
+            loadAverage: ((try? readText("/proc/loadavg")) ?? "").split(separator: " ").prefix(3).joined(
+                separator: " "),
             transparentHugePages: chosen((try? readText("/sys/kernel/mm/transparent_hugepage/enabled")) ?? ""),
             versions: versions(), revision: Child.firstLine(["git", "describe", "--always", "--dirty"]) ?? "unknown")
     }
@@ -39,7 +40,8 @@ struct Machine: Codable, Equatable {
         }
         // Each prints its version somewhere in its first line, nginx on standard error.
         for (name, command) in [
-            ("zstd", "zstd --version"), ("nginx", "nginx -v 2>&1"), ("fio", "fio --version"), ("curl", "curl --version"),
+            ("zstd", "zstd --version"), ("nginx", "nginx -v 2>&1"), ("fio", "fio --version"),
+            ("curl", "curl --version"),
             ("coreutils", "dd --version"), ("swift", "swift --version 2>&1"),
         ] {
             found[name] = Child.firstLine(["bash", "-c", command]).flatMap(firstVersion)

@@ -26,7 +26,7 @@ enum BarPlot {
             (name: contestant.name, values: report.counted(contestant.name).compactMap(measure.value))
         }
         let longest = rows.map { labelled($0.name).count }.max() ?? 0
-        let left = min(Double(longest) * Plot.characterWidth + 16, 300)
+        let left = min(Double(longest) * Plot.boldCharacterWidth + 24, 330)
         let right = Plot.width - 90
         let top = standalone ? 74.0 : 34.0
         let rowHeight = 38.0
@@ -59,11 +59,13 @@ enum BarPlot {
             plot.line([(left + values.min * scale, middle), (left + values.max * scale, middle)], style: "spread")
             for value in row.values {
                 plot.add(
-                    "<circle class=\"dot\" cx=\"\(Plot.number(left + value * scale))\" cy=\"\(Plot.number(middle))\" r=\"3.5\"/>")
+                    "<circle class=\"dot\" cx=\"\(Plot.number(left + value * scale))\" cy=\"\(Plot.number(middle))\" r=\"3.5\"/>"
+                )
             }
             plot.text(fixed(values.median, measure.digits), right + 14, middle + 5, style: "strong")
         }
-        return plot.svg(height: bottom + (standalone ? 34 : 26), title: report.title + ": " + measure.words, standalone: standalone)
+        return plot.svg(
+            height: bottom + (standalone ? 34 : 26), title: report.title + ": " + measure.words, standalone: standalone)
     }
 
     /// Long names are cut in the plot; the tables have them whole.

@@ -25,7 +25,9 @@ enum HTMLPage {
 
     private static func contents(_ reports: [Report]) -> String {
         guard reports.count > 1 else { return "" }
-        let entries = reports.enumerated().map { "<li><a href=\"#\(anchor($0.element, $0.offset))\">\(escaped($0.element.title))</a></li>" }
+        let entries = reports.enumerated().map {
+            "<li><a href=\"#\(anchor($0.element, $0.offset))\">\(escaped($0.element.title))</a></li>"
+        }
         return "<ol>\(entries.joined())</ol>\n"
     }
 
@@ -43,13 +45,16 @@ enum HTMLPage {
             "<figure>\(BarPlot.svg(report))</figure>",
             Table.figures(report).html,
         ]
-        if let comparisons = Table.comparisons(report) { parts += ["<h3>Compared, round by round</h3>", comparisons.html] }
+        if let comparisons = Table.comparisons(report) {
+            parts += ["<h3>Compared, round by round</h3>", comparisons.html]
+        }
         for contestant in report.contestants {
             guard let run = report.typical(contestant.name) else { continue }
             let name = contestant.name
             if let plot = StagePlot.svg(run, title: name), let table = Table.stages(run) {
                 parts += [
                     "<h3>Where the time goes: \(escaped(name)), the run nearest to the median</h3>",
+                    "<p>Seconds of each stage, summed over its threads: two decoders make up to twice the wall time.</p>",
                     "<figure>\(plot)</figure>", table.html,
                 ]
             }
@@ -89,7 +94,8 @@ enum HTMLPage {
         .wide { overflow-x: auto; }
         table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; width: 100%; }
         th, td { padding: 5px 10px; border-bottom: 1px solid var(--rule); text-align: right; }
-        th:first-child, td:first-child { text-align: left; padding-left: 0; }
+        th:first-child, td:first-child { text-align: left; padding-left: 0; min-width: 130px; }
+        td + td { white-space: nowrap; }
         th { font-weight: 600; vertical-align: bottom; }
         details { margin: 20px 0; background: var(--soft); padding: 10px 14px; border-radius: 6px; font-size: 14px; }
         dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 16px; } dt { font-weight: 600; max-width: 190px; }

@@ -2,6 +2,7 @@
 struct Plot {
     /// The font's width a character, on the safe side, at the size of the style sheet.
     static let characterWidth = 7.3
+    static let boldCharacterWidth = 8.2
     static let width = 760.0
 
     private(set) var elements: [String] = []

@@ -119,6 +119,7 @@ extension Report {
     static func speed(_ runs: [Run], _ one: String, over other: String, target: Comparison.Target?) -> Comparison {
         Comparison(
             name: "\(one) : \(other)", unit: "×",
-            values: perRound(runs, [one, other]) { $0[0].seconds > 0 ? $0[1].seconds / $0[0].seconds : nil }, target: target)
+            values: perRound(runs, [one, other]) { $0[0].seconds > 0 ? $0[1].seconds / $0[0].seconds : nil },
+            target: target)
     }
 }

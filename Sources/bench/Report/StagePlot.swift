@@ -1,5 +1,6 @@
 /// Where the time of one run went: a bar a stage, of busy, waiting for input and waiting for output.
 enum StagePlot {
+    /// Of several threads a stage has the sum.
     static func svg(_ run: Run, title: String) -> String? {
         guard let stages = run.stages, !stages.isEmpty else { return nil }
         let left = 70.0
@@ -27,7 +28,8 @@ enum StagePlot {
                 ("one", stage.busySeconds, "busy"), ("two", stage.waitingForInputSeconds, "waiting for input"),
                 ("three", stage.waitingForOutputSeconds, "waiting for output"),
             ] {
-                plot.box(x, y + 4, seconds * scale, rowHeight - 10, style: style, title: "\(what): \(fixed(seconds, 3)) s")
+                plot.box(
+                    x, y + 4, seconds * scale, rowHeight - 10, style: style, title: "\(what): \(fixed(seconds, 3)) s")
                 x += seconds * scale
             }
         }

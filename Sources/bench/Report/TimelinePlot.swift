@@ -7,7 +7,9 @@ enum TimelinePlot {
     }
 
     static func svg(_ run: Run, title: String) -> String? {
-        guard let moments = run.timeline, let end = moments.last?.seconds, moments.count > 3, end > 0 else { return nil }
+        guard let moments = run.timeline, let end = moments.last?.seconds, moments.count > 3, end > 0 else {
+            return nil
+        }
         let rates = [
             Series(name: "fetched", style: "two", points: rate(moments, \.fetchedBytes)),
             Series(name: "decoded", style: "one", points: rate(moments, \.decodedBytes)),

@@ -4,7 +4,8 @@ import FoundationEssentials
 /// Allocations on the hot path: two images that differ in size only, and what the larger one costs more.
 struct AllocationScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "allocations", abstract: "Allocations a slot: those of a larger image's run less those of a smaller one's.",
+        commandName: "allocations",
+        abstract: "Allocations a slot: those of a larger image's run less those of a smaller one's.",
         discussion: "Counted by perf/count-malloc.c, which is preloaded into the library's own process.")
 
     @Option(help: "The smaller image, a file.")
@@ -30,7 +31,8 @@ struct AllocationScenario: ParsableCommand {
         try FileManager.default.createDirectory(atPath: served, withIntermediateDirectories: true)
         for (name, image) in zip(["small", "large"], images) {
             try FileManager.default.createSymbolicLink(
-                atPath: "\(served)/\(name).cosi", withDestinationPath: URL(filePath: image.path).standardizedFileURL.path)
+                atPath: "\(served)/\(name).cosi",
+                withDestinationPath: URL(filePath: image.path).standardizedFileURL.path)
         }
         let server = try Nginx.start(serving: served, state: disk.folder, limitRate: nil)
         let count = disk.folder + "/count"
@@ -38,7 +40,8 @@ struct AllocationScenario: ParsableCommand {
         let path = disk.path
         let entrants = zip(["small", "large"], images).map { name, image in
             // Progress is told seldom, for each time costs the caller an allocation or two.
-            let command = RunCommand.invocation("stream", ["\(server)/\(name).cosi", "--disk", path, "--interval", "1000"])
+            let command = RunCommand.invocation(
+                "stream", ["\(server)/\(name).cosi", "--disk", path, "--interval", "1000"])
             return Entrant(name: name, text: "this library, \(sizeWords(Double(image.decodedBytes)))") { _ in
                 let (output, usage) = try Child.run(command, environment: environment)
                 var run = try RunCommand.decoded(output)
@@ -53,10 +56,13 @@ struct AllocationScenario: ParsableCommand {
         func counted(_ run: Run) -> Double { run.figures?["allocations"] ?? 0 }
         var report = Report(
             scenario: "allocations", title: "Allocations on the hot path",
-            note: "malloc, calloc, realloc and their like in the library's whole process, from an nginx onto the device.",
+            note:
+                "malloc, calloc, realloc and their like in the library's whole process, from an nginx onto the device.",
             machine: machine,
-            settings: ["device": disk.text, "small": sizeWords(Double(images[0].decodedBytes)),
-                "large": sizeWords(Double(images[1].decodedBytes)), "slot": "1 MiB"],
+            settings: [
+                "device": disk.text, "small": sizeWords(Double(images[0].decodedBytes)),
+                "large": sizeWords(Double(images[1].decodedBytes)), "slot": "1 MiB",
+            ],
             entrants: entrants, runs: runs)
         report.comparisons = [
             Comparison(

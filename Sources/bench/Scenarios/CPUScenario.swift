@@ -5,7 +5,8 @@ import FoundationEssentials
 struct CPUScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cpu",
-        abstract: "Processor time of a run, against zstd -t + sha384sum + what fio spends in the kernel for the same bytes.")
+        abstract:
+            "Processor time of a run, against zstd -t + sha384sum + what fio spends in the kernel for the same bytes.")
 
     @Option(help: "The image, a file.")
     var image: String
@@ -66,7 +67,8 @@ struct CPUScenario: ParsableCommand {
         var report = Report(
             scenario: "cpu", title: "Processor time, against the sum of the parts",
             note: "User and system time of the processes. The library also receives over HTTP, which no part does.",
-            machine: machine, settings: image.settings.merging(["device": disk.text]) { $1 }, entrants: entrants, runs: runs)
+            machine: machine, settings: image.settings.merging(["device": disk.text]) { $1 }, entrants: entrants,
+            runs: runs)
         // Their speeds say nothing about each other.
         report.comparisons = [
             ratio(hashedBy: "sha384sum", target: .init(atMost: 1.10)), ratio(hashedBy: "openssl dgst", target: nil),

@@ -3,7 +3,8 @@ import ArgumentParser
 /// SHA-384 by itself, against the tools.
 struct HashScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "hash", abstract: "SHA-384 of an image's compressed bytes, against 'sha384sum' and 'openssl dgst'.")
+        commandName: "hash", abstract: "SHA-384 of an image's compressed bytes, against 'sha384sum' and 'openssl dgst'."
+    )
 
     @Option(help: "The image, a file.")
     var image: String

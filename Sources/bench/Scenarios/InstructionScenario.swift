@@ -6,8 +6,8 @@ struct InstructionScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "instructions", abstract: "Instructions of one run of a fixed image under callgrind.",
         discussion: """
-            From a file onto a file with the pwrite engine: callgrind runs one thread at a time and does not know io_uring's shared \
-            rings. Counts of different compilers, processors or libraries do not compare.
+            From a file onto a file with the pwrite engine: callgrind runs one thread at a time and does not know \
+            io_uring's shared rings. Counts of different compilers, processors or libraries do not compare.
             """)
 
     @Option(help: "The image, a file that is always the same.")
@@ -29,7 +29,9 @@ struct InstructionScenario: ParsableCommand {
             "stream", [image.path, "--disk", folder + "/disk", "--engine", "pwrite", "--interval", "1000"])
         let outcome = folder + "/callgrind.out"
         let options = ["--callgrind-out-file=\(outcome)", "--compress-strings=no", "--compress-pos=no"]
-        let entrant = Entrant(name: "stream-disk", text: "valgrind --tool=callgrind … bench run stream IMAGE --disk FILE --engine pwrite") { _ in
+        let entrant = Entrant(
+            name: "stream-disk", text: "valgrind --tool=callgrind … bench run stream IMAGE --disk FILE --engine pwrite"
+        ) { _ in
             let (output, usage) = try Child.run(["valgrind", "--quiet", "--tool=callgrind"] + options + own)
             var run = try RunCommand.decoded(output)
             run.take(usage)
@@ -38,7 +40,8 @@ struct InstructionScenario: ParsableCommand {
             run.stages = nil
             let counts = Callgrind.counts(try readText(outcome))
             run.figures = [
-                "instructions": Double(counts.values.reduce(0, +)), "ownInstructions": Double(counts[fileName(own[0])] ?? 0),
+                "instructions": Double(counts.values.reduce(0, +)),
+                "ownInstructions": Double(counts[fileName(own[0])] ?? 0),
             ]
             return run
         }
@@ -48,7 +51,8 @@ struct InstructionScenario: ParsableCommand {
         }
         var comparisons: [Comparison] = []
         for (figure, name, drift) in [
-            ("instructions", "all instructions", 0.01), ("ownInstructions", "instructions of this tree's own code", 0.05),
+            ("instructions", "all instructions", 0.01),
+            ("ownInstructions", "instructions of this tree's own code", 0.05),
         ] {
             let counts = values(runs, figure)
             comparisons.append(Comparison(name: name, unit: "million", values: counts.map { $0 / 1e6 }))
@@ -57,12 +61,14 @@ struct InstructionScenario: ParsableCommand {
             guard reference > 0 else { continue }
             comparisons.append(
                 Comparison(
-                    name: name + ", against \(before.machine.revision)", unit: "×", values: counts.map { $0 / reference },
+                    name: name + ", against \(before.machine.revision)", unit: "×",
+                    values: counts.map { $0 / reference },
                     target: .init(atLeast: 1 - drift, atMost: 1 + drift)))
         }
         var report = Report(
             scenario: "instructions", title: "Instructions of one run under callgrind",
-            note: "A fixed image from a file onto a file, pwrite engine. The decoder and the hash are the libraries' share.",
+            note:
+                "A fixed image from a file onto a file, pwrite engine. The decoder and the hash are the libraries' share.",
             machine: machine, settings: image.settings, entrants: [entrant], runs: runs)
         report.comparisons = comparisons
         try contestOptions.publish(report)

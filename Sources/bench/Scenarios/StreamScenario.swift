@@ -11,9 +11,9 @@ struct StreamScenario: ParsableCommand {
               shell        curl | tee (sha384sum) | zstd | dd
               buffered     one thread, buffered writes, sync at the end (perf/buffered.c)
               yardstick    the library's design in C (perf/yardstick.c)
-            All take image=FILE (else --image), label=NAME, and at-least=X or at-most=X: the target for the first one's speed over \
-            theirs. Before every run the device is filled with old bytes and the page cache dropped, but for the image. After the \
-            first round the device is read back and compared with what the zstd tool decodes.
+            All take image=FILE (else --image), label=NAME, and at-least=X or at-most=X: the target for the first one's \
+            speed over theirs. Before every run the device is filled with old bytes and the page cache dropped, but for \
+            the image. After the first round the device is read back and compared with what the zstd tool decodes.
             """)
 
     @Option(help: "The image of those who name none.")
@@ -38,7 +38,8 @@ struct StreamScenario: ParsableCommand {
 
     @Option(
         name: .customLong("written-at-most"),
-        help: ArgumentHelp("The target for bytes written by the first contestant over non-zero bytes.", valueName: "ratio"))
+        help: ArgumentHelp(
+            "The target for bytes written by the first contestant over non-zero bytes.", valueName: "ratio"))
     var writtenAtMost: Double?
 
     @OptionGroup(title: "Device options") var device: DeviceOptions
@@ -133,7 +134,8 @@ struct StreamScenario: ParsableCommand {
             }
             comparisons.append(
                 Comparison(
-                    name: "\(first.label): bytes written / bytes in blocks that are not zero", unit: "×", values: written,
+                    name: "\(first.label): bytes written / bytes in blocks that are not zero", unit: "×",
+                    values: written,
                     target: writtenAtMost.map { Comparison.Target(atMost: $0) }))
         }
         return comparisons

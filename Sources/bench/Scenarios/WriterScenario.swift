@@ -3,16 +3,18 @@ import ArgumentParser
 /// The writer by itself, against fio.
 struct WriterScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "writer", abstract: "Synthetic bytes through the library's writer, against fio's best io_uring figure.",
+        commandName: "writer",
+        abstract: "Synthetic bytes through the library's writer, against fio's best io_uring figure.",
         discussion: """
-            Without --with: the library as a run uses it, against that of fio's variants (block size 1M or 4M, depth 8 or 32, with \
-            and without registered buffers and file, memory in small and in huge pages) that has the best median of --scan-rounds. \
-            The best with small pages runs too, to show what a fio that was not told about huge pages says.
+            Without --with: the library as a run uses it, against that of fio's variants (block size 1M or 4M, depth 8 or \
+            32, with and without registered buffers and file, memory in small and in huge pages) that has the best median \
+            of --scan-rounds. The best with small pages runs too, to show what a fio that was not told about huge pages says.
             A contestant is KIND or KIND:key=value,…; the first one is compared with each of the others.
-              library  write=1M, flight=16M (bytes in flight), engine=uring|pwrite, buffers=on|off and file=on|off (registered),
+              library  write=1M, flight=16M (bytes in flight), engine=uring|pwrite,
+                       buffers=on|off and file=on|off (registered),
                        setup=deferred|cooperative|plain|polled (polled: SQPOLL)
-              fio      bs=1M, depth=32, fixed=on|off (registered buffers), file=on|off (registered), poll=on (IOPOLL), sqpoll=on,
-                       huge=on|off (memory in huge pages, as the library's)
+              fio      bs=1M, depth=32, fixed=on|off (registered buffers), file=on|off (registered),
+                       poll=on (IOPOLL), sqpoll=on, huge=on|off (memory in huge pages, as the library's)
             """)
 
     @Option(name: .customLong("with"), help: ArgumentHelp("A contestant; repeatable.", valueName: "kind[:key=value,…]"))
@@ -62,12 +64,15 @@ struct WriterScenario: ParsableCommand {
                 entrants.append(fioEntrant(small, name: "fio, small pages", path, total))
                 settings["fio's best with small pages"] = small.name
             }
-            for variant in variants { settings["tried: \(variant.name)"] = "\(shortNumber(Double(total) / median(variant.name) / 1e6)) MB/s" }
+            for variant in variants {
+                settings["tried: \(variant.name)"] = "\(shortNumber(Double(total) / median(variant.name) / 1e6)) MB/s"
+            }
         }
         let runs = try contest(entrants, rounds: contestOptions.rounds) { _ in try Caches.reset(keeping: []) }
         var report = Report(
             scenario: "writer", title: "Writer alone",
-            note: "Sequential direct writes onto blocks that were written before; no flush; clocks start with memory ready.",
+            note:
+                "Sequential direct writes onto blocks that were written before; no flush; clocks start with memory ready.",
             machine: machine, settings: settings, entrants: entrants, runs: runs)
         report.scans = scans.isEmpty ? nil : scans
         try contestOptions.publish(report)
@@ -97,7 +102,9 @@ struct WriterScenario: ParsableCommand {
     private func fioEntrant(
         _ fio: Fio, name: String, _ device: String, _ total: UInt64, target: Comparison.Target? = nil
     ) -> Entrant {
-        Entrant(name: name, text: fio.text(totalBytes: total), target: target) { _ in try fio.run(device: device, totalBytes: total) }
+        Entrant(name: name, text: fio.text(totalBytes: total), target: target) { _ in
+            try fio.run(device: device, totalBytes: total)
+        }
     }
 }
 
