@@ -149,7 +149,7 @@ struct EngineDecodingTests {
         var (compressed, original): ([UInt8], [UInt8]) = ([], [])
         for index in 0..<24 {
             // Most end where another lane can take over, some do not, and then the next that does must find its place.
-            let odd = index % 5 == 4 ? Int.random(in: 0..<4096, using: &random) : 0
+            let odd = [2: Int.random(in: 1..<8, using: &random) * 512, 4: Int.random(in: 0..<4096, using: &random)][index % 5] ?? 0
             let part = richBytes(random.magnitude(40) * 4096 + odd, seed: random.next())
             original += part
             compressed += try zstd("-1 --zstd=wlog=\(10 + index % 8)", part, throughPipe: index > 18 && index % 2 == 0)

@@ -11,7 +11,7 @@ final class RunState: Sendable {
         var notes: [SourceNote] = []
     }
     private static let notesMax = 64
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     /// Notes the failure, if it is the first, and stops everything.
     func fail(_ fault: StreamFault) {

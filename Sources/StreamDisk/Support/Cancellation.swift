@@ -11,7 +11,7 @@ public final class Cancellation: Sendable {
     }
 
     private let flag = Atomic<Bool>(false)
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     public init() {}
 
