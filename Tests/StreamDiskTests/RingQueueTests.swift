@@ -36,7 +36,6 @@ struct RingQueueTests {
 
         mutating func register(_ buffers: [DirectBuffer]) {
             uring?.register(buffers)
-            pwrite?.register(buffers)
         }
         mutating func submit(_ request: DiskRequest) {
             uring?.submit(request)

@@ -41,8 +41,6 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
         random = SplitMix64(state: seed)
     }
 
-    mutating func register(_ buffers: [DirectBuffer]) {}
-
     mutating func submit(_ request: DiskRequest) {
         let bytes: [UInt8]
         switch (request.operation, request.buffer) {

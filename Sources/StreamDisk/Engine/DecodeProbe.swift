@@ -47,8 +47,6 @@ private struct NullQueue: DiskQueue, ~Copyable {
     private let sleeper = Waker()
     private var finished: [DiskCompletion] = []
 
-    mutating func register(_ buffers: [DirectBuffer]) {}
-
     mutating func submit(_ request: DiskRequest) {
         finished.append(DiskCompletion(tag: request.tag, result: .success(request.lengthBytes)))
     }

@@ -8,7 +8,6 @@ extension DiskWriter where Queue: ~Copyable {
         tick: (borrowing Self) -> Void
     ) throws(StreamFault) {
         precondition(fetchers > 0 && fetchers <= pool.lanes.count)
-        register(pool.lanes.map(\.buffer))
         let waker = self.waker
         let inbox = WriteInbox(lanes: pool.lanes.count, waker: waker)
         let blockBytes = disk.blockBytes
@@ -28,6 +27,8 @@ extension DiskWriter where Queue: ~Copyable {
                     inbox.laneEnded()
                 }
             }
+            // Costs speed only, should there be no thread for it.
+            try? threads.append(WorkerThread(name: "sd-touch") { pool.populate(while: run) })
             let fetching = Monitor(fetchers)
             for index in 0..<fetchers {
                 let last: @Sendable () -> Void = {

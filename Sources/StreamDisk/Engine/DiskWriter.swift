@@ -67,8 +67,6 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     var engineName: String { queue.engineName }
     var waker: any QueueWaker { queue.waker }
 
-    mutating func register(_ buffers: [DirectBuffer]) { queue.register(buffers) }
-
     /// How long the disk has left requests unanswered, in seconds; 0 when it has none.
     var silenceSeconds: Double { requestsInFlight == 0 ? 0 : Instant.now.seconds(since: lastCompletion) }
 

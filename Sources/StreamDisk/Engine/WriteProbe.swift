@@ -9,6 +9,8 @@ package struct WriteProbe: Sendable {
     /// False: `PwriteQueue`.
     package var usesUring = true
     package var uring = UringSettings()
+    /// With io_uring: the memory is registered, which a run does not do.
+    package var registersBuffers = false
 
     package init() {}
 
@@ -24,16 +26,26 @@ package struct WriteProbe: Sendable {
         precondition(writeBytes > 0 && writeBytes % SlotRing.alignmentBytes == 0)
         let disk = try opened(path)
         let capacity = max(64, inFlightBytes / writeBytes)
+        let run = RunState()
+        // As many slots as a lane has beside its window, all filled and touched before the clock starts.
+        let ring = try SlotRing(
+            capacityBytes: inFlightBytes + 2 * writeBytes, slotBytes: writeBytes, counters: run.counters)
+        var noise = SystemRandomNumberGenerator()
+        let bytes = (0..<writeBytes / 8).map { _ in noise.next() }
+        for slot in 0..<ring.capacityBytes / writeBytes {
+            ring.buffer.copy(unsafe bytes.span.bytes, to: slot * writeBytes)
+        }
         if usesUring {
-            let queue = try made { () throws(SystemError) in
+            var queue = try made { () throws(SystemError) in
                 try UringQueue(fileDescriptor: disk.fileDescriptor, capacity: capacity, settings: uring)
             }
-            return try write(queue, disk, onProgress)
+            if registersBuffers { queue.register([ring.buffer]) }
+            return try write(queue, disk, from: ring, run, onProgress)
         }
         let queue = try made { () throws(SystemError) in
             try PwriteQueue(fileDescriptor: disk.fileDescriptor, capacity: capacity)
         }
-        return try write(queue, disk, onProgress)
+        return try write(queue, disk, from: ring, run, onProgress)
     }
 
     private func opened(_ path: String) throws(StreamFault) -> TargetDisk {
@@ -51,23 +63,14 @@ package struct WriteProbe: Sendable {
     }
 
     private func write<Queue: DiskQueue & ~Copyable>(
-        _ queue: consuming Queue, _ disk: borrowing TargetDisk, _ onProgress: (ProbeProgress) -> Void
+        _ queue: consuming Queue, _ disk: borrowing TargetDisk, from ring: SlotRing, _ run: RunState,
+        _ onProgress: (ProbeProgress) -> Void
     ) throws(StreamFault) -> Outcome {
-        let run = RunState()
-        // As many slots as a lane has beside its window, all filled and touched before the clock starts.
-        let ring = try SlotRing(
-            capacityBytes: inFlightBytes + 2 * writeBytes, slotBytes: writeBytes, counters: run.counters)
-        var noise = SystemRandomNumberGenerator()
-        let bytes = (0..<writeBytes / 8).map { _ in noise.next() }
-        for slot in 0..<ring.capacityBytes / writeBytes {
-            ring.buffer.copy(unsafe bytes.span.bytes, to: slot * writeBytes)
-        }
         var writer = try DiskWriter(
             queue: queue,
             disk: DiskGeometry(path: disk.path, sizeBytes: disk.sizeBytes, blockBytes: disk.logicalBlockSize))
         writer.bytesInFlightMax = inFlightBytes
         writer.tickSeconds = 0.02
-        writer.register([ring.buffer])
         let waker = writer.waker
         let inbox = WriteInbox(lanes: 1, waker: waker)
         let begin = Instant.now

@@ -12,10 +12,6 @@ protocol DiskQueue: ~Copyable {
     /// Ends a `reap` that waits, from any thread; one that comes early ends the next.
     var waker: any QueueWaker { get }
 
-    /// Makes the used part of buffers known to the kernel once, so that each request need not map them; it also brings their
-    /// pages in. A refusal costs speed only.
-    mutating func register(_ buffers: [DirectBuffer])
-
     /// Hands over a request. It may start at once or at the next `reap`.
     mutating func submit(_ request: DiskRequest)
 

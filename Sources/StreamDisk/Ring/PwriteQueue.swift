@@ -46,9 +46,6 @@ struct PwriteQueue: DiskQueue, ~Copyable {
         threads.joinAll()
     }
 
-    /// Nothing to gain here.
-    mutating func register(_ buffers: [DirectBuffer]) {}
-
     mutating func submit(_ request: DiskRequest) {
         state.update { $0.waiting.append(request) }
     }

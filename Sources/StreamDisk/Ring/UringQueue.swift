@@ -3,7 +3,7 @@ import CUring
 
 /// The disk through io_uring(7): one ring, created on and used by the writer's thread only.
 ///
-/// Registered file and buffers where the kernel grants them; `SINGLE_ISSUER | DEFER_TASKRUN` where it knows them, so that
+/// A registered file where the kernel grants it; `SINGLE_ISSUER | DEFER_TASKRUN` where it knows them, so that
 /// completions are only worked on when this thread asks for them.
 @safe
 struct UringQueue: DiskQueue, ~Copyable {
@@ -23,7 +23,6 @@ struct UringQueue: DiskQueue, ~Copyable {
     private let file: Int32
     private let fileFlags: UInt32
     private var wakeArmed = false
-    private let registersBuffers: Bool
 
     /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM).
     init(fileDescriptor: Int32, capacity: Int, settings: UringSettings = UringSettings()) throws(SystemError) {
@@ -52,7 +51,6 @@ struct UringQueue: DiskQueue, ~Copyable {
         file = registered ? 0 : fileDescriptor
         fileFlags = registered ? cu_sqe_fixed_file : 0
         self.capacity = capacity
-        registersBuffers = settings.registersBuffers
     }
 
     deinit {
@@ -62,15 +60,16 @@ struct UringQueue: DiskQueue, ~Copyable {
         unsafe ring.deallocate()
     }
 
+    /// Pins buffers, so that each request need not map them. A refusal costs speed only. It also brings all their pages in
+    /// before it returns, which costs a run more than it gains (docs/decisions/0003): only `WriteProbe` does it.
     mutating func register(_ buffers: [DirectBuffer]) {
         // The kernel's limit for one registered buffer is 1 GiB (io_uring_register(2)).
-        let used = buffers.filter { $0.usedBytes > 0 }
-        guard registersBuffers, !used.isEmpty, used.allSatisfy({ $0.usedBytes <= 1 << 30 }) else { return }
-        var vectors = unsafe used.map { buffer in
-            unsafe iovec(iov_base: buffer.address(0, count: buffer.usedBytes), iov_len: buffer.usedBytes)
+        guard !buffers.isEmpty, buffers.allSatisfy({ $0.sizeBytes <= 1 << 30 }) else { return }
+        var vectors = unsafe buffers.map { buffer in
+            unsafe iovec(iov_base: buffer.address(0, count: buffer.sizeBytes), iov_len: buffer.sizeBytes)
         }
         guard unsafe io_uring_register_buffers(ring, &vectors, UInt32(vectors.count)) == 0 else { return }
-        for (index, buffer) in used.enumerated() { buffer.registeredIndex = Int32(index) }
+        for (index, buffer) in buffers.enumerated() { buffer.registeredIndex = Int32(index) }
     }
 
     mutating func submit(_ request: DiskRequest) {

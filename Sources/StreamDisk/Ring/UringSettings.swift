@@ -26,7 +26,6 @@ package struct UringSettings: Sendable {
 
     package var setup = Setup.deferred
     package var registersFile = true
-    package var registersBuffers = true
 
     package init() {}
 }

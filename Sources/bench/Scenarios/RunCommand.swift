@@ -77,7 +77,7 @@ struct RunWrite: ParsableCommand {
     @Option var write = WriteProbe().writeBytes
     @Option var flight = WriteProbe().inFlightBytes
     @Option var setup: String?
-    @Flag(inversion: .prefixedNo) var buffers = true
+    @Flag var buffers = false
     @Flag(inversion: .prefixedNo) var file = true
 
     func run() throws {
@@ -87,7 +87,7 @@ struct RunWrite: ParsableCommand {
         probe.inFlightBytes = flight
         probe.usesUring = setup != "pwrite"
         if let setup, let chosen = UringSettings.Setup(rawValue: setup) { probe.uring.setup = chosen }
-        probe.uring.registersBuffers = buffers
+        probe.registersBuffers = buffers
         probe.uring.registersFile = file
         var timeline: [Run.Moment] = []
         let outcome = try probe.run(disk: disk) { timeline.append(Run.Moment($0)) }

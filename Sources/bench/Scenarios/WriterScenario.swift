@@ -87,7 +87,7 @@ struct WriterScenario: ParsableCommand {
             var arguments = ["--disk", device, "--bytes", "\(total)"]
             if let bytes = try spec.size("write") { arguments += ["--write", "\(bytes)"] }
             if let bytes = try spec.size("flight") { arguments += ["--flight", "\(bytes)"] }
-            if try spec.flag("buffers") == false { arguments.append("--no-buffers") }
+            if try spec.flag("buffers") == true { arguments.append("--buffers") }
             if try spec.flag("file") == false { arguments.append("--no-file") }
             if let setup = spec["engine"] == "pwrite" ? "pwrite" : spec["setup"] { arguments += ["--setup", setup] }
             let text = "slot ring → DiskWriter → DiskQueue" + (spec.label == "library" ? "" : ": " + spec.label)
