@@ -48,9 +48,20 @@ final class HTTPFetch: @unchecked Sendable {
         if connections == 1 {
             (segmentBytes, segmentsMax) = (range.upperBound - range.lowerBound, 1)
         } else {
-            segmentBytes = max(Self.earlyBytesMax / UInt64(2 * connections), Self.segmentBytesMin)
-            segmentsMax = max(Int(Self.earlyBytesMax / segmentBytes), connections)
+            (segmentBytes, segmentsMax) = Self.segmentation(connections: connections)
         }
+    }
+
+    private static func segmentation(connections: Int) -> (bytes: UInt64, count: Int) {
+        let bytes = max(earlyBytesMax / UInt64(2 * connections), segmentBytesMin)
+        return (bytes, max(Int(earlyBytesMax / bytes), connections))
+    }
+
+    /// What a fetch with so many connections may keep in memory.
+    static func bufferBytes(connections: Int) -> Int {
+        if connections <= 1 { return 0 }
+        let segments = segmentation(connections: min(connections, SourceOptions.connectionsMax))
+        return Int(segments.bytes) * segments.count + smallBufferBytes * connections
     }
 
     /// What the first answer stated; nil before there was one.
