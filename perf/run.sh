@@ -190,5 +190,8 @@ for name in "${chosen[@]}"; do "do_$name"; done
 reports=()
 for name in "${all[@]}"; do [[ ! -e $results/$name.json ]] || reports+=("$results/$name.json"); done
 "$bench" report "${reports[@]}" --html "$results/report.html" --svg "$results/rates.svg"
-[[ $results != perf/results ]] || "$bench" report "${reports[@]}" --into perf/README.md
+if [[ $results == perf/results ]]; then
+    "$bench" report "${reports[@]}" --into perf/README.md
+    "$bench" report "$results/stream.json" --into README.md
+fi
 echo "raw figures, page and plot: $results"
