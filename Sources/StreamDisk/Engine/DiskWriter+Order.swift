@@ -14,8 +14,10 @@ struct Verified: ~Copyable { fileprivate init() {} }
 
 extension DiskWriter where Queue: ~Copyable {
     /// Step 2: zeroes both partition tables and the MBR, where the new ones will stand, and flushes.
-    mutating func invalidate(_ table: GPT.Placement) throws(StreamFault) -> Invalidated {
-        do throws(DeviceError) { try zero(table) } catch { throw .device(error) }
+    mutating func invalidate(
+        _ table: GPT.Placement, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(StreamFault) -> Invalidated {
+        do throws(DeviceError) { try zero(table, tick: tick) } catch { throw .device(error) }
         return Invalidated()
     }
 
@@ -36,22 +38,24 @@ extension DiskWriter where Queue: ~Copyable {
 
     /// Step 5: backup table, primary table, LBA 0, each flushed before the next. If one fails, what was written of the
     /// tables is removed again as far as the disk lets us: a failed run leaves no table.
-    mutating func commit(_ proof: consuming Verified, _ table: GPT.Placement) throws(StreamFault) {
+    mutating func commit(
+        _ proof: consuming Verified, _ table: GPT.Placement, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(StreamFault) {
         do throws(DeviceError) {
-            try write(table.backup, at: table.backupOffsetBytes)
-            try flush()
-            try write(table.primary, at: UInt64(table.mbr.count))
-            try flush()
-            try write(table.mbr, at: 0)
-            try flush()
+            try write(table.backup, at: table.backupOffsetBytes, tick: tick)
+            try flush(tick: tick)
+            try write(table.primary, at: UInt64(table.mbr.count), tick: tick)
+            try flush(tick: tick)
+            try write(table.mbr, at: 0, tick: tick)
+            try flush(tick: tick)
         } catch {
-            try? zero(table)
+            try? zero(table, tick: tick)
             throw .device(error)
         }
     }
 
     /// Zeroes every part of the tables, also when one of them fails; throws the first error.
-    private mutating func zero(_ table: GPT.Placement) throws(DeviceError) {
+    private mutating func zero(_ table: GPT.Placement, tick: (borrowing Self) -> Void) throws(DeviceError) {
         let parts = [
             (UInt64(0), table.mbr.count), (UInt64(table.mbr.count), table.primary.count),
             (table.backupOffsetBytes, table.backup.count),
@@ -59,12 +63,12 @@ extension DiskWriter where Queue: ~Copyable {
         var first: DeviceError?
         for (offset, count) in parts {
             do throws(DeviceError) {
-                try write([UInt8](repeating: 0, count: count), at: offset)
+                try write([UInt8](repeating: 0, count: count), at: offset, tick: tick)
             } catch {
                 first = first ?? error
             }
         }
-        do throws(DeviceError) { try flush() } catch { first = first ?? error }
+        do throws(DeviceError) { try flush(tick: tick) } catch { first = first ?? error }
         if let first { throw first }
     }
 }

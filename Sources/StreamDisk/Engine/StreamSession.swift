@@ -134,7 +134,9 @@ struct StreamSession {
 
         var silence = SilenceWatch()
         enter(.invalidate, disk: .uncertain, onEvent)
-        let invalidated = try writer.invalidate(placement)
+        let invalidated = try writer.invalidate(placement) { writer in
+            silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
+        }
         enter(.write, disk: .withoutTable, onEvent)
         let written = try writer.write(
             invalidated, jobs: jobs, from: source, lanes: lanes, fetchers: contents.isSequential ? 1 : lanes.lanes.count,
@@ -151,7 +153,9 @@ struct StreamSession {
         if run.stop.isCancelled { throw .cancelled }
         // From here on a cancellation comes too late: all data are on the disk, and the tables take milliseconds.
         enter(.commit, disk: .uncertain, onEvent)
-        try writer.commit(verified, placement)
+        try writer.commit(verified, placement) { writer in
+            silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
+        }
 
         switch target.rereadPartitionTable() {
         case .done, .notABlockDevice: break
