@@ -165,7 +165,9 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     }
 
     /// Writes `bytes`, whose length is a multiple of the block size, at `offset`, and waits for it.
-    mutating func write(_ bytes: [UInt8], at offset: UInt64) throws(DeviceError) {
+    mutating func write(
+        _ bytes: [UInt8], at offset: UInt64, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(DeviceError) {
         var done = 0
         while done < bytes.count {
             let count = min(bytes.count - done, scratch.sizeBytes)
@@ -174,7 +176,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
                 operation: .write, offset: offset + UInt64(done), buffer: scratch, bufferOffset: 0, lengthBytes: count,
                 tag: 0)
             submit(request, slot: nil)
-            try finishAll(tick: { _ in })
+            try finishAll(tick: tick)
             done += count
         }
     }

@@ -192,7 +192,9 @@ struct StreamSession {
         let plan = work.plan
         var silence = SilenceWatch()
         enter(.invalidate, disk: .uncertain, onEvent)
-        let invalidated = try writer.invalidate(work.placement)
+        let invalidated = try writer.invalidate(work.placement) { writer in
+            silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
+        }
         enter(.write, disk: .withoutTable, onEvent)
         let written = try writer.write(
             invalidated, jobs: work.jobs, from: source, lanes: work.lanes, fetchers: work.fetchers, run: run
@@ -214,7 +216,9 @@ struct StreamSession {
         if run.stop.isCancelled { throw .cancelled }
         // From here on a cancellation comes too late: all data are on the disk, and the tables take milliseconds.
         enter(.commit, disk: .uncertain, onEvent)
-        try writer.commit(verified, work.placement)
+        try writer.commit(verified, work.placement) { writer in
+            silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
+        }
 
         switch target.rereadPartitionTable() {
         case .done, .notABlockDevice: break
