@@ -34,6 +34,7 @@ struct DisorderedDisk: DiskQueue, ~Copyable {
     private var held: [(flush: Int, request: DiskRequest)] = []
     /// What the writer waits for, with the bytes that it wants to hear of.
     private var awaited: [UInt64: Int] = [:]
+    private var lastFlush: UInt64?
     private var ownTag = UInt64.max
 
     init(_ disk: consuming SimulatedDisk, _ disorder: Disorder, blockBytes: Int) {
@@ -44,6 +45,12 @@ struct DisorderedDisk: DiskQueue, ~Copyable {
     }
 
     mutating func submit(_ request: DiskRequest) {
+        // A flush that was interrupted and comes again is no other flush.
+        if request.operation.isFlush, lastFlush == request.tag {
+            awaited[request.tag] = 0
+            return disk.submit(request)
+        }
+        if request.operation.isFlush { lastFlush = request.tag }
         let action = disorder.action?(request, place) ?? .pass
         if request.operation.isFlush {
             for (_, late) in held.filter({ $0.flush <= place.flushes }) { disk.submit(late) }

@@ -88,6 +88,7 @@ struct Scenario {
             let isInPlay = cuts.isTableInPlay
             for choice in choices(cuts, isInPlay: isInPlay) {
                 let finding = cuts.cut(choice)
+                if census.problems.count >= 5 { return }
                 census.cuts += 1
                 if isInPlay { census.inPlay += 1 }
                 if finding.hasOldTable && cuts.flushesDone == 0 { census.old += 1 }

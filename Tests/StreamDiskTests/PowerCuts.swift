@@ -153,13 +153,9 @@ struct PowerCuts {
         guard let index = loose.firstIndex(where: { $0.event == event }), !loose[index].isDoubtful else { return }
         var write = loose[index]
         let whole = (write.moved ?? 0) / numbers.blockBytes
-        var isGone = true
         for block in write.numbers.indices where write.numbers[block] >= 0 {
             // What a short write did not reach may have landed all the same.
-            if block >= whole {
-                isGone = false
-                continue
-            }
+            if block >= whole { continue }
             put(write.numbers[block], at: write.start + block)
             write.numbers[block] = -1
         }
@@ -171,7 +167,8 @@ struct PowerCuts {
                 loose[earlier].numbers[block - start] = -1
             }
         }
-        if isGone { loose.remove(at: index) } else { loose[index] = write }
+        loose[index] = write
+        loose.removeAll { $0.event <= event && $0.numbers.allSatisfy { $0 < 0 } }
         if write.isTable { safeTables = nil }
     }
 
