@@ -92,6 +92,16 @@ final class Running {
         }
     }
 
+    /// Waits until it has told of this phase, or has ended; looks often, to be there when the phase begins.
+    func waitForPhase(_ name: String) throws {
+        let told = "\"phase\":\"\(name)\""
+        let deadline = ContinuousClock.now.advanced(by: .seconds(30))
+        while process.isRunning, !text("events").contains(told) {
+            guard ContinuousClock.now < deadline else { throw TooLong(waitedFor: name, errors: errors) }
+            usleep(100)
+        }
+    }
+
     /// Waits for its end, and tells how it ended.
     func wait(seconds: Double = 60) throws -> Ended {
         try wait(for: "the end", seconds: seconds) { !process.isRunning }
