@@ -27,8 +27,6 @@ extension DiskWriter where Queue: ~Copyable {
                     inbox.laneEnded()
                 }
             }
-            // Costs speed only, should there be no thread for it.
-            try? threads.append(WorkerThread(name: "sd-touch") { pool.populate(while: run) })
             let fetching = Monitor(fetchers)
             for index in 0..<fetchers {
                 let last: @Sendable () -> Void = {
@@ -41,6 +39,8 @@ extension DiskWriter where Queue: ~Copyable {
                 do throws(SystemError) {
                     try threads.append(
                         WorkerThread(name: "sd-fetch-\(index)") {
+                            // The second one first goes ahead of the first one's decoder: there is time for smaller images.
+                            if index == 1 { pool.populateFirst(while: run) }
                             run.counters.fetch.measure { fetchImages(jobs, from: source, pool: pool, run: run) }
                             last()
                         })

@@ -3,7 +3,6 @@ final class LanePool: Sendable {
     let lanes: [Lane]
     let limits: LaneLimits
     private let isHeld: Monitor<[Bool]>
-    private let isEnded = Monitor(false)
 
     /// - Parameter imageBytes: decompressed sizes of the images, which tell how much of its ring each lane will use.
     init(count: Int, limits: LaneLimits, imageBytes: [UInt64], run: RunState) throws(StreamFault) {
@@ -44,23 +43,19 @@ final class LanePool: Sendable {
     /// Fetched and not yet decoded, all lanes.
     var waitingBytes: Int { lanes.reduce(0) { $0 + $1.pipe.filledBytes } }
 
-    /// Brings in the pages that the lanes will use, ahead of the decoders, those of the largest image first: on virtual machines
-    /// a first touch may cost more than to decode what goes there. Ends early when the run does.
-    func populate(while run: RunState) {
+    /// Brings in the pages that the largest image will use, ahead of its decoder: on virtual machines a first touch may cost more
+    /// than to decode what goes there. Ends early when the run does.
+    func populateFirst(while run: RunState) {
         let stepBytes = 2 * DirectBuffer.hugePageBytes
-        for buffer in lanes.map(\.buffer) {
-            for offset in stride(from: 0, to: buffer.usedBytes, by: stepBytes) {
-                if run.stop.isCancelled || isEnded.withLock({ $0 }) { return }
-                buffer.populate(offset, count: min(stepBytes, buffer.usedBytes - offset))
-            }
+        guard let buffer = lanes.first?.buffer else { return }
+        for offset in stride(from: 0, to: buffer.usedBytes, by: stepBytes) {
+            if run.stop.isCancelled { return }
+            buffer.populate(offset, count: min(stepBytes, buffer.usedBytes - offset))
         }
     }
 
     /// No more frames will come.
-    func end() {
-        isEnded.update { $0 = true }
-        for lane in lanes { lane.end() }
-    }
+    func end() { for lane in lanes { lane.end() } }
 
     func stop() { for lane in lanes { lane.stop() } }
 }
