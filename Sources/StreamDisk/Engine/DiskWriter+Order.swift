@@ -14,10 +14,12 @@ struct Verified: ~Copyable { fileprivate init() {} }
 
 extension DiskWriter where Queue: ~Copyable {
     /// Step 2: zeroes both partition tables and the MBR, where the new ones will stand, and flushes.
-    mutating func invalidate(_ table: GPT.Placement) throws(StreamFault) -> Invalidated {
-        do throws(DeviceError) { try zero(table) } catch { throw .device(error) }
+    mutating func invalidate(
+        _ table: GPT.Placement, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(StreamFault) -> Invalidated {
+        do throws(DeviceError) { try zero(table, tick: tick) } catch { throw .device(error) }
         // A disk that drops these writes would keep its old table over new data.
-        for part in table.parts { try readBack([UInt8](repeating: 0, count: part.bytes.count), part) }
+        for part in table.parts { try readBack([UInt8](repeating: 0, count: part.bytes.count), part, tick: tick) }
         return Invalidated()
     }
 
@@ -51,29 +53,33 @@ extension DiskWriter where Queue: ~Copyable {
     /// Step 5: backup table, primary table, LBA 0, each flushed (and read back, where the writer checks what it wrote) before
     /// the next. If one fails, what was written of the tables is removed again as far as the disk lets us: a failed run leaves
     /// no table.
-    mutating func commit(_ proof: consuming Verified, _ table: GPT.Placement) throws(StreamFault) {
+    mutating func commit(
+        _ proof: consuming Verified, _ table: GPT.Placement, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(StreamFault) {
         do throws(StreamFault) {
             for part in table.parts.reversed() {
                 do throws(DeviceError) {
-                    try write(part.bytes, at: part.offset)
-                    try flush()
+                    try write(part.bytes, at: part.offset, tick: tick)
+                    try flush(tick: tick)
                 } catch {
                     throw .device(error)
                 }
-                try readBack(part.bytes, part)
+                try readBack(part.bytes, part, tick: tick)
             }
         } catch {
-            try? zero(table)
+            try? zero(table, tick: tick)
             throw error
         }
     }
 
     /// Where the writer checks what it wrote: whether that part of the tables holds these bytes.
-    private mutating func readBack(_ bytes: [UInt8], _ part: GPT.Placement.Part) throws(StreamFault) {
+    private mutating func readBack(
+        _ bytes: [UInt8], _ part: GPT.Placement.Part, tick: (borrowing Self) -> Void
+    ) throws(StreamFault) {
         guard check == .whatWasWritten else { return }
         let differing: Range<UInt64>?
         do throws(DeviceError) {
-            differing = try difference(from: bytes, at: part.offset)
+            differing = try difference(from: bytes, at: part.offset, tick: tick)
         } catch {
             throw .device(error)
         }
@@ -82,16 +88,18 @@ extension DiskWriter where Queue: ~Copyable {
     }
 
     /// Zeroes every part of the tables, also when one of them fails; throws the first error.
-    private mutating func zero(_ table: GPT.Placement) throws(DeviceError) {
+    private mutating func zero(
+        _ table: GPT.Placement, tick: (borrowing Self) -> Void
+    ) throws(DeviceError) {
         var first: DeviceError?
         for part in table.parts {
             do throws(DeviceError) {
-                try write([UInt8](repeating: 0, count: part.bytes.count), at: part.offset)
+                try write([UInt8](repeating: 0, count: part.bytes.count), at: part.offset, tick: tick)
             } catch {
                 first = first ?? error
             }
         }
-        do throws(DeviceError) { try flush() } catch { first = first ?? error }
+        do throws(DeviceError) { try flush(tick: tick) } catch { first = first ?? error }
         if let first { throw first }
     }
 }
