@@ -9,9 +9,9 @@ struct VerifyCommand: ParsableCommand {
             partitions that have an image, LBA 0, and both partition tables as they would be placed on this disk. The disk may
             be read-only or in use; what others write to it meanwhile shows as a difference.
 
-            Exit code 0 with one line on standard output when the disk holds the image. 74 when it does not: the first
-            difference by its place on the disk is named, with partition, byte and length. 65 when the image itself is corrupt
-            or not the one asked for.
+            Exit code 0 with one line on standard output when the disk holds the image. 74 when it does not: all of it is
+            compared, and the first difference by its place on the disk is named, with partition, byte and length. 65 when the
+            image itself is corrupt or not the one asked for.
             """)
 
     @Argument(help: "The image: https://…, http://…, file://… or a path.")

@@ -67,7 +67,9 @@ struct EngineReadBackTests {
         #expect(last < firstOfTable, "seed \(seed)")
     }
 
-    @Test("A write that did not land as it was asked for is found, whichever it is, and no table is written", arguments: LyingDisk.Lie.allCases)
+    @Test(
+        "A write that did not land as it was asked for is found, whichever it is, and no table is written",
+        arguments: LyingDisk.Lie.allCases)
     func lies(lie: LyingDisk.Lie) throws {
         let run = try SimulatedRun.prepared()
         let honest = run.newMedium
@@ -170,7 +172,8 @@ struct EngineReadBackTests {
         #expect(try run.execute(on: written) == nil)
         let medium = SimulatedMedium(written.bytes)
         let fault = try run.execute(
-            on: medium, seed: seed, lanes: 1 + Int(seed % 3), capacity: 1 + Int(seed), slotBytes: seed % 2 == 0 ? 16 << 10 : 1 << 20,
+            on: medium, seed: seed, lanes: 1 + Int(seed % 3), capacity: 1 + Int(seed),
+            slotBytes: seed % 2 == 0 ? 16 << 10 : 1 << 20,
             faults: seed % 2 == 0 ? .none : .survivable(blockBytes: 512), check: .insteadOfWriting)
         #expect(fault == nil, "seed \(seed)")
         #expect(medium.violations == [], "seed \(seed)")

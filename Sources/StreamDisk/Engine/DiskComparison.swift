@@ -40,9 +40,10 @@ struct DiskComparison {
         memory = try DirectBuffer.reserved(sizeBytes: Self.chunkCount * Self.chunkBytes)
     }
 
-    /// What it takes of memory at most: the chunks, and an extent for every run of zeros and for what lies between two of them.
-    static func memoryBytesMax(imageBytes: UInt64) -> UInt64 {
-        let pieces = imageBytes / UInt64(ZeroRuns.runBytesMin) * 2
+    /// What it takes of memory at most: the chunks, and an extent for every run of zeros and for what lies between two of them,
+    /// where so many bytes are kept.
+    static func memoryBytesMax(keptBytes: UInt64) -> UInt64 {
+        let pieces = keptBytes / UInt64(ZeroRuns.runBytesMin) * 2
         return UInt64(chunkCount * chunkBytes) + pieces * UInt64(MemoryLayout<WrittenExtent>.stride)
     }
 

@@ -19,7 +19,7 @@ extension DiskWriter where Queue: ~Copyable {
     ) throws(StreamFault) -> Invalidated {
         do throws(DeviceError) { try zero(table, tick: tick) } catch { throw .device(error) }
         // A disk that drops these writes would keep its old table over new data.
-        for part in table.parts { try readBack([UInt8](repeating: 0, count: part.bytes.count), part) }
+        for part in table.parts { try readBack([UInt8](repeating: 0, count: part.bytes.count), part, tick: tick) }
         return Invalidated()
     }
 
@@ -64,7 +64,7 @@ extension DiskWriter where Queue: ~Copyable {
                 } catch {
                     throw .device(error)
                 }
-                try readBack(part.bytes, part)
+                try readBack(part.bytes, part, tick: tick)
             }
         } catch {
             try? zero(table, tick: tick)
@@ -73,11 +73,13 @@ extension DiskWriter where Queue: ~Copyable {
     }
 
     /// Where the writer checks what it wrote: whether that part of the tables holds these bytes.
-    private mutating func readBack(_ bytes: [UInt8], _ part: GPT.Placement.Part) throws(StreamFault) {
+    private mutating func readBack(
+        _ bytes: [UInt8], _ part: GPT.Placement.Part, tick: (borrowing Self) -> Void
+    ) throws(StreamFault) {
         guard check == .whatWasWritten else { return }
         let differing: Range<UInt64>?
         do throws(DeviceError) {
-            differing = try difference(from: bytes, at: part.offset)
+            differing = try difference(from: bytes, at: part.offset, tick: tick)
         } catch {
             throw .device(error)
         }

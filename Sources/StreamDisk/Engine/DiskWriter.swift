@@ -183,7 +183,9 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
 
     /// Compares `bytes`, whose length is a multiple of the block size, with what the disk has at `offset`. Returns where on the
     /// disk they differ, from the first byte to the last; nil where they do not.
-    mutating func difference(from bytes: [UInt8], at offset: UInt64) throws(DeviceError) -> Range<UInt64>? {
+    mutating func difference(
+        from bytes: [UInt8], at offset: UInt64, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(DeviceError) -> Range<UInt64>? {
         var found: Range<UInt64>?
         var done = 0
         while done < bytes.count {
@@ -192,7 +194,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             let request = DiskRequest(
                 operation: .read, offset: start, buffer: scratch, bufferOffset: 0, lengthBytes: count, tag: 0)
             submit(request, slot: nil)
-            try finishAll(tick: { _ in })
+            try finishAll(tick: tick)
             let expected = unsafe bytes.span.bytes.extracting(done..<done + count)
             if let differing = scratch.difference(0, from: expected) {
                 found = (found?.lowerBound ?? start + UInt64(differing.lowerBound))..<start + UInt64(differing.upperBound)

@@ -137,7 +137,7 @@ struct StreamSession {
         let plan = StreamPlan(contents: contents, disk: target, engineName: queue.engineName, notes: notes)
         onEvent(.plan(plan))
         for warning in plan.warnings { onEvent(.warning(warning)) }
-        if options.isDryRun || !approve(plan) { return result(plan, isWritten: false) }
+        if goal == .stream, options.isDryRun || !approve(plan) { return result(plan, isWritten: false) }
 
         let lanePlan = try lanePlan(contents)
         let geometry = DiskGeometry(
@@ -174,7 +174,12 @@ struct StreamSession {
     /// What is compared with needs memory beside the lanes.
     private func lanePlan(_ contents: ImageContents) throws(StreamFault) -> LanePlan {
         let limit = options.memoryLimitBytes ?? defaultMemoryLimitBytes()
-        let beside = check == .nothing ? 0 : DiskComparison.memoryBytesMax(imageBytes: contents.uncompressedBytes)
+        let beside: UInt64 =
+            switch check {
+            case .nothing: 0
+            case .whatWasWritten: DiskComparison.memoryBytesMax(keptBytes: contents.uncompressedBytes)
+            case .insteadOfWriting: DiskComparison.memoryBytesMax(keptBytes: 0)
+            }
         do throws(StreamFault) {
             return try LanePlan(
                 contents, memoryLimitBytes: limit.map { $0 - min($0, beside) }, lanesMax: options.lanesMax)
@@ -241,7 +246,10 @@ struct StreamSession {
         var found: [(area: DiskMismatch.Area?, range: Range<UInt64>)] = []
         for part in work.placement.parts {
             do throws(DeviceError) {
-                guard let range = try writer.difference(from: part.bytes, at: part.offset) else { continue }
+                let range = try writer.difference(from: part.bytes, at: part.offset) { writer in
+                    silence.check(writer.silenceSeconds, path: path, onEvent)
+                }
+                guard let range else { continue }
                 found.append((part.area, range))
             } catch {
                 throw .device(error)
