@@ -102,6 +102,9 @@ final class Running {
         }
     }
 
+    /// The phases entered so far.
+    func phases() throws -> [String] { try events().compactMap { $0["phase"] as? String } }
+
     /// Waits for its end, and tells how it ended.
     func wait(seconds: Double = 60) throws -> Ended {
         try wait(for: "the end", seconds: seconds) { !process.isRunning }
