@@ -28,7 +28,6 @@ struct DisorderedDisk: DiskQueue, ~Copyable {
 
     private var disk: SimulatedDisk
     private let disorder: Disorder
-    private let blockBytes: Int
     private var place = SimulatedFaults.Place()
     private var pretended: [DiskCompletion] = []
     private var held: [(flush: Int, request: DiskRequest)] = []
@@ -37,11 +36,10 @@ struct DisorderedDisk: DiskQueue, ~Copyable {
     private var lastFlush: UInt64?
     private var ownTag = UInt64.max
 
-    init(_ disk: consuming SimulatedDisk, _ disorder: Disorder, blockBytes: Int) {
+    init(_ disk: consuming SimulatedDisk, _ disorder: Disorder) {
         capacity = disk.capacity
         self.disk = disk
         self.disorder = disorder
-        self.blockBytes = blockBytes
     }
 
     mutating func submit(_ request: DiskRequest) {

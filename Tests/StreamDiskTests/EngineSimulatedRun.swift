@@ -170,13 +170,11 @@ struct SimulatedRun: Sendable {
     func execute(
         on medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2, capacity: Int = 8, slotBytes: Int = 16 << 10,
         faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil,
-        disorder: Disorder = .none, check: DiskCheck = .nothing
+        check: DiskCheck = .nothing
     ) throws -> StreamFault? {
-        let queue = DisorderedDisk(
-            SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults), disorder, blockBytes: medium.blockBytes)
-        return try execute(
-            through: queue, medium, seed: seed, lanes: lanes, slotBytes: slotBytes, state: state, source: source,
-            check: check)
+        try execute(
+            through: SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults), medium, seed: seed, lanes: lanes,
+            slotBytes: slotBytes, state: state, source: source, check: check)
     }
 
     /// The same through a queue of the caller's. Where `check` says so, it compares instead of writing.

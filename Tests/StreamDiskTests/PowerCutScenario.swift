@@ -32,6 +32,7 @@ struct Scenario {
     private let lanes: Int
     private let capacity: Int
     private let slotBytes: Int
+    private let check: DiskCheck
     private var random: SplitMix64
 
     /// - Parameters:
@@ -46,6 +47,7 @@ struct Scenario {
         capacity = Int.random(in: 2...16, using: &random)
         slotBytes = [16 << 10, 32 << 10, 64 << 10].randomElement(using: &random) ?? 16 << 10
         let code = [EIO, ENOSPC].randomElement(using: &random) ?? EIO
+        check = !isPlain && Int.random(in: 0..<3, using: &random) == 0 ? .whatWasWritten : .nothing
         // Half of the runs end well, the others in one way or another.
         let kind = isPlain ? 0 : Int.random(in: 0..<10, using: &random)
         let number = [Int.random(in: 0..<10, using: &random), Int.random(in: 0..<120, using: &random)]
@@ -125,9 +127,10 @@ struct Scenario {
             if delivery == .fails { throw SourceError(.unreachable, source: "memory", reason: "gone", offset: at) }
             if delivery == .cancels { state.stop.cancel() }
         }
+        let disk = SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults)
         return try run.execute(
-            on: medium, seed: seed, lanes: lanes, capacity: capacity, slotBytes: slotBytes, faults: faults, state: state,
-            source: source, disorder: disorder)
+            through: DisorderedDisk(disk, disorder), medium, seed: seed, lanes: lanes, slotBytes: slotBytes, state: state,
+            source: source, check: check)
     }
 }
 

@@ -92,9 +92,6 @@ final class Running {
         }
     }
 
-    /// The phases entered so far.
-    func phases() throws -> [String] { try events().compactMap { $0["phase"] as? String } }
-
     /// Waits until it has told of this phase, or has ended; looks often, to be there when the phase begins.
     func waitForPhase(_ name: String) throws {
         let told = "\"phase\":\"\(name)\""
@@ -104,6 +101,9 @@ final class Running {
             usleep(100)
         }
     }
+
+    /// The phases entered so far.
+    func phases() throws -> [String] { try events().compactMap { $0["phase"] as? String } }
 
     /// Waits for its end, and tells how it ended.
     func wait(seconds: Double = 60) throws -> Ended {
