@@ -31,7 +31,16 @@ enum PlanText {
         let seconds = max(result.elapsedSeconds, 0.001)
         let rate = UInt64(Double(result.decodedBytes) / seconds)
         return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) in \(oneDecimal(seconds)) s "
-            + "(\(shortSizeText(rate))/s), verified and flushed, sha384:\(hexadecimal(result.plan.metadataSHA384))"
+            + "(\(shortSizeText(rate))/s), verified\(result.verifiedBytes > 0 ? ", flushed and read back" : " and flushed"), "
+            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
+    }
+
+    static func comparison(_ result: StreamResult) -> String {
+        let seconds = max(result.elapsedSeconds, 0.001)
+        let rate = UInt64(Double(result.verifiedBytes) / seconds)
+        return "\(result.plan.diskPath) holds the image: \(shortSizeText(result.verifiedBytes)) and its partition tables "
+            + "compared in \(oneDecimal(seconds)) s (\(shortSizeText(rate))/s), "
+            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
     }
 
     private static func diskText(_ plan: StreamPlan) -> String {

@@ -70,12 +70,22 @@ struct SimulatedRun: Sendable {
     /// Runs it, with the caller's thread as the writer's. Returns why it failed, nil when it did not.
     func execute(
         on medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2, capacity: Int = 8, slotBytes: Int = 16 << 10,
-        faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil
+        faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil,
+        check: DiskCheck = .nothing
     ) throws -> StreamFault? {
-        let queue = SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults)
+        try execute(
+            through: SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults), medium, seed: seed, lanes: lanes,
+            slotBytes: slotBytes, state: state, source: source, check: check)
+    }
+
+    /// The same through a queue of the caller's. Where `check` says so, it compares instead of writing.
+    func execute<Queue: DiskQueue & ~Copyable>(
+        through queue: consuming Queue, _ medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2,
+        slotBytes: Int = 16 << 10, state: RunState = RunState(), source: MemorySource? = nil, check: DiskCheck
+    ) throws -> StreamFault? {
         let geometry = DiskGeometry(
             path: "simulated", sizeBytes: UInt64(medium.before.count), blockBytes: medium.blockBytes)
-        var writer = try DiskWriter(queue: queue, disk: geometry)
+        var writer = try DiskWriter(queue: queue, disk: geometry, check: check)
         let windowBytes: UInt64 = 1 << 16
         let limits = LaneLimits(
             windowBytesMax: windowBytes,
@@ -84,11 +94,18 @@ struct SimulatedRun: Sendable {
             slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax)
         do throws(StreamFault) {
             let pool = try LanePool(count: lanes, limits: limits, imageBytes: jobs.map(\.uncompressedBytes), run: state)
+            let (jobs, source) = (ListedJobs(jobs), source ?? MemorySource(self.source, seed: seed))
+            let fetchers = 1 + Int(seed) % lanes
+            if check == .insteadOfWriting {
+                try writer.stream(jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
+                guard let range = writer.firstDifference else { return nil }
+                return .mismatch(
+                    DiskMismatch(.image, path: "simulated", area: nil, range: range, count: writer.differenceCount))
+            }
             let invalidated = try writer.invalidate(placement)
             let written = try writer.write(
-                invalidated, jobs: ListedJobs(jobs), from: source ?? MemorySource(self.source, seed: seed), lanes: pool,
-                fetchers: 1 + Int(seed) % lanes, run: state, tick: { _ in })
-            let verified = try writer.flush(written, tick: { _ in })
+                invalidated, jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
+            let verified = try writer.flush(written, stop: state.stop, tick: { _ in })
             try writer.commit(verified, placement)
             return nil
         } catch { return error }

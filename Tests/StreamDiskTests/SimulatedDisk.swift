@@ -175,7 +175,7 @@ struct SimulatedFaults: Sendable {
         }
     }
 
-    fileprivate func outcome(of request: DiskRequest, at place: Place, _ random: inout SplitMix64) -> Outcome {
+    func outcome(of request: DiskRequest, at place: Place, _ random: inout SplitMix64) -> Outcome {
         decide(request, place, &random)
     }
 }
