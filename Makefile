@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo bench clean
+.PHONY: help deps build test test-long demo bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Check for the packages needed, install what is missing (apt; root or sudo)
 	@.ci/deps
@@ -17,6 +17,10 @@ test: deps ## Build everything and run all the tests
 	swift build -c debug --build-tests
 	Tests/Images/self-check
 	swift test
+
+test-long: deps ## Power cuts by the million, and 100 kills of a run onto a loop device (root)
+	STREAM_DISK_CUTS=$${STREAM_DISK_CUTS:-3000000} STREAM_DISK_KILLS=$${STREAM_DISK_KILLS:-100} \
+		swift test --filter 'EnginePowerCutTests|KillTests'
 
 demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived
 	examples/demo.sh
