@@ -10,7 +10,7 @@ struct DisksCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let disks = HostDisks().list()
+        let disks = HostDisks().list().filter { !$0.isUnbound }
         if json {
             print(JSONValue.list(disks.map(object)).pretty, terminator: "")
             return

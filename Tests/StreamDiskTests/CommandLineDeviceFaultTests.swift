@@ -24,10 +24,13 @@ import Testing
     struct Fault: Sendable, CustomTestStringConvertible {
         let testDescription: String
         var write = "true"
+        var read = "true"
         var flush = "true"
+        var arguments: [String] = []
         /// Where in the image's disk; nil for a flush.
         var offset: Int?
         let says: [String]
+        var kind = "device"
         let phase: String
         let disk: String
         /// What of a table may be left.
@@ -74,17 +77,30 @@ import Testing
                 + "[ ! -e zero ] || [ $(wc -l <zero) -lt 2 ] || fail EIO", offset: 0,
             says: ["a write of 512 bytes at byte 0: Input/output error", "do not trust"], phase: "commit",
             disk: "uncertain", leaves: ["primary GPT", "backup GPT"]),
+        Fault(
+            testDescription: "when it is read back", read: "[ $offset != 1048576 ] || fail EIO", arguments: ["--verify"],
+            offset: 1_048_576, says: ["a read of", "at byte 1048576: Input/output error", "run again"], phase: "verify",
+            disk: "withoutTable"),
+        Fault(
+            // The beginning of the ESP.
+            testDescription: "by a write that is acknowledged and dropped", write: "[ $offset != 1048576 ] || drop",
+            arguments: ["--verify"], offset: 1_048_576, says: ["reads back other bytes", "run again"], kind: "device.mismatch",
+            phase: "verify", disk: "withoutTable"),
+        Fault(
+            testDescription: "by an old table that stays", write: "[ $offset != 512 ] || drop",
+            arguments: ["--verify"], offset: 512, says: ["the primary partition table", "reads back other bytes"],
+            kind: "device.mismatch", phase: "invalidate", disk: "uncertain", leaves: ["primary GPT"]),
     ]
 
     @Test(arguments: faults) func anErrorEndsTheRunAndLeavesNoTable(fault: Fault) throws {
-        try withDisk(.script(write: fault.write, flush: fault.flush)) { image, disk in
+        try withDisk(.script(write: fault.write, read: fault.read, flush: fault.flush)) { image, disk in
             #expect(image.diskBytes == UInt64(Self.size))
-            let ended = try Program.run([image.path, "--disk", disk.path, "--yes", "-q"], events: true)
+            let ended = try Program.run([image.path, "--disk", disk.path, "--yes", "-q"] + fault.arguments, events: true)
             expectFailure(ended, 74, says: [disk.path] + fault.says)
             #expect(ended.seconds < 30)
             let last = try #require(ended.events.last)
             #expect(last["event"] as? String == "error")
-            #expect((last["kind"] as? String, last["phase"] as? String) == ("device", fault.phase))
+            #expect((last["kind"] as? String, last["phase"] as? String) == (fault.kind, fault.phase))
             #expect(last["disk"] as? String == fault.disk)
             let offset = last["offset"] as? Int
             if fault.phase == "write", let first = fault.offset {

@@ -101,11 +101,11 @@ extension CommandLineContract {
 
         @Test func code66ForNoSuchImage() throws {
             try withTarget { _, disk in
-                try expectRefusal(66, ["/none/image.cosi"], disk: disk, says: ["/none/image.cosi", "no such"])
+                try expectRefusal(66, ["/none/image.cosi"], disk: disk, says: ["/none/image.cosi", "no such", "check"])
                 try expectRefusal(66, ["file:///none/image.cosi"], disk: disk, says: ["/none/image.cosi", "no such"])
                 let nginx = try Nginx()
                 let url = nginx.url("none.cosi")
-                try expectRefusal(66, [url], disk: disk, says: [url, "404"])
+                try expectRefusal(66, [url], disk: disk, says: [url, "404", "check"])
                 let inspected = try Program.run(["inspect", url])
                 expectFailure(inspected, 66, says: [url, "404"])
             }
@@ -115,7 +115,7 @@ extension CommandLineContract {
             try withTarget { image, disk in
                 // A port that nobody listens on any more.
                 let url = try FaultServer([]).url()
-                try expectRefusal(69, [url, "--retry-timeout", "1"], disk: disk, says: [url])
+                try expectRefusal(69, [url, "--retry-timeout", "1"], disk: disk, says: [url, "try again"])
                 // A certificate that nobody vouches for.
                 let nginx = try Nginx()
                 try nginx.serve("image.cosi", image.bytes)
@@ -270,7 +270,7 @@ extension CommandLineContract {
             try withTemporaryFolder { folder in
                 let vast = try image.repacked(in: folder, metadata: ".disk.size = 4503599627370496")
                 let ended = try Program.run([vast, "--dry-run", "-q"])
-                expectFailure(ended, 78, says: ["Nothing was written"])
+                expectFailure(ended, 78, says: ["no disk fits", "--disk", "Nothing was written"])
             }
         }
     }

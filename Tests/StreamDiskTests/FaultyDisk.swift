@@ -16,8 +16,9 @@ struct FaultyDisk {
     enum Server {
         /// Its own filters, with their parameters.
         case filters([String])
-        /// Shell that runs before each write (`$count` and `$offset` say which) and each flush; `fail EIO` makes it fail.
-        case script(write: String = "true", flush: String = "true")
+        /// Shell that runs before each write and read (`$count` and `$offset` say which) and each flush; `fail EIO` makes it
+        /// fail, `drop` leaves out the write.
+        case script(write: String = "true", read: String = "true", flush: String = "true")
     }
 
     static let isAvailable =
@@ -38,7 +39,7 @@ struct FaultyDisk {
                 switch server {
                 case .filters(let more): more.filter { $0.hasPrefix("-") } + ["file", backing]
                     + more.filter { !$0.hasPrefix("-") }
-                case .script(let write, let flush): eval(folder.path, sizeBytes, write: write, flush: flush)
+                case .script(let write, let read, let flush): eval(folder.path, sizeBytes, write, read, flush)
                 }
             defer { _ = try? run("bash", ["-c", stop, "stop", folder.path]) }
             let path = try run("bash", ["-euc", start, "start", folder.path] + arguments)
@@ -52,18 +53,22 @@ struct FaultyDisk {
     func vanish() throws { try run("bash", ["-c", "kill -KILL $(<\"$1/nbdkit.pid\")", "vanish", folder]) }
 
     /// nbdkit asks one program for everything, one call at a time (nbdkit-sh-plugin(3)): call, handle, count, offset.
-    private static func eval(_ folder: String, _ sizeBytes: UInt64, write: String, flush: String) -> [String] {
+    private static func eval(
+        _ folder: String, _ sizeBytes: UInt64, _ write: String, _ read: String, _ flush: String
+    ) -> [String] {
         let prologue = """
-            cd \(folder); count=$3 offset=$4
-            fail() { cat >/dev/null; echo "$1 as told" >&2; exit 1; }
+            cd \(folder); call=$1 count=$3 offset=$4
+            drop() { cat >/dev/null; exit 0; }
+            fail() { [ $call = pwrite ] && cat >/dev/null; echo "$1 as told" >&2; exit 1; }
 
             """
         return [
             "eval", "get_size=echo \(sizeBytes)",
-            "pread=" + prologue + "dd if=backing iflag=skip_bytes,count_bytes skip=$offset count=$count bs=1M status=none",
+            "pread=" + prologue + read + "\n"
+                + "dd if=backing iflag=skip_bytes,count_bytes skip=$offset count=$count bs=1M status=none",
             "pwrite=" + prologue + write + "\n"
                 + "dd of=backing oflag=seek_bytes seek=$offset iflag=fullblock conv=notrunc bs=1M status=none",
-            "flush=" + prologue + "exec </dev/null\n" + flush,
+            "flush=" + prologue + flush,
         ]
     }
 

@@ -27,8 +27,7 @@ extension HostDisks {
     ) -> DiskError {
         var reasons: [String] = []
         for disk in disks {
-            // An unbound loop device and its like are no disks to a person.
-            if disk.sizeBytes == 0, disk.obstacles.contains(.wrongKind(name: disk.name)) { continue }
+            if disk.isUnbound { continue }
             let why = disk.obstacles(to: requirement, isNamed: false).map(\.description)
             reasons.append("\(disk.name): \(refused[disk.name] ?? why.joined(separator: ", "))")
         }

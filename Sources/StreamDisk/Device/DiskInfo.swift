@@ -24,6 +24,9 @@ public struct DiskInfo: Sendable, Equatable {
     /// What stands against it, whatever the image.
     public var obstacles: [Obstacle]
 
+    /// A loop device that nothing is bound to, and its like: no disk to a person.
+    public var isUnbound: Bool { sizeBytes == 0 && obstacles.contains(.wrongKind(name: name)) }
+
     public var major: UInt32 { number.major }
     public var minor: UInt32 { number.minor }
 

@@ -24,7 +24,10 @@ extension StreamFault: CustomStringConvertible {
         case .source(let error): error.sentence
         case .device(let error): error.sentence
         case .mismatch(let mismatch): mismatch.sentence
-        case .disk(let error): error.path.map { "\($0): \(error.reason)" } ?? error.reason
+        case .disk(let error):
+            // Without a path, it is the choice that failed.
+            error.path.map { "\($0): \(error.reason)" }
+                ?? error.reason + "; attach or free a disk, or name one that is only used when named (--disk)"
         case .memory(let needed, let limit):
             "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit))"
         case .cancelled: "interrupted"
@@ -37,8 +40,8 @@ extension SourceError {
     fileprivate var sentence: String {
         let place = offset.map { "\(source) at byte \($0)" } ?? source
         return switch kind {
-        case .notFound: "no such image: \(place): \(reason)"
-        case .unreachable: "cannot fetch the image: \(place): \(reason)"
+        case .notFound: "no such image: \(place): \(reason); check its name and place"
+        case .unreachable: "cannot fetch the image: \(place): \(reason); check the address and the network, and try again"
         case .notPermitted: "not permitted to read the image: \(place): \(reason)"
         case .unsupported: "the server cannot serve this image: \(place): \(reason)"
         case .changed: "the image changed while it was read: \(place): \(reason)"
