@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-long demo bench clean
+SECONDS ?= 60
+.PHONY: help deps build test test-long fuzz tsan demo bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,14 @@ test-long: deps ## Power cuts by the million, and 100 kills of a run onto a loop
 	STREAM_DISK_CUTS=$${STREAM_DISK_CUTS:-3000000} STREAM_DISK_KILLS=$${STREAM_DISK_KILLS:-100} \
 		swift test --filter 'EnginePowerCutTests|KillTests'
 
+fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
+	Fuzz/run $(SECONDS)
+
+tsan: deps ## Run the tests with threads under the thread sanitizer
+	swift build -c debug --build-tests --sanitize=thread --scratch-path .build-tsan
+	TSAN_OPTIONS=halt_on_error=0:exitcode=66 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
+		--filter 'Engine|Source|BytePipe|RingQueue|Codec|EndToEnd'
+
 demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived
 	examples/demo.sh
 
@@ -30,4 +39,4 @@ bench: ## Measure against other pipelines and fio, short form (root)
 	perf/run.sh --short
 
 clean: ## Remove what was built
-	rm -rf .build perf/build
+	rm -rf .build .build-tsan Fuzz/.build perf/build
