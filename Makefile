@@ -19,9 +19,9 @@ test: deps ## Build everything and run all the tests
 	Tests/Images/self-check
 	swift test
 
-test-long: deps ## Power cuts by the million, and 100 kills of a run onto a loop device (root)
+test-long: deps ## Power cuts by the million, 100 kills of a run onto a loop device, disks that stall for 30 s (root)
 	STREAM_DISK_CUTS=$${STREAM_DISK_CUTS:-3000000} STREAM_DISK_KILLS=$${STREAM_DISK_KILLS:-100} \
-		swift test --filter 'EnginePowerCutTests|KillTests'
+		STREAM_DISK_STALL=$${STREAM_DISK_STALL:-30} swift test --filter 'EnginePowerCutTests|KillTests|DeviceFaultTests'
 
 fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
 	Fuzz/run $(SECONDS)

@@ -1,3 +1,4 @@
+import Glibc
 import StreamDisk
 
 /// The exit codes of the command line (sysexits.h): a contract with scripts.
@@ -23,6 +24,8 @@ extension StreamFault {
         case .device, .mismatch: ExitCodes.deviceFailed
         case .memory: ExitCodes.unusableDisk
         case .cancelled: ExitCodes.interrupted
+        // A sandbox that refuses what was asked for, such as io_uring by name, is no bug.
+        case .host(_, let cause) where [EPERM, EACCES].contains(cause.code): ExitCodes.notPermitted
         case .host: ExitCodes.software
         case .disk(let error):
             switch error.kind {

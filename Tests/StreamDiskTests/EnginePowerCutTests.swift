@@ -33,8 +33,6 @@ struct EnginePowerCutTests {
         }
     }
 
-    private func setting(_ name: String) -> Int? { ProcessInfo.processInfo.environment[name].flatMap { Int($0) } }
-
     struct Mistake: Sendable, CustomTestStringConvertible {
         let testDescription: String
         /// The broken promise.

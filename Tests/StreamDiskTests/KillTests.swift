@@ -47,8 +47,6 @@ struct KillTests {
         }
     }
 
-    private func setting(_ name: String) -> Int? { ProcessInfo.processInfo.environment[name].flatMap { Int($0) } }
-
     private func withKilledDisk(_ image: SampleImage, _ body: (KilledDisk) throws -> Void) throws {
         // With another layout, so that nothing of it is where the new one's bytes are; and larger than both.
         let old = try SampleImage.make("--size 32M --esp-mib 6 --level 3")

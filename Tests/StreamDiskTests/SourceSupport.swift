@@ -122,3 +122,6 @@ final class TemporaryFolder: Sendable {
         return file
     }
 }
+
+/// A number from the environment, for the long forms of tests.
+func setting(_ name: String) -> Int? { ProcessInfo.processInfo.environment[name].flatMap { Int($0) } }
