@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 SECONDS ?= 60
-.PHONY: help deps build test fuzz tsan demo bench clean
+.PHONY: help deps build test test-long fuzz tsan demo bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Check for the packages needed, install what is missing (apt; root or sudo)
 	@.ci/deps
@@ -18,6 +18,10 @@ test: deps ## Build everything and run all the tests
 	swift build -c debug --build-tests
 	Tests/Images/self-check
 	swift test
+
+test-long: deps ## Power cuts by the million, and 100 kills of a run onto a loop device (root)
+	STREAM_DISK_CUTS=$${STREAM_DISK_CUTS:-3000000} STREAM_DISK_KILLS=$${STREAM_DISK_KILLS:-100} \
+		swift test --filter 'EnginePowerCutTests|KillTests'
 
 fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
 	Fuzz/run $(SECONDS)

@@ -26,6 +26,7 @@ let package = Package(
         .target(name: "CLinux"),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
 
         // The format: bytes in, values out.
         .target(name: "CosiFormat", swiftSettings: strict),
@@ -33,7 +34,7 @@ let package = Package(
         // The library.
         .target(
             name: "StreamDisk",
-            dependencies: ["CUring", "CCurl", "CLinux", "CZstd", "CCrypto", "CosiFormat"],
+            dependencies: ["CUring", "CCurl", "CLinux", "CZstd", "CCrypto", "CXXHash", "CosiFormat"],
             swiftSettings: strict),
 
         // Its callers.

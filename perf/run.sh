@@ -6,7 +6,7 @@ export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 all=(stream writer writer-4096 writer-tmpfs writer-knobs decode hash cpu stream-4096 stream-tmpfs window-4m frames zeros
-    connections allocations instructions)
+    connections connections-free allocations instructions)
 usage() {
     cat <<END
 usage: run.sh [options]      (root: loop devices, dropping caches; nobody else should be at work on the machine)
@@ -119,11 +119,15 @@ do_window-4m() {
         --memory-beside-windows-at-most 48
 }
 do_frames() {
-    make_image "dense-$mib-frames" "${dense[@]}" --frames 8
+    # Frames of about 16 MiB, as tools that write several frames make them.
+    make_image "dense-$mib-frames" "${dense[@]}" --frames $((mib / 16))
     local frames=$made
+    make_image "dense-$mib-eight-frames" "${dense[@]}" --frames 8
+    local eight=$made
     make_image "dense-$mib" "${dense[@]}"
-    run frames "The same content in eight frames and in one" stream --image "$made" \
-        --with "stream-disk:label=eight frames,image=$frames" --with "stream-disk:label=one frame,at-least=1.25" \
+    run frames "The same content in $((mib / 16)) frames, in eight and in one" stream --image "$made" \
+        --with "stream-disk:label=$((mib / 16)) frames,image=$frames" \
+        --with "stream-disk:label=one frame,at-least=1.25" --with "stream-disk:label=eight frames,image=$eight" \
         --memory-beside-windows-at-most 48
 }
 do_zeros() {
@@ -133,11 +137,17 @@ do_zeros() {
         --with stream-disk --with "stream-disk:label=zeros written,zeros=off,at-least=2" --written-at-most 1.02
 }
 do_connections() {
-    # Each run fetches at 20 MB/s and connection, so a smaller image will do.
-    make_image dense-256 --content "$content" --content-mib 256 --size 416M --min-file-kib 64 --style customizer
+    dense_image
     run connections "nginx with limit_rate 20m: eight connections and one" stream --image "$made" --limit-rate 20m \
         --with "stream-disk:label=8 connections,connections=8,lanes=1" \
-        --with "stream-disk:label=1 connection,connections=1,lanes=1,at-least=7"
+        --with "stream-disk:label=1 connection,connections=1,lanes=1,at-least=7" \
+        --memory-beside-windows-at-most 48
+}
+do_connections-free() {
+    dense_image
+    run connections-free "nginx without a limit: what more connections cost" stream --image "$made" \
+        --with "stream-disk:label=1 connection,connections=1" --with "stream-disk:label=2 connections,connections=2" \
+        --with "stream-disk:label=4 connections,connections=4" --with "stream-disk:label=8 connections,connections=8"
 }
 do_writer() { run writer "Writer alone, loop device with direct I/O" writer --size "$write_size" --scan-rounds "$scan_rounds"; }
 do_writer-4096() {
@@ -180,5 +190,8 @@ for name in "${chosen[@]}"; do "do_$name"; done
 reports=()
 for name in "${all[@]}"; do [[ ! -e $results/$name.json ]] || reports+=("$results/$name.json"); done
 "$bench" report "${reports[@]}" --html "$results/report.html" --svg "$results/rates.svg"
-[[ $results != perf/results ]] || "$bench" report "${reports[@]}" --into perf/README.md
+if [[ $results == perf/results ]]; then
+    "$bench" report "${reports[@]}" --into perf/README.md
+    "$bench" report "$results/stream.json" --into README.md
+fi
 echo "raw figures, page and plot: $results"

@@ -35,7 +35,8 @@ final class EventLog {
                 [
                     "phase": .text(progress.phase.rawValue), "fetchedBytes": .count(progress.fetchedBytes),
                     "decodedBytes": .count(progress.decodedBytes), "writtenBytes": .count(progress.writtenBytes),
-                    "zeroedBytes": .count(progress.zeroedBytes),
+                    "zeroedBytes": .count(progress.zeroedBytes), "verifiedBytes": .count(progress.verifiedBytes),
+                    "verifiedBytesTotal": .count(progress.verifiedBytesTotal),
                     "compressedBytesTotal": .count(progress.compressedBytesTotal),
                     "uncompressedBytesTotal": .count(progress.uncompressedBytesTotal),
                     "fetchedBytesPerSecond": rate(progress.fetchedBytes),
@@ -56,6 +57,7 @@ final class EventLog {
                 "seconds": .number(result.elapsedSeconds), "written": .flag(result.isWritten),
                 "fetchedBytes": .count(result.fetchedBytes), "decodedBytes": .count(result.decodedBytes),
                 "writtenBytes": .count(result.writtenBytes), "zeroedBytes": .count(result.zeroedBytes),
+                "verifiedBytes": .count(result.verifiedBytes),
                 "decodedBytesPerSecond": .number((Double(result.decodedBytes) / seconds).rounded()),
                 "peakMemoryBytes": .count(result.peakMemoryBytes),
                 "hash": .text("sha384:" + hexadecimal(result.plan.metadataSHA384)),
@@ -69,6 +71,7 @@ final class EventLog {
             "phase": .text(error.phase.rawValue), "disk": .text(error.disk.rawValue),
         ]
         if let offset = error.cause.offset { fields["offset"] = .count(offset) }
+        if case .mismatch(let mismatch) = error.cause { fields.merge(mismatch.fields) { _, new in new } }
         emit("error", fields)
     }
 
@@ -105,6 +108,24 @@ final class EventLog {
         all["t"] = .number(((monotonicSeconds() - begin) * 1e6).rounded() / 1e6)
         all["event"] = .text(event)
         Terminal.writeAll(JSONValue.object(all).line, to: descriptor)
+    }
+}
+
+extension DiskMismatch {
+    /// The place: area, and for a partition its number and name, byte of the disk, and length.
+    var fields: [String: JSONValue] {
+        var fields: [String: JSONValue] = ["offset": .count(offset), "lengthBytes": .count(UInt64(lengthBytes))]
+        switch area {
+        case .mbr: fields["area"] = .text("mbr")
+        case .primaryTable: fields["area"] = .text("primaryTable")
+        case .backupTable: fields["area"] = .text("backupTable")
+        case .partition(let number, let name):
+            fields["area"] = .text("partition")
+            fields["partition"] = .count(UInt64(number))
+            fields["name"] = .text(name)
+        case nil: break
+        }
+        return fields
     }
 }
 

@@ -19,7 +19,8 @@ extension StreamFault {
     var exitCode: Int32 {
         switch self {
         case .image: ExitCodes.invalidImage
-        case .device: ExitCodes.deviceFailed
+        // With stream, the disk failed; with verify, the same is found: it does not hold what it should.
+        case .device, .mismatch: ExitCodes.deviceFailed
         case .memory: ExitCodes.unusableDisk
         case .cancelled: ExitCodes.interrupted
         case .host: ExitCodes.software
@@ -48,6 +49,7 @@ extension StreamFault {
         case .image: "image"
         case .source(let error): "source.\(error.kind.rawValue)"
         case .device: "device"
+        case .mismatch: "device.mismatch"
         case .disk(let error): "disk.\(error.kind.rawValue)"
         case .memory: "memory"
         case .cancelled: "cancelled"
@@ -60,6 +62,7 @@ extension StreamFault {
         switch self {
         case .source(let error): error.offset
         case .device(let error): error.offset
+        case .mismatch(let mismatch): mismatch.offset
         case .image, .disk, .memory, .cancelled, .host: nil
         }
     }

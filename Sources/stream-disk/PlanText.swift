@@ -1,3 +1,4 @@
+import CosiFormat
 import StreamDisk
 
 /// A plan and a result as text for people.
@@ -31,7 +32,16 @@ enum PlanText {
         let seconds = max(result.elapsedSeconds, 0.001)
         let rate = UInt64(Double(result.decodedBytes) / seconds)
         return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) in \(oneDecimal(seconds)) s "
-            + "(\(shortSizeText(rate))/s), verified and flushed, sha384:\(hexadecimal(result.plan.metadataSHA384))"
+            + "(\(shortSizeText(rate))/s), verified\(result.verifiedBytes > 0 ? ", flushed and read back" : " and flushed"), "
+            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
+    }
+
+    static func comparison(_ result: StreamResult) -> String {
+        let seconds = max(result.elapsedSeconds, 0.001)
+        let rate = UInt64(Double(result.verifiedBytes) / seconds)
+        return "\(result.plan.diskPath) holds the image: \(shortSizeText(result.verifiedBytes)) and its partition tables "
+            + "compared in \(oneDecimal(seconds)) s (\(shortSizeText(rate))/s), "
+            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
     }
 
     private static func diskText(_ plan: StreamPlan) -> String {
@@ -43,13 +53,14 @@ enum PlanText {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Columns as wide as their widest cell. Names and mount points come from the image: control characters are escaped, so that
+/// none can drive the terminal or draw another table.
 struct Table {
     private var rows: [[String]]
 
     init(_ header: [String]) { rows = [header] }
 
-    mutating func add(_ row: [String]) { rows.append(row) }
+    mutating func add(_ row: [String]) { rows.append(row.map(printable)) }
 
     var text: String {
         let columns = rows.map(\.count).max() ?? 0

@@ -26,6 +26,7 @@ final class ProgressDisplay {
         switch event {
         case .phase(let phase):
             self.phase = phase
+            (rate, last) = (0, nil)
             if isVerbose || (!isLive && phase != .preflight && phase != .done) { line(phase.title) }
         case .progress(let progress): update(progress)
         case .retry(let note):
@@ -70,15 +71,16 @@ final class ProgressDisplay {
     }
 
     private func measure(_ progress: StreamProgress) {
-        defer { last = (progress.elapsedSeconds, progress.decodedBytes) }
-        guard let last, progress.elapsedSeconds > last.seconds, progress.decodedBytes >= last.bytes else { return }
-        let now = Double(progress.decodedBytes - last.bytes) / (progress.elapsedSeconds - last.seconds)
+        let bytes = progress.way.done
+        defer { last = (progress.elapsedSeconds, bytes) }
+        guard let last, progress.elapsedSeconds > last.seconds, bytes >= last.bytes else { return }
+        let now = Double(bytes - last.bytes) / (progress.elapsedSeconds - last.seconds)
         rate = rate == 0 ? now : 0.8 * rate + 0.2 * now
     }
 
     private func share(_ progress: StreamProgress) -> Double {
-        guard progress.uncompressedBytesTotal > 0 else { return 1 }
-        return min(1, Double(progress.decodedBytes) / Double(progress.uncompressedBytesTotal))
+        let (done, total) = progress.way
+        return total > 0 ? min(1, Double(done) / Double(total)) : 1
     }
 
     private func bar(_ progress: StreamProgress, width: Int) -> String {
@@ -90,13 +92,11 @@ final class ProgressDisplay {
     }
 
     private func plain(_ progress: StreamProgress) -> String {
-        let done = shortSizeText(progress.decodedBytes)
-        let total = shortSizeText(progress.uncompressedBytesTotal)
-        let name = progress.decodedBytes == progress.uncompressedBytesTotal ? "flush" : phase.rawValue
-        var text = "\(name) \(Int(share(progress) * 100)) %  \(done) of \(total)  \(shortSizeText(UInt64(rate)))/s"
-        if rate > 0, progress.decodedBytes < progress.uncompressedBytesTotal {
-            text += "  \(duration(Double(progress.uncompressedBytesTotal - progress.decodedBytes) / rate)) left"
-        }
+        let (done, total) = progress.way
+        let name = progress.phase == .write && done == total ? "flush" : progress.phase.rawValue
+        var text = "\(name) \(Int(share(progress) * 100)) %  \(shortSizeText(done)) of \(shortSizeText(total))  "
+            + "\(shortSizeText(UInt64(rate)))/s"
+        if rate > 0, done < total { text += "  \(duration(Double(total - done) / rate)) left" }
         return text
     }
 
@@ -108,13 +108,20 @@ final class ProgressDisplay {
     }
 }
 
+extension StreamProgress {
+    /// How far the present phase is, in bytes.
+    fileprivate var way: (done: UInt64, total: UInt64) {
+        phase == .verify ? (verifiedBytes, verifiedBytesTotal) : (decodedBytes, uncompressedBytesTotal)
+    }
+}
+
 extension StreamPhase {
     fileprivate var title: String {
         switch self {
         case .preflight: "reading and checking the image's metadata"
         case .invalidate: "removing the old partition table"
         case .write: "writing"
-        case .verify: "reading back"
+        case .verify: "reading the disk and comparing"
         case .commit: "writing the partition table"
         case .done: "done"
         }

@@ -27,6 +27,9 @@ struct StreamCommand: ParsableCommand {
     @Flag(help: "Check everything, show the plan, write nothing.")
     var dryRun = false
 
+    @Flag(help: "Read everything back and compare it with checksums kept while writing, before the table is written.")
+    var verify = false
+
     @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
     var events: Int32?
 
@@ -47,20 +50,8 @@ struct StreamCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Say nothing but errors.")
     var quiet = false
 
-    enum EngineName: String, ExpressibleByArgument, CaseIterable {
-        case auto
-        case uring = "io_uring"
-        case pwrite
-    }
-
     func validate() throws {
-        guard ExpectedHash(hash) != nil else {
-            throw ValidationError("--hash must be 'ignored' or 'sha384:' and 96 hexadecimal digits, not '\(hash)'.")
-        }
-        if let events, !EventLog.isWritable(events) {
-            throw ValidationError("--events \(events): this file descriptor is not open for writing.")
-        }
-        if verbose && quiet { throw ValidationError("--verbose and --quiet exclude each other.") }
+        try CommonRules.check(hash: hash, events: events, verbose: verbose, quiet: quiet)
     }
 
     func run() throws {
@@ -70,14 +61,11 @@ struct StreamCommand: ParsableCommand {
         var options = StreamOptions()
         options.hash = ExpectedHash(hash) ?? .ignored
         options.isDryRun = dryRun
+        options.readsBack = verify
         options.memoryLimitBytes = memoryLimit?.bytes
-        options.writeEngine =
-            switch engine {
-            case .auto: .automatic
-            case .uring: .uring
-            case .pwrite: .pwrite
-            }
+        options.writeEngine = engine.engine
         var isDeclined = false
+        let output: String
         do throws(StreamError) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -100,7 +88,7 @@ struct StreamCommand: ParsableCommand {
             // A no is an interruption by the one who was asked.
             if isDeclined { throw .declined }
             log?.write(completed: result)
-            if dryRun { print(PlanText.text(result.plan), terminator: "") } else if !quiet { print(PlanText.summary(result)) }
+            output = dryRun ? PlanText.text(result.plan) : quiet ? "" : PlanText.summary(result) + "\n"
         } catch {
             display.finish()
             let code = signals.exitCode(for: error.cause)
@@ -108,6 +96,8 @@ struct StreamCommand: ParsableCommand {
             display.error(error.description)
             throw ExitCode(code)
         }
+        // The disk is written, whether or not someone reads of it; a plan is only good when it was read.
+        if dryRun { try Terminal.result(output) } else { Terminal.writeAll(output, to: 1) }
     }
 
     /// On a terminal without `--yes`, the plan is shown and a yes asked; with no terminal none is asked.
@@ -116,6 +106,34 @@ struct StreamCommand: ParsableCommand {
         display.finish()
         display.line(PlanText.text(plan))
         return Terminal.ask("Everything on \(plan.diskPath) will be lost. Write it? Type yes: ", signals.cancellation)
+    }
+}
+
+/// What holds for the options that several commands have.
+enum CommonRules {
+    static func check(hash: String, events: Int32?, verbose: Bool, quiet: Bool) throws {
+        guard ExpectedHash(hash) != nil else {
+            throw ValidationError("--hash must be 'ignored' or 'sha384:' and 96 hexadecimal digits, not '\(hash)'.")
+        }
+        if let events, !EventLog.isWritable(events) {
+            throw ValidationError("--events \(events): this file descriptor is not open for writing.")
+        }
+        if verbose && quiet { throw ValidationError("--verbose and --quiet exclude each other.") }
+    }
+}
+
+/// How the disk is written and read.
+enum EngineName: String, ExpressibleByArgument, CaseIterable {
+    case auto
+    case uring = "io_uring"
+    case pwrite
+
+    var engine: StreamOptions.WriteEngine {
+        switch self {
+        case .auto: .automatic
+        case .uring: .uring
+        case .pwrite: .pwrite
+        }
     }
 }
 

@@ -133,6 +133,11 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             try tree.disk("dm-2", "253:2", sectors: 2048)
             try tree.link("dev/mapper/pool", to: "../dm-2")
             try tree.disk("sdi", "8:128", sectors: 2048)
+            // No holder to the kernel.
+            try tree.disk("sdj", "8:144", sectors: 2048)
+            try tree.partition("sdj1", "8:145", of: "sdj")
+            try tree.disk("loop5", "7:5", sectors: 2048, more: ["loop/backing_file": "/dev/sdj1"])
+            try tree.disk("loop6", "7:6", sectors: 2048, more: ["loop/backing_file": "/var/sdi"])
             let found = obstacles(tree)
             #expect(found["sda"] == [.mounted(device: "sda2", mountPoint: "/boot")])
             #expect(found["sdb"] == [.mounted(device: "sdb", mountPoint: "/srv/with space")])
@@ -149,6 +154,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
                     ])
             }
             #expect(found["sdi"] == [])
+            #expect(found["sdj"] == [.held(by: "loop5")])
         }
     }
 

@@ -63,6 +63,7 @@ extension StreamFault {
         case .image: "image"
         case .source(let error): "source.\(error.kind)"
         case .device: "device"
+        case .mismatch: "mismatch"
         case .disk(let error): "disk.\(error.kind)"
         case .memory: "memory"
         case .cancelled: "cancelled"

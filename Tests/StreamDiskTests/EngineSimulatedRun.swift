@@ -1,5 +1,6 @@
 import CosiFormat
 import Foundation
+import Synchronization
 import Testing
 
 @testable import StreamDisk
@@ -8,40 +9,96 @@ import Testing
 ///
 /// The disk carried another table and random bytes before, and is larger than the image's.
 struct SimulatedRun: Sendable {
-    static let diskBytes = 2_621_440
-    static let blockBytes = 512
+    /// The disk of the image, the disk it goes onto, and what its partitions hold.
+    struct Shape: Hashable, Sendable {
+        var blockBytes = 512
+        var imageBlocks = 4096
+        /// Not fewer than the image's.
+        var diskBlocks = 5120
+        /// First and last block of each; the old system's do not end where these do.
+        var partitions = [40...1063, 1064...3000, 3001...4000]
+        var old = [40...2000, 2001...3990]
+        var contents: [Content] = [.rich(1024 * 512), .rich(700_001), .zeros(300_000, then: 50_000, 70_000)]
 
-    let before: [UInt8]
+        enum Content: Hashable, Sendable {
+            case rich(Int)
+            case zeros(Int, then: Int, Int)
+            /// The partition has no image: it keeps what it held.
+            case none
+        }
+
+        static let all = [
+            Shape(),
+            // As large as the image's; the disk is all partitions, one of them without an image, one of nothing but zeros.
+            Shape(
+                imageBlocks: 2048, diskBlocks: 2048, partitions: [34...533, 600...1099, 1100...2013], old: [34...2013],
+                contents: [.rich(256_000), .none, .zeros(467_968, then: 0, 0)]),
+            Shape(
+                blockBytes: 4096, imageBlocks: 512, diskBlocks: 512, partitions: [6...105, 106...255, 256...505],
+                old: [10...300, 301...505],
+                contents: [.rich(409_600), .rich(300_001), .zeros(700_000, then: 50_000, 200_000)]),
+            Shape(
+                blockBytes: 4096, imageBlocks: 512, diskBlocks: 640, partitions: [6...505], old: [6...600],
+                contents: [.rich(1_500_000)]),
+        ]
+    }
+
+    /// What the disk carried before.
+    enum Was: CaseIterable, Sendable {
+        /// Another system, whole.
+        case other
+        /// An earlier state of the same one: its very tables, over other bytes.
+        case same
+        case random
+        case blank
+    }
+
+    static let diskBytes = Shape().diskBlocks * Shape().blockBytes
+
+    let shape: Shape
+    private(set) var before: [UInt8]
     let placement: GPT.Placement
     let jobs: [ImageJob]
     let source: [UInt8]
     /// What each image must have become.
     let originals: [[UInt8]]
+    /// The disk that the image was made from, by fdisk(8): its tables are the truth about the new ones.
+    let imageDisk: [UInt8]
+    private let oldDisk: [UInt8]
 
-    /// Made once: sgdisk(8) sleeps after each table.
-    static func prepared() throws -> SimulatedRun { try made.get() }
-    private static let made = Result { try SimulatedRun() }
+    /// Of each shape one is made.
+    static func prepared(_ shape: Shape = Shape(), was: Was = .other) throws -> SimulatedRun {
+        var run = try made.withLock { made in
+            if let run = made[shape] { return run }
+            let run = try SimulatedRun(shape)
+            made[shape] = run
+            return run
+        }
+        if was != .other { run.before = try run.disk(was) }
+        return run
+    }
+    private static let made = Mutex<[Shape: SimulatedRun]>([:])
 
-    private init() throws {
-        let imageBytes = 2 << 20
-        let new = try Self.sgdisk(imageBytes, [
-            "--disk-guid=11111111-1111-1111-1111-111111111111", "-n", "1:40:1063", "-n", "2:1064:3000", "-n", "3:3001:4000",
-        ])
-        let old = try Self.sgdisk(Self.diskBytes, [
-            "--disk-guid=22222222-2222-2222-2222-222222222222", "-n", "1:40:2000", "-n", "2:2001:5000",
-        ])
-        // Behind the tables: bytes that were somebody's.
-        before = Array(old[..<(34 * 512)]) + sampleBytes(Self.diskBytes - 67 * 512, seed: 22) + Array(old.suffix(33 * 512))
+    private init(_ shape: Shape) throws {
+        self.shape = shape
+        imageDisk = try Self.fdisk(shape, blocks: shape.imageBlocks, guid: "1", shape.partitions)
+        oldDisk = try Self.fdisk(shape, blocks: shape.diskBlocks, guid: "2", shape.old)
         let (gpt, _) = try GPT.parse(
-            primary: Array(new[..<(34 * 512)]), lbaSize: 512, diskSizeBytes: UInt64(imageBytes))
-        placement = try gpt.placement(onDeviceOf: UInt64(Self.diskBytes))
+            primary: Array(imageDisk[..<Self.tableBytes(shape)]), lbaSize: shape.blockBytes,
+            diskSizeBytes: UInt64(imageDisk.count))
+        placement = try gpt.placement(onDeviceOf: UInt64(oldDisk.count))
         // One fills its partition, one is smaller and of odd length, one is mostly zeros.
-        originals = [
-            richBytes(1024 * 512, seed: 1), richBytes(700_001, seed: 2),
-            [UInt8](repeating: 0, count: 300_000) + richBytes(50_000, seed: 3) + [UInt8](repeating: 0, count: 70_000),
-        ]
+        originals = shape.contents.enumerated().map { number, content in
+            switch content {
+            case .rich(let count): richBytes(count, seed: UInt64(number + 1))
+            case .zeros(let head, let rich, let tail):
+                [UInt8](repeating: 0, count: head) + (rich > 0 ? richBytes(rich, seed: UInt64(number + 1)) : [])
+                    + [UInt8](repeating: 0, count: tail)
+            case .none: []
+            }
+        }
         var (bytes, listed): ([UInt8], [ImageJob]) = ([], [])
-        for (original, partition) in zip(originals, gpt.partitions) {
+        for (original, partition) in zip(originals, gpt.partitions) where !original.isEmpty {
             // Frames that different lanes can decode, and one at whose end none can take over.
             let cuts = [0, 20 << 12, 60 << 12, original.count - 1000, original.count]
             let compressed = try zip(cuts, cuts.dropFirst()).reduce(skippableFrame([1, 2, 3])) { frames, cut in
@@ -55,27 +112,81 @@ struct SimulatedRun: Sendable {
                     deviceOffset: partition.offsetBytes))
             bytes += compressed
         }
-        (jobs, source) = (listed, bytes)
+        (jobs, source, before) = (listed, bytes, [])
+        before = try disk(.other)
     }
 
-    private static func sgdisk(_ sizeBytes: Int, _ arguments: [String]) throws -> [UInt8] {
-        try withTemporaryFolder { folder in
-            let file = folder.appending(path: "disk")
-            try Data(count: sizeBytes).write(to: file)
-            try StreamDiskTests.run("sgdisk", ["-a", "1"] + arguments + [file.path])
-            return [UInt8](try Data(contentsOf: file))
+    private static func tableBytes(_ shape: Shape) -> Int { 2 * shape.blockBytes + 128 * 128 }
+
+    private static func fdisk(
+        _ shape: Shape, blocks: Int, guid digit: Character, _ partitions: [ClosedRange<Int>]
+    ) throws -> [UInt8] {
+        let first = tableBytes(shape) / shape.blockBytes
+        let guid = "00000000-0000-0000-0000-000000000000".replacing("0", with: String(digit))
+        let script = ["label: gpt", "label-id: \(guid)", "first-lba: \(first)"]
+            + partitions.map { "start=\($0.lowerBound), size=\($0.count)" }
+        return try withTemporaryFolder { folder in
+            try Data(script.joined(separator: "\n").utf8).write(to: folder.appending(path: "script"))
+            try Data(count: blocks * shape.blockBytes).write(to: folder.appending(path: "disk"))
+            // Alone among the partitioners fdisk takes the block size of a file as an argument.
+            let command = "cd '\(folder.path)' && printf 'I\nscript\nw\n' | fdisk -b \(shape.blockBytes) disk"
+            try StreamDiskTests.run("sh", ["-c", command])
+            return [UInt8](try Data(contentsOf: folder.appending(path: "disk")))
         }
+    }
+
+    private func disk(_ was: Was) throws -> [UInt8] {
+        let tableBytes = Self.tableBytes(shape)
+        let backupBytes = tableBytes - shape.blockBytes
+        var disk = sampleBytes(oldDisk.count, seed: 22)
+        switch was {
+        case .other:
+            // Behind the tables: bytes that were somebody's; in LBA 0 a boot loader that nobody else has.
+            disk.replaceSubrange(440..<tableBytes, with: oldDisk[440..<tableBytes])
+            disk.replaceSubrange(disk.count - backupBytes..<disk.count, with: oldDisk.suffix(backupBytes))
+        case .same:
+            disk.replaceSubrange(
+                440..<tableBytes, with: (placement.mbr + placement.primary)[440..<tableBytes])
+            disk.replaceSubrange(disk.count - placement.backup.count..<disk.count, with: placement.backup)
+        case .random: break
+        case .blank: disk = [UInt8](repeating: 0, count: disk.count)
+        }
+        return disk
+    }
+
+    /// The disk as it must be when all has gone well, but for its tables.
+    var after: [UInt8] {
+        var disk = before
+        for (job, original) in zip(jobs, originals.filter { !$0.isEmpty }) {
+            let padding = (shape.blockBytes - original.count % shape.blockBytes) % shape.blockBytes
+            let start = Int(job.deviceOffset)
+            disk.replaceSubrange(
+                start..<start + original.count + padding, with: original + [UInt8](repeating: 0, count: padding))
+        }
+        return disk
     }
 
     /// Runs it, with the caller's thread as the writer's. Returns why it failed, nil when it did not.
     func execute(
         on medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2, capacity: Int = 8, slotBytes: Int = 16 << 10,
-        faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil
+        faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil,
+        disorder: Disorder = .none, check: DiskCheck = .nothing
     ) throws -> StreamFault? {
-        let queue = SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults)
+        let queue = DisorderedDisk(
+            SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults), disorder, blockBytes: medium.blockBytes)
+        return try execute(
+            through: queue, medium, seed: seed, lanes: lanes, slotBytes: slotBytes, state: state, source: source,
+            check: check)
+    }
+
+    /// The same through a queue of the caller's. Where `check` says so, it compares instead of writing.
+    func execute<Queue: DiskQueue & ~Copyable>(
+        through queue: consuming Queue, _ medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2,
+        slotBytes: Int = 16 << 10, state: RunState = RunState(), source: MemorySource? = nil, check: DiskCheck
+    ) throws -> StreamFault? {
         let geometry = DiskGeometry(
             path: "simulated", sizeBytes: UInt64(medium.before.count), blockBytes: medium.blockBytes)
-        var writer = try DiskWriter(queue: queue, disk: geometry)
+        var writer = try DiskWriter(queue: queue, disk: geometry, check: check)
         let windowBytes: UInt64 = 1 << 16
         let limits = LaneLimits(
             windowBytesMax: windowBytes,
@@ -84,61 +195,48 @@ struct SimulatedRun: Sendable {
             slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax)
         do throws(StreamFault) {
             let pool = try LanePool(count: lanes, limits: limits, imageBytes: jobs.map(\.uncompressedBytes), run: state)
+            let (jobs, source) = (ListedJobs(jobs), source ?? MemorySource(self.source, seed: seed))
+            let fetchers = 1 + Int(seed % UInt64(lanes))
+            if check == .insteadOfWriting {
+                try writer.stream(jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
+                guard let range = writer.firstDifference else { return nil }
+                return .mismatch(
+                    DiskMismatch(.image, path: "simulated", area: nil, range: range, count: writer.differenceCount))
+            }
             let invalidated = try writer.invalidate(placement)
             let written = try writer.write(
-                invalidated, jobs: ListedJobs(jobs), from: source ?? MemorySource(self.source, seed: seed), lanes: pool,
-                fetchers: 1 + Int(seed) % lanes, run: state, tick: { _ in })
-            let verified = try writer.flush(written, tick: { _ in })
+                invalidated, jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
+            let verified = try writer.flush(written, stop: state.stop, tick: { _ in })
             try writer.commit(verified, placement)
             return nil
         } catch { return error }
     }
 
-    var newMedium: SimulatedMedium { SimulatedMedium(before, blockBytes: Self.blockBytes) }
+    var newMedium: SimulatedMedium { SimulatedMedium(before, blockBytes: shape.blockBytes) }
 
     // MARK: Looking at what is on the disk
 
     /// Whether every byte of every image is in its partition.
     func holdsImages(_ disk: [UInt8]) -> Bool {
-        zip(jobs, originals).allSatisfy { job, original in
+        zip(jobs, originals.filter { !$0.isEmpty }).allSatisfy { job, original in
             isSame(unsafe original.span.bytes, disk, at: Int(job.deviceOffset))
         }
     }
 
     /// Whether what lies between the tables is as it was.
     func holdsOldData(_ disk: [UInt8]) -> Bool {
-        let data = Array(before[34 * 512..<Self.diskBytes - 33 * 512])
-        return isSame(unsafe data.span.bytes, disk, at: 34 * 512)
+        let tableBytes = Self.tableBytes(shape)
+        let data = Array(before[tableBytes..<before.count - (tableBytes - shape.blockBytes)])
+        return isSame(unsafe data.span.bytes, disk, at: tableBytes)
     }
 
     enum Table: Equatable { case primary(guid: UInt8), backup(guid: UInt8) }
 
-    /// The tables that a reader would believe: signature, place and both CRCs right (UEFI 2.10 §5.3.2). A table is named by the
-    /// first byte of its disk GUID, 0x11 for the new one, 0x22 for the old.
+    /// The tables that a reader would believe, named by the first byte of their disk GUID: 0x11 the new one, 0x22 the old.
     func tables(_ disk: [UInt8]) -> [Table] {
-        let last = disk.count / 512 - 1
-        return [1, last].compactMap { lba in
-            let header = Array(disk[lba * 512..<(lba + 1) * 512])
-            func number(_ at: Int, _ count: Int) -> Int {
-                (0..<count).reduce(0) { $0 | Int(header[at + $1]) << (8 * $1) }
-            }
-            guard Array(header[..<8]) == Array("EFI PART".utf8), number(12, 4) == 92, number(24, 8) == lba else { return nil }
-            var sealed = Array(header[..<92])
-            sealed.replaceSubrange(16..<20, with: [0, 0, 0, 0])
-            guard crc32(sealed) == UInt32(number(16, 4)) else { return nil }
-            let (start, count) = (number(72, 8) * 512, number(80, 4) * number(84, 4))
-            guard count <= 128 * 128, start + count <= disk.count,
-                crc32(Array(disk[start..<start + count])) == UInt32(number(88, 4))
-            else { return nil }
-            return lba == 1 ? .primary(guid: header[56]) : .backup(guid: header[56])
-        }
+        [
+            CheckedTable(of: disk, isPrimary: true, blockBytes: shape.blockBytes).map { .primary(guid: $0.diskGUID[0]) },
+            CheckedTable(of: disk, isPrimary: false, blockBytes: shape.blockBytes).map { .backup(guid: $0.diskGUID[0]) },
+        ].compactMap { $0 }
     }
-}
-
-private let crcTable: [UInt32] = (0..<256).map { byte in
-    (0..<8).reduce(UInt32(byte)) { value, _ in value & 1 != 0 ? 0xedb8_8320 ^ (value >> 1) : value >> 1 }
-}
-
-private func crc32(_ bytes: [UInt8]) -> UInt32 {
-    ~bytes.reduce(~UInt32(0)) { crcTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ ($0 >> 8) }
 }

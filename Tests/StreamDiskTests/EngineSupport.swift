@@ -84,14 +84,17 @@ final class MemorySource: ImageSource {
     let name = "memory"
     private let bytes: [UInt8]
     private let random: Monitor<SplitMix64>
+    private let endsAt: Int
     /// Called before each piece.
     private let onPiece: @Sendable (UInt64) throws(SourceError) -> Void
 
+    /// - Parameter endsAt: where it stops without a word; nil for the end.
     init(
-        _ bytes: [UInt8], seed: UInt64 = 0,
+        _ bytes: [UInt8], seed: UInt64 = 0, endsAt: Int? = nil,
         onPiece: @escaping @Sendable (UInt64) throws(SourceError) -> Void = { (_) throws(SourceError) in }
     ) {
         self.bytes = bytes
+        self.endsAt = endsAt ?? bytes.count
         random = Monitor(SplitMix64(state: seed))
         self.onPiece = onPiece
     }
@@ -107,7 +110,8 @@ final class MemorySource: ImageSource {
             try onPiece(UInt64(at))
             if observer.cancellation.isCancelled { throw SourceError(.stopped, source: name, reason: "stopped") }
             let most = random.withLock { $0.magnitude(300_000) } + 1
-            let count = min(most, Int(range.upperBound) - at)
+            let count = min(most, min(endsAt, Int(range.upperBound)) - at)
+            if count <= 0 { return }
             try unsafe sink.append(all.span.bytes.extracting(at..<at + count))
             at += count
         }

@@ -92,6 +92,19 @@ final class Running {
         }
     }
 
+    /// The phases entered so far.
+    func phases() throws -> [String] { try events().compactMap { $0["phase"] as? String } }
+
+    /// Waits until it has told of this phase, or has ended; looks often, to be there when the phase begins.
+    func waitForPhase(_ name: String) throws {
+        let told = "\"phase\":\"\(name)\""
+        let deadline = ContinuousClock.now.advanced(by: .seconds(30))
+        while process.isRunning, !text("events").contains(told) {
+            guard ContinuousClock.now < deadline else { throw TooLong(waitedFor: name, errors: errors) }
+            usleep(100)
+        }
+    }
+
     /// Waits for its end, and tells how it ended.
     func wait(seconds: Double = 60) throws -> Ended {
         try wait(for: "the end", seconds: seconds) { !process.isRunning }

@@ -66,7 +66,8 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
             }
             return
         }
-        // Some of them, any of them; the others stay for another time.
+        // None, although there was no reason to come back; or some of them, any of them. The others stay for another time.
+        if Int.random(in: 0..<8, using: &random) == 0 { return }
         for _ in 0..<Int.random(in: 1...outstanding.count, using: &random) {
             let done = outstanding.remove(at: Int.random(in: 0..<outstanding.count, using: &random))
             completions.append(DiskCompletion(tag: done.request.tag, result: complete(done)))
@@ -123,7 +124,7 @@ struct SimulatedFaults: Sendable {
         var flushes = 0
         var sinceFlush = 0
 
-        fileprivate mutating func advance(over request: DiskRequest) {
+        mutating func advance(over request: DiskRequest) {
             number += 1
             if request.operation.isFlush { (flushes, sinceFlush) = (flushes + 1, 0) } else { sinceFlush += 1 }
         }
@@ -156,6 +157,15 @@ struct SimulatedFaults: Sendable {
         }
     }
 
+    /// As above, until the request with this number fails for good; with `isGone` every one that follows it too.
+    static func hard(_ number: Int, _ code: Int32, isGone: Bool, blockBytes: Int) -> SimulatedFaults {
+        let others = survivable(blockBytes: blockBytes)
+        return SimulatedFaults { request, place, random in
+            if isGone ? place.number >= number : place.number == number { return .failure(code) }
+            return others.decide(request, place, &random)
+        }
+    }
+
     /// The request with this number, from 0 on, fails.
     static func only(_ number: Int, _ outcome: Outcome) -> SimulatedFaults {
         SimulatedFaults { _, place, _ in place.number == number ? outcome : .all }
@@ -175,7 +185,7 @@ struct SimulatedFaults: Sendable {
         }
     }
 
-    fileprivate func outcome(of request: DiskRequest, at place: Place, _ random: inout SplitMix64) -> Outcome {
+    func outcome(of request: DiskRequest, at place: Place, _ random: inout SplitMix64) -> Outcome {
         decide(request, place, &random)
     }
 }
@@ -198,8 +208,8 @@ final class SimulatedMedium {
         case submitted(Submission)
         /// Of the submission at that place of the journal; so many bytes were moved.
         case completed(Int, movedBytes: Int)
-        /// It failed; these blocks of it were written all the same.
-        case failed(Int, blocks: [Int])
+        /// It failed, and these blocks of it were written all the same; nil where nothing at all was done, not a try.
+        case failed(Int, blocks: [Int]?)
     }
 
     struct Submission {
@@ -225,6 +235,15 @@ final class SimulatedMedium {
             case .read: "read \(submission.offset)"
             case .zero: "zero \(submission.offset)+\(submission.bytes.count)"
             }
+        }
+    }
+
+    /// In words, of the write or flush that the event belongs to.
+    func description(of event: Event) -> String {
+        switch event {
+        case .submitted(let submission): "\(submission.operation) \(submission.offset)+\(submission.bytes.count)"
+        case .completed(let place, let moved): "completed, \(moved) bytes: \(description(of: journal[place]))"
+        case .failed(let place, _): "failed: \(description(of: journal[place]))"
         }
     }
 
@@ -272,7 +291,7 @@ final class SimulatedMedium {
 
     fileprivate func failed(_ event: Int, isPartlyDone: Bool, seed: UInt64) {
         guard case .submitted(let submission) = journal[event], submission.operation == .write, isPartlyDone else {
-            journal.append(.failed(event, blocks: []))
+            journal.append(.failed(event, blocks: isPartlyDone ? [] : nil))
             return
         }
         var random = SplitMix64(state: seed)
@@ -282,94 +301,6 @@ final class SimulatedMedium {
             let (from, to) = (block * blockBytes, Int(submission.offset) + block * blockBytes)
             bytes.replaceSubrange(to..<to + blockBytes, with: submission.bytes[from..<from + blockBytes])
         }
-    }
-}
-
-/// What a power cut may leave, moment by moment.
-///
-/// A write is safe when a flush that was handed over after its completion has completed. Of every other write handed over by
-/// then, completed or not, any blocks may be on the disk and any may be missing, in any order: the volatile cache of a disk
-/// promises nothing but whole blocks.
-struct PowerCuts {
-    private let journal: [SimulatedMedium.Event]
-    private let blockBytes: Int
-    /// As of the last completed flush.
-    private var durable: [UInt8]
-    private var next = 0
-    /// Journal places of writes that no flush covers yet: handed over, and how much of them was completed.
-    private var loose: [(event: Int, done: Bool)] = []
-    /// Bytes of each completed write that count, for short ones.
-    private var completedBytes: [Int: Int] = [:]
-    /// Byte ranges of loose writes that later, safe writes have overwritten.
-    private var superseded: [Int: [Range<Int>]] = [:]
-    /// Journal place of each flush under way, with the writes that it will make safe.
-    private var flushes: [Int: [Int]] = [:]
-
-    init(_ medium: SimulatedMedium) {
-        journal = medium.journal
-        blockBytes = medium.blockBytes
-        durable = medium.before
-    }
-
-    /// Lets the journal run up to, not including, its `moment`th event; moments must not go back.
-    mutating func advance(to moment: Int) {
-        while next < min(moment, journal.count) {
-            step(journal[next])
-            next += 1
-        }
-    }
-
-    private mutating func step(_ event: SimulatedMedium.Event) {
-        switch event {
-        case .submitted(let submission):
-            switch submission.operation {
-            case .write: loose.append((next, false))
-            case .flush: flushes[next] = loose.filter(\.done).map(\.event)
-            case .read, .zero: break
-            }
-        case .completed(let event, let moved):
-            if let covered = flushes.removeValue(forKey: event) {
-                for event in covered { settle(event) }
-            } else if let index = loose.firstIndex(where: { $0.event == event }) {
-                loose[index].done = true
-                completedBytes[event] = moved
-            }
-        case .failed(let event, _):
-            flushes[event] = nil
-            // No flush promises anything of a failed write: it stays loose.
-        }
-    }
-
-    private mutating func settle(_ event: Int) {
-        guard case .submitted(let submission) = journal[event],
-            let index = loose.firstIndex(where: { $0.event == event })
-        else { return }
-        loose.remove(at: index)
-        let count = completedBytes.removeValue(forKey: event) ?? submission.bytes.count
-        let range = Int(submission.offset)..<Int(submission.offset) + count
-        durable.replaceSubrange(range, with: submission.bytes[..<count])
-        // What an earlier write left of the same blocks, also a failed one, is gone now.
-        for (earlier, _) in loose where earlier < event { superseded[earlier, default: []].append(range) }
-    }
-
-    /// A disk as the cut could have left it at this moment.
-    func cut(seed: UInt64) -> [UInt8] {
-        var random = SplitMix64(state: seed)
-        // Rare outcomes are the interesting ones: next to fair coins also nearly all and nearly nothing.
-        let chance = [0, 10, 100, 500, 900, 990, 1000].randomElement(using: &random) ?? 500
-        let isPerWrite = Bool.random(using: &random)
-        var disk = durable
-        for (event, _) in loose.shuffled(using: &random) {
-            guard case .submitted(let submission) = journal[event] else { continue }
-            let isWhole = Int.random(in: 0..<1000, using: &random) < chance
-            for block in 0..<submission.bytes.count / blockBytes {
-                guard isPerWrite ? isWhole : Int.random(in: 0..<1000, using: &random) < chance else { continue }
-                let (from, to) = (block * blockBytes, Int(submission.offset) + block * blockBytes)
-                if superseded[event]?.contains(where: { $0.contains(to) }) == true { continue }
-                disk.replaceSubrange(to..<to + blockBytes, with: submission.bytes[from..<from + blockBytes])
-            }
-        }
-        return disk
     }
 }
 

@@ -1,11 +1,14 @@
 import CLinux
 import Glibc
 
-/// Which block devices are mounted or swapped onto, from /proc.
+/// Which block devices are mounted or swapped onto, from /proc, and which loop devices lie over others, from /sys.
 struct DiskUse: Sendable {
     /// The first mount point of each mounted device.
     var mountPoints: [DeviceNumber: String] = [:]
     var swaps: Set<DeviceNumber> = []
+    /// The loop devices over a block device. The kernel does not count them among its holders, nor does their use keep others
+    /// from opening the device exclusively.
+    var loops: [DeviceNumber: [String]] = [:]
     /// Files that could not be read or understood: nothing can be said of any disk then.
     var unreadable: [String] = []
 
@@ -15,6 +18,13 @@ struct DiskUse: Sendable {
     init(of tree: SystemTree) {
         readMounts(of: tree, "/proc/self/mountinfo")
         readSwaps(of: tree, "/proc/swaps")
+        for name in tree.names(in: "/sys/class/block") where name.hasPrefix("loop") {
+            // Absent where nothing is bound to it.
+            guard let backing = tree.text("/sys/class/block/\(name)/loop/backing_file"),
+                let number = tree.number(ofDevice: backing)
+            else { continue }
+            loops[number, default: []].append(name)
+        }
     }
 
     private mutating func readMounts(of tree: SystemTree, _ file: String) {

@@ -82,7 +82,7 @@ public struct HostDisks: Sendable {
 
     private func obstacles(to disk: DiskInfo, use: DiskUse) -> [Obstacle] {
         var found: [Obstacle] = use.unreadable.map { .useUnknown(file: $0) }
-        let family = family(of: disk.name)
+        let family = family(of: disk.name, use: use)
         for member in family {
             guard let number = tree.text("/sys/class/block/\(member.name)/dev").flatMap({ DeviceNumber($0) }) else {
                 continue
@@ -109,7 +109,7 @@ public struct HostDisks: Sendable {
     }
 
     /// The disk, its partitions, what holds any of them, and so on up: each once.
-    private func family(of disk: String) -> [Member] {
+    private func family(of disk: String, use: DiskUse) -> [Member] {
         var members = [Member(name: disk, isHolder: false)]
         var seen: Set<String> = [disk]
         var next = 0
@@ -117,7 +117,9 @@ public struct HostDisks: Sendable {
             let member = members[next]
             let folder = "/sys/class/block/\(member.name)"
             next += 1
-            for name in tree.names(in: folder + "/holders") where seen.insert(name).inserted {
+            let number = tree.text(folder + "/dev").flatMap { DeviceNumber($0) }
+            let loops = number.flatMap { use.loops[$0] } ?? []
+            for name in tree.names(in: folder + "/holders") + loops where seen.insert(name).inserted {
                 members.append(Member(name: name, isHolder: true))
             }
             for name in tree.names(in: folder) where tree.exists("\(folder)/\(name)/partition") {

@@ -34,6 +34,15 @@ public enum Obstacle: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether it stands against writing only: the disk can be read all the same.
+    var isForWritingOnly: Bool {
+        switch self {
+        case .mounted, .swap, .held, .openedExclusively, .locked, .useUnknown, .readOnly, .removable, .wrongKind, .bootArea:
+            true
+        case .zeroSize, .tooSmall, .wrongBlockSize: false
+        }
+    }
+
     public var description: String {
         switch self {
         case .mounted(let device, let mountPoint): "in use: \(device) is mounted on \(mountPoint)"

@@ -72,24 +72,32 @@ struct Opening {
         // Only now is what stands against it final: before, another run could still have been at work on it.
         let info = try disk(number)
         guard info.isSameDisk(as: first) else { throw changed }
-        let obstacles = info.obstacles(to: requirement, isNamed: chosen == nil)
+        var obstacles = info.obstacles(to: requirement, isNamed: chosen == nil)
+        var notes: [String] = []
+        if access == .compare {
+            if obstacles.isEmpty, isOpenedExclusively() { obstacles.append(.openedExclusively) }
+            notes = obstacles.filter { $0.isForWritingOnly && $0 != .readOnly }.map {
+                "\($0): what is written to the disk meanwhile shows as a difference"
+            }
+            obstacles.removeAll(where: \.isForWritingOnly)
+        }
         guard obstacles.isEmpty else { throw refusal(obstacles.map(\.description).joined(separator: ", ")) }
 
-        let working = try openWorking(mayBeDirect: true, exclusively: O_EXCL)
+        let working = try openWorking(mayBeDirect: true, exclusively: access == .compare ? 0 : O_EXCL)
         let isDirect = working.isDirect
         guard DeviceNumber(try status(working).st_rdev) == number else { throw changed }
         let geometry = try geometry(of: working)
         guard geometry.sizeBytes == info.sizeBytes, geometry.logicalBlockSize == info.logicalBlockSize else {
             throw changed
         }
-        guard !geometry.isReadOnly else { throw refusal(Obstacle.readOnly.description) }
+        guard !geometry.isReadOnly || access == .compare else { throw refusal(Obstacle.readOnly.description) }
         // Before Linux 6.0, memory had to be aligned like the blocks.
         let alignment = max(info.dmaAlignmentBytes, info.logicalBlockSize)
         return TargetDisk(
             path: path, resolvedPath: resolved(), access: access, isBlockDevice: true, sizeBytes: info.sizeBytes,
             logicalBlockSize: info.logicalBlockSize, physicalBlockSize: geometry.physicalBlockSize,
             isDirect: isDirect, memoryAlignmentBytes: isDirect ? alignment : 1,
-            notes: isDirect ? [] : ["the device refuses direct I/O: writing through the page cache"],
+            notes: isDirect ? notes : notes + ["the device refuses direct I/O: \(verb) through the page cache"],
             info: info, hosts: hosts, lock: lock, working: working)
     }
 
@@ -109,9 +117,9 @@ struct Opening {
         var notes: [String] = []
         if !suits, direct.offsetBytes > 0 {
             let blocks = "\(direct.offsetBytes)-byte blocks, the image counts in \(requirement.logicalBlockSize)"
-            notes.append("direct I/O on this file needs \(blocks): writing through the page cache")
+            notes.append("direct I/O on this file needs \(blocks): \(verb) through the page cache")
         } else if !isDirect {
-            notes.append("the file system refuses direct I/O: writing through the page cache")
+            notes.append("the file system refuses direct I/O: \(verb) through the page cache")
         }
         if usable != size { notes.append("the last \(size - usable) bytes are no whole block and stay as they are") }
         return TargetDisk(
@@ -154,7 +162,7 @@ struct Opening {
         guard after.st_dev == before.st_dev, after.st_ino == before.st_ino, after.st_rdev == before.st_rdev else {
             throw changed
         }
-        let operation = access == .readOnly ? LOCK_SH : LOCK_EX
+        let operation = access == .readWrite ? LOCK_EX : LOCK_SH
         let deadline = Instant.after(seconds: lockTimeoutSeconds)
         while cl_flock(lock.number, operation | LOCK_NB) != 0 {
             let error = SystemError.current
@@ -175,7 +183,7 @@ struct Opening {
             do {
                 // Without O_NONBLOCK: io_uring would answer EAGAIN on it instead of waiting.
                 return try Descriptor(
-                    opening: path, (access == .readOnly ? O_RDONLY : O_RDWR) | exclusively | direct)
+                    opening: path, (access == .readWrite ? O_RDWR : O_RDONLY) | exclusively | direct)
             } catch {
                 switch error.code {
                 case EINVAL where direct != 0: direct = 0
@@ -184,6 +192,16 @@ struct Opening {
                 default: throw failure(error)
                 }
             }
+        }
+    }
+
+    /// Whether somebody, such as a file system of another mount namespace, has the disk for itself.
+    private func isOpenedExclusively() -> Bool {
+        do throws(SystemError) {
+            _ = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK | O_EXCL)
+            return false
+        } catch {
+            return error.code == EBUSY
         }
     }
 
@@ -234,6 +252,8 @@ struct Opening {
         // SAFETY: realpath returned a NUL-ended string that is ours to free.
         return unsafe String(cString: text)
     }
+
+    private var verb: String { access == .compare ? "reading" : "writing" }
 
     // MARK: - Errors
 

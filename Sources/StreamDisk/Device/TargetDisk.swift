@@ -10,6 +10,8 @@ public struct TargetDisk: ~Copyable, Sendable {
         /// Only reads, but after every check that a run which writes would make.
         case readOnly
         case readWrite
+        /// Only reads, and harms nobody by it: also a disk that is in use or read-only, of which the notes tell.
+        case compare
     }
 
     public enum RereadOutcome: Sendable, Equatable {
@@ -50,6 +52,12 @@ public struct TargetDisk: ~Copyable, Sendable {
 
     /// The descriptor to read and write with, open as long as this value lives.
     public var fileDescriptor: Int32 { working.number }
+
+    /// Where I/O is not direct: forgets what the page cache has of it, so that the next reads ask the disk. What is not
+    /// flushed stays.
+    func dropCache() {
+        if !isDirect { _ = posix_fadvise(working.number, 0, 0, POSIX_FADV_DONTNEED) }
+    }
 
     /// Asks the kernel to read the partition table anew.
     ///

@@ -1,6 +1,6 @@
 extension DiskWriter where Queue: ~Copyable {
-    /// Fetches every job's image, decodes it on the pool's lanes, and writes it. Returns when all threads are joined and all
-    /// writes reaped.
+    /// Fetches every job's image, decodes it on the pool's lanes, and writes it (or compares it, as `check` says). Returns when
+    /// all threads are joined and all requests reaped.
     ///
     /// - Parameter fetchers: threads that fetch, at most as many as there are lanes; one for a sequential source.
     mutating func stream(
@@ -9,7 +9,7 @@ extension DiskWriter where Queue: ~Copyable {
     ) throws(StreamFault) {
         precondition(fetchers > 0 && fetchers <= pool.lanes.count)
         let waker = self.waker
-        let inbox = WriteInbox(lanes: pool.lanes.count, waker: waker)
+        let inbox = WriteInbox(lanes: pool.lanes.count, waker: waker, keepsChecksums: check == .whatWasWritten)
         let blockBytes = disk.blockBytes
         run.stop.withHandler({
             pool.stop()

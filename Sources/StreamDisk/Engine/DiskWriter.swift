@@ -8,6 +8,15 @@ struct DiskGeometry: Sendable {
     let blockBytes: Int
 }
 
+/// What a writer compares with the disk.
+enum DiskCheck: Sendable {
+    case nothing
+    /// What it wrote, when all of it is flushed, against checksums kept while writing.
+    case whatWasWritten
+    /// What it would write, and writes nothing.
+    case insteadOfWriting
+}
+
 /// The one that talks to the disk: keeps a bounded number of requests in flight, looks at every completion, resubmits the
 /// rest of short ones, and keeps the first error.
 ///
@@ -26,19 +35,23 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         var request: DiskRequest
         var generation: UInt32
         var slot: SlotWrite?
+        var read: DiskRead?
         /// Zeros still to be written behind this request, where the device zeroes nothing itself.
         var zeroBytesLeft = 0
         var interruptions = 0
     }
 
     let disk: DiskGeometry
+    let check: DiskCheck
+    /// Nil where nothing is checked.
+    var comparison: DiskComparison?
     private var queue: Queue
     private var table: [InFlight?]
     private var freeIndices: [Int]
     private var generation: UInt32 = 0
     private var completions: [DiskCompletion] = []
     private(set) var bytesInFlight = 0
-    private var requestsInFlight = 0
+    private(set) var requestsInFlight = 0
     private(set) var firstError: DeviceError?
     private var lastCompletion = Instant.now
     /// For what does not come from a slot: tables, and what is read back.
@@ -52,11 +65,13 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// The run failed or was cancelled: what is in flight is drained, and nothing follows it.
     private var isStopping = false
 
-    init(queue: consuming Queue, disk: DiskGeometry) throws(StreamFault) {
+    init(queue: consuming Queue, disk: DiskGeometry, check: DiskCheck = .nothing) throws(StreamFault) {
         let buffers = (
             try DirectBuffer.reserved(sizeBytes: 1 << 20), try DirectBuffer.reserved(sizeBytes: 1 << 20)
         )
+        comparison = check == .nothing ? nil : try DiskComparison()
         (scratch, zeros) = buffers
+        self.check = check
         self.disk = disk
         table = Array(repeating: nil, count: queue.capacity)
         freeIndices = Array((0..<queue.capacity).reversed())
@@ -67,12 +82,15 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     var engineName: String { queue.engineName }
     var waker: any QueueWaker { queue.waker }
 
+    var hasFreeRequest: Bool { !freeIndices.isEmpty }
+
     /// How long the disk has left requests unanswered, in seconds; 0 when it has none.
     var silenceSeconds: Double { requestsInFlight == 0 ? 0 : Instant.now.seconds(since: lastCompletion) }
 
     // MARK: Streaming
 
-    /// Writes what comes through `inbox` until every lane has ended and every write was reaped.
+    /// Writes what comes through `inbox`, or compares it with the disk, until every lane has ended and every request was
+    /// reaped.
     ///
     /// After the first device error nothing more is started: it stops the run, and what is in flight is drained.
     mutating func drain(_ inbox: WriteInbox, run: RunState, tick: (borrowing Self) -> Void) {
@@ -87,7 +105,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
                 if isStopping {
                     if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
                 } else if hasRoom(for: piece) {
-                    start(piece.isZero ? Self.mergeZeros(pieces, from: &next) : piece)
+                    start(pieces, &next)
                 } else {
                     break
                 }
@@ -113,9 +131,21 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
 
     private func hasRoom(for piece: SlotWrite) -> Bool {
         if freeIndices.isEmpty { return false }
+        if check == .insteadOfWriting { return comparison?.hasFreeChunk ?? false }
         if requestsInFlight == 0 { return true }
         if piece.isZero && zeroRung < ZeroMethod.allCases.count { return zeroingInFlight < Self.zeroingInFlightMax }
         return bytesInFlight + min(piece.lengthBytes, zeros.sizeBytes) <= bytesInFlightMax
+    }
+
+    /// Starts the piece at `index`; `index` is then the last one that was started.
+    private mutating func start(_ pieces: [SlotWrite], _ index: inout Int) {
+        let first = index
+        if check == .insteadOfWriting {
+            startRead(.piece(pieces[index]))
+        } else {
+            start(pieces[index].isZero ? Self.mergeZeros(pieces, from: &index) : pieces[index])
+            for piece in pieces[first...index] { comparison?.keep(piece) }
+        }
     }
 
     private mutating func start(_ piece: SlotWrite) {
@@ -135,7 +165,9 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     }
 
     /// Writes `bytes`, whose length is a multiple of the block size, at `offset`, and waits for it.
-    mutating func write(_ bytes: [UInt8], at offset: UInt64) throws(DeviceError) {
+    mutating func write(
+        _ bytes: [UInt8], at offset: UInt64, tick: (borrowing Self) -> Void = { _ in }
+    ) throws(DeviceError) {
         var done = 0
         while done < bytes.count {
             let count = min(bytes.count - done, scratch.sizeBytes)
@@ -144,13 +176,34 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
                 operation: .write, offset: offset + UInt64(done), buffer: scratch, bufferOffset: 0, lengthBytes: count,
                 tag: 0)
             submit(request, slot: nil)
-            try finishAll(tick: { _ in })
+            try finishAll(tick: tick)
             done += count
         }
     }
 
+    /// Compares `bytes`, whose length is a multiple of the block size, with what the disk has at `offset`. Returns where on the
+    /// disk they differ, from the first byte to the last; nil where they do not.
+    mutating func difference(from bytes: [UInt8], at offset: UInt64) throws(DeviceError) -> Range<UInt64>? {
+        var found: Range<UInt64>?
+        var done = 0
+        while done < bytes.count {
+            let count = min(bytes.count - done, scratch.sizeBytes)
+            let start = offset + UInt64(done)
+            let request = DiskRequest(
+                operation: .read, offset: start, buffer: scratch, bufferOffset: 0, lengthBytes: count, tag: 0)
+            submit(request, slot: nil)
+            try finishAll(tick: { _ in })
+            let expected = unsafe bytes.span.bytes.extracting(done..<done + count)
+            if let differing = scratch.difference(0, from: expected) {
+                found = (found?.lowerBound ?? start + UInt64(differing.lowerBound))..<start + UInt64(differing.upperBound)
+            }
+            done += count
+        }
+        return found
+    }
+
     /// Waits for everything in flight; throws the first error, which then is forgotten.
-    private mutating func finishAll(tick: (borrowing Self) -> Void) throws(DeviceError) {
+    mutating func finishAll(tick: (borrowing Self) -> Void) throws(DeviceError) {
         while requestsInFlight > 0 {
             reap(until: .after(seconds: tickSeconds), counters: nil)
             tick(self)
@@ -163,7 +216,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
 
     // MARK: Requests and completions
 
-    mutating func submit(_ request: DiskRequest, slot: SlotWrite?, zeroBytesLeft: Int = 0) {
+    mutating func submit(_ request: DiskRequest, slot: SlotWrite?, read: DiskRead? = nil, zeroBytesLeft: Int = 0) {
         precondition(request.offset <= disk.sizeBytes)
         precondition(UInt64(request.lengthBytes) <= disk.sizeBytes - request.offset)
         precondition(request.offset % UInt64(disk.blockBytes) == 0 && request.lengthBytes % disk.blockBytes == 0)
@@ -173,14 +226,15 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         generation &+= 1
         var tagged = request
         tagged.tag = UInt64(generation) << 32 | UInt64(index)
-        table[index] = InFlight(request: tagged, generation: generation, slot: slot, zeroBytesLeft: zeroBytesLeft)
+        table[index] = InFlight(
+            request: tagged, generation: generation, slot: slot, read: read, zeroBytesLeft: zeroBytesLeft)
         bytesInFlight += request.bytesToMove
         if request.operation.isZeroing { zeroingInFlight += 1 }
         requestsInFlight += 1
         queue.submit(tagged)
     }
 
-    private mutating func reap(until deadline: Instant, counters: Counters?) {
+    mutating func reap(until deadline: Instant, counters: Counters?) {
         queue.reap(until: deadline, into: &completions)
         if completions.isEmpty { return }
         lastCompletion = .now
@@ -194,6 +248,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             preconditionFailure("a completion of a request that is not in flight")
         }
         let request = record.request
+        var isDone = true
         switch completion.result {
         case .failure(let error) where (error.code == EINTR || error.code == EAGAIN)
             && record.interruptions < Self.interruptionsMax:
@@ -207,11 +262,13 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
                 startZeroing(next.offset, lengthBytes: next.lengthBytes)
                 return
             }
+            isDone = false
             note(error, of: request)
         case .success(let moved) where moved < request.bytesToMove:
             // Short: the rest again, from a block boundary, memory and position moved alike.
             let whole = max(moved, 0) / disk.blockBytes * disk.blockBytes
             guard whole > 0 else {
+                isDone = false
                 note(SystemError(EIO), of: request)
                 break
             }
@@ -219,7 +276,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             record.request.bufferOffset += whole
             record.request.lengthBytes -= whole
             bytesInFlight -= whole
-            counters?.writtenBytes.wrappingAdd(UInt64(whole), ordering: .relaxed)
+            if request.operation.isWrite { counters?.writtenBytes.wrappingAdd(UInt64(whole), ordering: .relaxed) }
             table[index] = record
             queue.submit(record.request)
             return
@@ -236,6 +293,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             }
         }
         forget(index, record)
+        if let read = record.read { comparison?.end(read, isRead: isDone) }
         if let memory = record.slot?.memory { memory.ring.writeEnded(slot: memory.slot) }
     }
 

@@ -5,7 +5,7 @@ struct LanePlan {
     let lanes: Int
     let limits: LaneLimits
 
-    /// Room for writes in flight, all lanes together.
+    /// Room for writes in flight, all lanes together; half of it is the source's where it keeps as much itself.
     static let inFlightBytes = 16 << 20
     private static let pipeBytes = 4 << 20
     static let slotBytes = 1 << 20
@@ -22,18 +22,20 @@ struct LanePlan {
         try self.init(
             windowBytesMax: contents.windowBytesMax,
             largestBytes: contents.partitionRegions.map(\.image.uncompressedSizeBytes).max() ?? 0,
-            lanesMax: lanesMax ?? processorCount(), memoryLimitBytes: memoryLimitBytes)
+            readBufferBytes: contents.readBufferBytes, lanesMax: lanesMax ?? processorCount(),
+            memoryLimitBytes: memoryLimitBytes)
     }
 
     init(
-        windowBytesMax: UInt64, largestBytes: UInt64, lanesMax: Int, memoryLimitBytes: UInt64?
+        windowBytesMax: UInt64, largestBytes: UInt64, readBufferBytes: Int = 0, lanesMax: Int, memoryLimitBytes: UInt64?
     ) throws(StreamFault) {
         for lanes in stride(from: max(lanesMax, 1), through: 1, by: -1) {
-            let inFlight = max(Self.inFlightBytes / lanes, 2 * Self.slotBytes)
+            let room = Self.inFlightBytes - min(readBufferBytes, Self.inFlightBytes / 2)
+            let inFlight = max(room / lanes, 2 * Self.slotBytes)
             let ring = SlotRing.lapBytes(
                 windowBytes: windowBytesMax, contentBytes: largestBytes, blockBytesMax: Self.blockBytesMax,
                 inFlightBytes: inFlight)
-            let needed = UInt64(lanes) * (ring + UInt64(Self.pipeBytes)) + Self.baseBytes
+            let needed = UInt64(lanes) * (ring + UInt64(Self.pipeBytes + readBufferBytes)) + Self.baseBytes
             if let memoryLimitBytes, needed > memoryLimitBytes {
                 if lanes > 1 { continue }
                 throw .memory(neededBytes: needed, limitBytes: memoryLimitBytes)

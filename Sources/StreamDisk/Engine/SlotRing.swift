@@ -75,6 +75,8 @@ struct SlotWrite {
     var lengthBytes: Int
     /// Byte position on the device.
     let deviceOffset: UInt64
+    /// XXH3 of the bytes, where a run reads back what it wrote; nil also for zeros.
+    var checksum: UInt64? = nil
 
     var isZero: Bool { memory == nil }
     var deviceEnd: UInt64 { deviceOffset + UInt64(lengthBytes) }

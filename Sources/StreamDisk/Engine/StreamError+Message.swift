@@ -23,6 +23,7 @@ extension StreamFault: CustomStringConvertible {
         case .image(let error): "invalid image: \(error.place): \(error.problem)"
         case .source(let error): error.sentence
         case .device(let error): error.sentence
+        case .mismatch(let mismatch): mismatch.sentence
         case .disk(let error): error.path.map { "\($0): \(error.reason)" } ?? error.reason
         case .memory(let needed, let limit):
             "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit))"
@@ -43,6 +44,19 @@ extension SourceError {
         case .changed: "the image changed while it was read: \(place): \(reason)"
         case .invalidReference: "not an image reference: \(place): \(reason)"
         case .stopped: "interrupted"
+        }
+    }
+}
+
+extension DiskMismatch {
+    fileprivate var sentence: String {
+        let place = area?.description ?? "it"
+        let range = "\(lengthBytes == 1 ? "1 byte" : "\(lengthBytes) bytes") at byte \(offset)"
+        switch expectation {
+        case .written: return "\(path) failed: \(place) reads back other bytes than were written, in \(range)"
+        case .image:
+            let more = count > 1 ? " (the first of \(count) pieces that differ)" : ""
+            return "\(path) does not hold this image: \(place) has other bytes, in \(range)\(more)"
         }
     }
 }

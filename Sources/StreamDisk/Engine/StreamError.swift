@@ -36,6 +36,8 @@ public enum StreamFault: Error, Sendable {
     case source(SourceError)
     /// The disk failed.
     case device(DeviceError)
+    /// The disk answers, but holds other bytes than it should.
+    case mismatch(DiskMismatch)
     /// No disk, or not this one.
     case disk(DiskError)
     /// Decoding needs more memory than it may have.
@@ -44,6 +46,56 @@ public enum StreamFault: Error, Sendable {
     case cancelled
     /// The host refused something every run needs (a thread, memory).
     case host(operation: String, cause: SystemError)
+}
+
+/// A disk that reads, but not what it should hold: other bytes than were written onto it, or than the image has.
+public struct DiskMismatch: Error, Sendable, Equatable {
+    /// What the disk was compared with.
+    public enum Expectation: String, Sendable { case written, image }
+
+    /// The part of the disk that the first difference is in.
+    public enum Area: Sendable, Equatable, CustomStringConvertible {
+        case mbr, primaryTable, backupTable
+        /// GPT entry number, from 1, and name.
+        case partition(number: Int, name: String)
+
+        public var description: String {
+            switch self {
+            case .mbr: "LBA 0"
+            case .primaryTable: "the primary partition table"
+            case .backupTable: "the backup partition table"
+            case .partition(let number, let name): "partition \(number) '\(name)'"
+            }
+        }
+    }
+
+    public let expectation: Expectation
+    public let path: String
+    public let area: Area?
+    /// Bytes of the disk: where the image is at hand, from the first that differs to the last of the same piece; else the whole
+    /// piece (1 MiB at most) whose checksum is wrong.
+    public let offset: UInt64
+    public let lengthBytes: Int
+    /// How many pieces differ, where all of the disk was compared.
+    public let count: Int
+
+    init(_ expectation: Expectation, path: String, area: Area?, range: Range<UInt64>, count: Int = 1) {
+        self.expectation = expectation
+        self.path = path
+        self.area = area
+        offset = range.lowerBound
+        lengthBytes = range.count
+        self.count = count
+    }
+
+    /// The same, with the partition of the plan that it is in.
+    func located(in plan: StreamPlan) -> DiskMismatch {
+        let partition = plan.partitions.first { offset >= $0.offsetBytes && offset - $0.offsetBytes < $0.sizeBytes }
+        guard area == nil, let partition else { return self }
+        return DiskMismatch(
+            expectation, path: path, area: .partition(number: partition.number, name: partition.name),
+            range: offset..<offset + UInt64(lengthBytes), count: count)
+    }
 }
 
 extension StreamFault {

@@ -15,8 +15,33 @@ public func streamImage(
     cancellation: Cancellation = Cancellation(), approve: (StreamPlan) -> Bool = { _ in true },
     onEvent: (StreamEvent) -> Void = { _ in }
 ) throws(StreamError) -> StreamResult {
+    try runSession(from: source, to: target, .stream, options, cancellation, approve: approve, onEvent: onEvent)
+}
+
+/// Compares a disk with an image, byte for byte, and writes nothing: every partition that has an image, LBA 0, and both
+/// partition tables as `streamImage` would place them.
+///
+/// The image is fetched, checked and decoded as for writing. The disk may be in use or read-only, of which `.warning`s tell.
+/// Blocks like `streamImage`, with the phases `preflight`, `verify` and `done`.
+///
+/// - Parameters:
+///   - source: the image; closed at the end.
+///   - path: a block device or a regular file.
+/// - Throws: `StreamFault.mismatch` when the disk holds other bytes. All of it is compared before, so that what is named is
+///   the first difference by its place on the disk.
+public func verifyImage(
+    from source: any ImageSource, onDisk path: String, options: StreamOptions = StreamOptions(),
+    cancellation: Cancellation = Cancellation(), onEvent: (StreamEvent) -> Void = { _ in }
+) throws(StreamError) -> StreamResult {
+    try runSession(from: source, to: .path(path), .compare, options, cancellation, approve: { _ in true }, onEvent: onEvent)
+}
+
+private func runSession(
+    from source: any ImageSource, to target: StreamTarget, _ goal: StreamSession.Goal, _ options: StreamOptions,
+    _ cancellation: Cancellation, approve: (StreamPlan) -> Bool, onEvent: (StreamEvent) -> Void
+) throws(StreamError) -> StreamResult {
     defer { source.close() }
-    var session = StreamSession(source: source, options: options, cancellation: cancellation)
+    var session = StreamSession(goal, source: source, options: options, cancellation: cancellation)
     do throws(StreamFault) {
         return try session.run(target: target, approve: approve, onEvent: onEvent)
     } catch {

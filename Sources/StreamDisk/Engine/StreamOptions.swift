@@ -24,6 +24,8 @@ public struct StreamOptions: Sendable {
     public var memoryLimitBytes: UInt64?
     /// Decoders that work side by side at most; nil: as many as there are processors for this process.
     public var lanesMax: Int?
+    /// Everything is read back from the disk, and compared with checksums kept while writing, before the tables are written.
+    public var readsBack = false
     /// How often `.progress` comes while bytes move.
     package var progressIntervalSeconds = 0.2
     /// False: zeros are written like everything else, to measure what the device's own way brings.
@@ -52,6 +54,9 @@ public struct StreamProgress: Sendable {
     public let writtenBytes: UInt64
     /// Zeroed by the device instead of written.
     public let zeroedBytes: UInt64
+    /// Read from the disk and compared, and how many there are in all; 0 where none are.
+    public let verifiedBytes: UInt64
+    public let verifiedBytesTotal: UInt64
     public let compressedBytesTotal: UInt64
     public let uncompressedBytesTotal: UInt64
     /// Fetched and waiting for a decoder, and being written.
@@ -62,7 +67,7 @@ public struct StreamProgress: Sendable {
 /// What a run that succeeded has done.
 public struct StreamResult: Sendable {
     public let plan: StreamPlan
-    /// False after a dry run, or when the caller did not approve of the plan: nothing was written then.
+    /// False after a dry run, a comparison, or when the caller did not approve of the plan: nothing was written then.
     public let isWritten: Bool
     public let elapsedSeconds: Double
     public let fetchedBytes: UInt64
@@ -70,6 +75,8 @@ public struct StreamResult: Sendable {
     public let writtenBytes: UInt64
     /// Zeroed by the device instead of written.
     public let zeroedBytes: UInt64
+    /// Read from the disk and compared, partition tables not counted.
+    public let verifiedBytes: UInt64
     /// The largest resident set of this process so far.
     public let peakMemoryBytes: UInt64
     /// Where the time of the write phase went, per stage.

@@ -2,18 +2,22 @@ import CosiFormat
 import Glibc
 import Synchronization
 
-/// One run from preflight to commit.
+/// One run: from preflight to commit, or to the last byte compared.
 struct StreamSession {
+    enum Goal { case stream, compare }
+
+    private let goal: Goal
     private let source: any ImageSource
     private let options: StreamOptions
     private let cancellation: Cancellation
-    private let run = RunState()
+    let run = RunState()
     private let begin = Instant.now
     private(set) var phase = StreamPhase.preflight
     /// What a failure now would leave on the disk.
     private(set) var disk = StreamError.DiskState.untouched
 
-    init(source: any ImageSource, options: StreamOptions, cancellation: Cancellation) {
+    init(_ goal: Goal, source: any ImageSource, options: StreamOptions, cancellation: Cancellation) {
+        self.goal = goal
         self.source = source
         self.options = options
         self.cancellation = cancellation
@@ -41,7 +45,7 @@ struct StreamSession {
             let result = try chooseEngine(
                 contents, target, placement, notes: notes, approve: approve, onEvent: onEvent)
             do throws(DeviceError) { try target.close() } catch { throw .device(error) }
-            if result.isWritten { enter(.done, disk: .untouched, onEvent) }
+            if result.isWritten || goal == .compare { enter(.done, disk: .untouched, onEvent) }
             return result
         }
     }
@@ -54,7 +58,7 @@ struct StreamSession {
     ) throws(StreamFault) -> [String] {
         let host = hostArchitecture()
         let image = contents.metadata.osArch
-        if host == image { return [] }
+        if host == image || goal == .compare { return [] }
         let difference = "is for \(image), this host is \(host?.description ?? "of another kind")"
         if case .smallestDisk = target {
             throw .image("metadata.json: osArch", difference + "; name the disk (--disk) to prepare it for another machine")
@@ -63,7 +67,11 @@ struct StreamSession {
     }
 
     private func open(_ target: StreamTarget, for contents: ImageContents) throws(StreamFault) -> TargetDisk {
-        let access: TargetDisk.Access = options.isDryRun ? .readOnly : .readWrite
+        let access: TargetDisk.Access =
+            switch goal {
+            case .stream: options.isDryRun ? .readOnly : .readWrite
+            case .compare: .compare
+            }
         do throws(DiskError) {
             return switch target {
             case .smallestDisk: try TargetDisk.openSmallest(requirement: contents.requirement, access: access)
@@ -97,12 +105,30 @@ struct StreamSession {
             return try UringQueue(fileDescriptor: descriptor, capacity: Self.queueDepth)
         } catch {
             if options.writeEngine == .uring { throw .host(operation: "set up io_uring", cause: error) }
-            notes.append("io_uring is refused here (\(error)): writing with pwrite")
+            notes.append("io_uring is refused here (\(error)): \(goal == .stream ? "writing with pwrite" : "reading with pread")")
             return nil
         }
     }
 
-    // MARK: The order of writes
+    // MARK: The work
+
+    /// What a run has at hand once it may begin.
+    struct Work {
+        let plan: StreamPlan
+        let placement: GPT.Placement
+        let jobs: any JobFeed
+        let lanes: LanePool
+        let fetchers: Int
+        /// Bytes of the disk that are to be read and compared.
+        let bytesToVerify: UInt64
+    }
+
+    private var check: DiskCheck {
+        switch goal {
+        case .stream: options.readsBack ? .whatWasWritten : .nothing
+        case .compare: .insteadOfWriting
+        }
+    }
 
     private mutating func execute<Queue: DiskQueue & ~Copyable>(
         _ queue: consuming Queue, _ contents: ImageContents, _ target: borrowing TargetDisk, _ placement: GPT.Placement,
@@ -113,12 +139,10 @@ struct StreamSession {
         for warning in plan.warnings { onEvent(.warning(warning)) }
         if options.isDryRun || !approve(plan) { return result(plan, isWritten: false) }
 
-        let lanePlan = try LanePlan(
-            contents, memoryLimitBytes: options.memoryLimitBytes ?? defaultMemoryLimitBytes(),
-            lanesMax: options.lanesMax)
+        let lanePlan = try lanePlan(contents)
         let geometry = DiskGeometry(
             path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
-        var writer = try DiskWriter(queue: queue, disk: geometry)
+        var writer = try DiskWriter(queue: queue, disk: geometry, check: check)
         writer.tickSeconds = options.progressIntervalSeconds
         if !options.zerosByDevice { writer.zeroRung = ZeroMethod.allCases.count }
         let lanes = try LanePool(
@@ -130,28 +154,71 @@ struct StreamSession {
             } else {
                 ListedJobs(contents.images.map { ImageJob($0) })
             }
+        let work = Work(
+            plan: plan, placement: placement, jobs: jobs, lanes: lanes,
+            fetchers: contents.isSequential ? 1 : lanes.lanes.count,
+            bytesToVerify: check == .nothing ? 0 : plan.wholeBlockBytes)
         if run.stop.isCancelled { throw .cancelled }
+        do throws(StreamFault) {
+            switch goal {
+            case .stream: try write(work, with: &writer, onto: target, onEvent)
+            case .compare: try compare(work, with: &writer, on: target, onEvent)
+            }
+        } catch {
+            if case .mismatch(let mismatch) = error { throw .mismatch(mismatch.located(in: plan)) }
+            throw error
+        }
+        return result(plan, isWritten: goal == .stream, verifiedBytes: writer.comparedBytes)
+    }
 
+    /// What is compared with needs memory beside the lanes.
+    private func lanePlan(_ contents: ImageContents) throws(StreamFault) -> LanePlan {
+        let limit = options.memoryLimitBytes ?? defaultMemoryLimitBytes()
+        let beside = check == .nothing ? 0 : DiskComparison.memoryBytesMax(imageBytes: contents.uncompressedBytes)
+        do throws(StreamFault) {
+            return try LanePlan(
+                contents, memoryLimitBytes: limit.map { $0 - min($0, beside) }, lanesMax: options.lanesMax)
+        } catch {
+            guard case .memory(let needed, _) = error, let limit else { throw error }
+            throw .memory(neededBytes: needed + beside, limitBytes: limit)
+        }
+    }
+
+    /// The order of writes (docs/SAFETY.md).
+    private mutating func write<Queue: DiskQueue & ~Copyable>(
+        _ work: Work, with writer: inout DiskWriter<Queue>, onto target: borrowing TargetDisk,
+        _ onEvent: (StreamEvent) -> Void
+    ) throws(StreamFault) {
+        let plan = work.plan
         var silence = SilenceWatch()
         enter(.invalidate, disk: .uncertain, onEvent)
-        let invalidated = try writer.invalidate(placement)
-        enter(.write, disk: .withoutTable, onEvent)
-        let written = try writer.write(
-            invalidated, jobs: jobs, from: source, lanes: lanes, fetchers: contents.isSequential ? 1 : lanes.lanes.count,
-            run: run
-        ) { writer in
-            report(plan, waitingBytes: lanes.waitingBytes, bytesInFlight: writer.bytesInFlight, onEvent)
+        let invalidated = try writer.invalidate(work.placement) { writer in
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
-        report(plan, onEvent)
-        let verified = try writer.flush(written) { writer in
-            report(plan, onEvent)
+        enter(.write, disk: .withoutTable, onEvent)
+        let written = try writer.write(
+            invalidated, jobs: work.jobs, from: source, lanes: work.lanes, fetchers: work.fetchers, run: run
+        ) { writer in
+            report(work, writer, onEvent)
+            silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
+        }
+        report(work, writer, onEvent)
+        let verified = try writer.flush(
+            written, stop: run.stop,
+            willReadBack: {
+                target.dropCache()
+                enter(.verify, disk: .withoutTable, onEvent)
+            }
+        ) { writer in
+            report(work, writer, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
         if run.stop.isCancelled { throw .cancelled }
         // From here on a cancellation comes too late: all data are on the disk, and the tables take milliseconds.
         enter(.commit, disk: .uncertain, onEvent)
-        try writer.commit(verified, placement)
+        try writer.commit(verified, work.placement) { writer in
+            silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
+        }
 
         switch target.rereadPartitionTable() {
         case .done, .notABlockDevice: break
@@ -159,7 +226,40 @@ struct StreamSession {
             onEvent(.warning("the kernel did not read the new partition table of \(target.path) again (\(error)); "
                 + "it will when the disk is attached the next time, or at the next boot"))
         }
-        return result(plan, isWritten: true)
+    }
+
+    /// Reads everything the image has to say of the disk, and compares. What differs is named by its place, so all of it is
+    /// looked at before the run says no.
+    private mutating func compare<Queue: DiskQueue & ~Copyable>(
+        _ work: Work, with writer: inout DiskWriter<Queue>, on target: borrowing TargetDisk,
+        _ onEvent: (StreamEvent) -> Void
+    ) throws(StreamFault) {
+        let path = work.plan.diskPath
+        var silence = SilenceWatch()
+        target.dropCache()
+        enter(.verify, disk: .untouched, onEvent)
+        var found: [(area: DiskMismatch.Area?, range: Range<UInt64>)] = []
+        for part in work.placement.parts {
+            do throws(DeviceError) {
+                guard let range = try writer.difference(from: part.bytes, at: part.offset) else { continue }
+                found.append((part.area, range))
+            } catch {
+                throw .device(error)
+            }
+            onEvent(.warning("\(path): \(part.area) is not the image's; comparing the rest"))
+        }
+        try writer.stream(
+            jobs: work.jobs, from: source, lanes: work.lanes, fetchers: work.fetchers, run: run
+        ) { writer in
+            report(work, writer, onEvent)
+            silence.check(writer.silenceSeconds, path: path, onEvent)
+        }
+        report(work, writer, onEvent)
+        let count = found.count + writer.differenceCount
+        if let range = writer.firstDifference { found.append((nil, range)) }
+        if let first = found.min(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+            throw .mismatch(DiskMismatch(.image, path: path, area: first.area, range: first.range, count: count))
+        }
     }
 
     private mutating func enter(
@@ -170,19 +270,19 @@ struct StreamSession {
         onEvent(.phase(phase))
     }
 
-    private func result(_ plan: StreamPlan, isWritten: Bool) -> StreamResult {
+    private func result(_ plan: StreamPlan, isWritten: Bool, verifiedBytes: UInt64 = 0) -> StreamResult {
         let counters = run.counters
         return StreamResult(
             plan: plan, isWritten: isWritten, elapsedSeconds: Instant.now.seconds(since: begin),
             fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
             decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
             writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
-            zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), peakMemoryBytes: peakMemoryBytes(),
-            stages: counters.reports)
+            zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: verifiedBytes,
+            peakMemoryBytes: peakMemoryBytes(), stages: counters.reports)
     }
 
-    private func report(
-        _ plan: StreamPlan, waitingBytes: Int = 0, bytesInFlight: Int = 0, _ onEvent: (StreamEvent) -> Void
+    private func report<Queue: DiskQueue & ~Copyable>(
+        _ work: Work, _ writer: borrowing DiskWriter<Queue>, _ onEvent: (StreamEvent) -> Void
     ) {
         reportNotes(onEvent)
         let counters = run.counters
@@ -194,8 +294,10 @@ struct StreamSession {
                     decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
                     zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed),
-                    compressedBytesTotal: plan.compressedBytes, uncompressedBytesTotal: plan.uncompressedBytes,
-                    waitingBytes: waitingBytes, bytesInFlight: bytesInFlight)))
+                    verifiedBytes: writer.comparedBytes, verifiedBytesTotal: work.bytesToVerify,
+                    compressedBytesTotal: work.plan.compressedBytes,
+                    uncompressedBytesTotal: work.plan.uncompressedBytes, waitingBytes: work.lanes.waitingBytes,
+                    bytesInFlight: writer.bytesInFlight)))
     }
 
     private func reportNotes(_ onEvent: (StreamEvent) -> Void) {

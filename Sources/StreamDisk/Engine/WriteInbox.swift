@@ -9,14 +9,24 @@ final class WriteInbox: Sendable {
     }
     private let state: Monitor<State>
     private let waker: any QueueWaker
+    private let keepsChecksums: Bool
 
-    init(lanes: Int, waker: any QueueWaker) {
+    /// - Parameter keepsChecksums: every piece gets the checksum of its bytes, on the lane's thread and while they are in its
+    ///   cache.
+    init(lanes: Int, waker: any QueueWaker, keepsChecksums: Bool = false) {
+        self.keepsChecksums = keepsChecksums
         state = Monitor(State(lanesLeft: lanes))
         self.waker = waker
     }
 
     /// From a lane: hands over a piece.
-    func push(_ piece: SlotWrite) { wakeAfter { $0.pieces.append(piece) } }
+    func push(_ piece: SlotWrite) {
+        var piece = piece
+        if keepsChecksums, let memory = piece.memory {
+            piece.checksum = memory.ring.buffer.checksum(memory.ringOffset, count: piece.lengthBytes)
+        }
+        wakeAfter { $0.pieces.append(piece) }
+    }
 
     /// From a lane: it will hand over no more.
     func laneEnded() { wakeAfter { $0.lanesLeft -= 1 } }

@@ -15,6 +15,8 @@ public struct ImageContents: Sendable {
     public let images: [CosiLayout.Image]
     /// The source can only be read once from front to back.
     public let isSequential: Bool
+    /// What each read of the source under way may keep in memory (`ImageHead.readBufferBytes`).
+    let readBufferBytes: Int
     public let warnings: [FormatWarning]
 
     /// Where the scan of the tar stands, for a sequential source.

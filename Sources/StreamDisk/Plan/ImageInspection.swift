@@ -99,7 +99,8 @@ private struct ImageInspection {
     ) -> ImageContents {
         ImageContents(
             name: reader.source.name, fileSizeBytes: reader.sizeBytes, metadata: metadata, metadataSHA384: digest,
-            gpt: gpt, images: images, isSequential: reader.isSequential, warnings: warnings, pending: pending)
+            gpt: gpt, images: images, isSequential: reader.isSequential,
+            readBufferBytes: reader.head.readBufferBytes, warnings: warnings, pending: pending)
     }
 
     /// Reads headers until `enough` says so or the archive ends.

@@ -88,6 +88,29 @@ final class DirectBuffer: @unchecked Sendable {
         return unsafe memcmp(area, area + head, count - head) == 0
     }
 
+    /// Where what lies at `offset` differs from `bytes`: from the first such byte to the last, counted from `offset`. Nil where
+    /// they are the same.
+    func difference(_ offset: Int, from bytes: RawSpan) -> Range<Int>? {
+        let count = bytes.byteCount
+        let area = unsafe address(offset, count: count)
+        // SAFETY: both areas hold `count` bytes; every index below stays under it.
+        return unsafe bytes.withUnsafeBytes { expected -> Range<Int>? in
+            guard let base = expected.baseAddress, unsafe memcmp(area, base, count) != 0 else { return nil }
+            func isSame(_ index: Int) -> Bool {
+                unsafe area.load(fromByteOffset: index, as: UInt8.self) == base.load(fromByteOffset: index, as: UInt8.self)
+            }
+            guard let first = (0..<count).first(where: { !isSame($0) }), let last = (0..<count).last(where: { !isSame($0) })
+            else { return nil }
+            return first..<last + 1
+        }
+    }
+
+    /// The same for zeros.
+    func differenceFromZeros(_ offset: Int, count: Int) -> Range<Int>? {
+        if isZero(offset, count: count) { return nil }
+        return difference(offset, from: unsafe [UInt8](repeating: 0, count: count).span.bytes)
+    }
+
     /// Reads bytes that nobody is writing.
     func withBytes<Value, Failure: Error>(
         _ offset: Int, count: Int, _ body: (RawSpan) throws(Failure) -> Value

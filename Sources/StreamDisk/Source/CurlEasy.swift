@@ -18,6 +18,8 @@ struct HTTPRequest {
     var clientCertificateFile: String?
     var clientKeyFile: String?
     var connectTimeoutSeconds: Double
+    /// What libcurl reads from the connection at once (CURLOPT_BUFFERSIZE(3)).
+    var receiveBufferBytes = 512 << 10
 }
 
 /// Takes what a transfer brings, on the thread that drives the session.
@@ -92,7 +94,7 @@ final class CurlEasy {
         // A hanging name server must not hold up a run that was cancelled.
         set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_TCP_KEEPALIVE, 1)
-        set(CURLOPT_BUFFERSIZE, 512 << 10)
+        set(CURLOPT_BUFFERSIZE, request.receiveBufferBytes)
         set(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(request.connectTimeoutSeconds * 1000)))
 
         set(CURLOPT_SSL_VERIFYPEER, 1)

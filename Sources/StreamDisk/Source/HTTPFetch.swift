@@ -9,9 +9,12 @@ final class HTTPFetch: @unchecked Sendable {
 
     /// More than this is a loop (RFC 9110 §15.4 leaves the number to the client).
     private static let redirectsMax = 10
-    /// What may wait for its turn with several connections, all segments together.
-    private static let earlyBytesMax: UInt64 = 16 << 20
+    /// What may wait for its turn with several connections, all segments together; a segment being at least
+    /// `segmentBytesMin`, twice that with the most connections there may be.
+    private static let earlyBytesMax: UInt64 = 8 << 20
     private static let segmentBytesMin: UInt64 = 256 << 10
+    /// libcurl's, of each of several connections.
+    private static let smallBufferBytes = 64 << 10
 
     private let endpoint: HTTPEndpoint
     private let session: CurlSession
@@ -19,8 +22,10 @@ final class HTTPFetch: @unchecked Sendable {
     private let report: @Sendable (SourceNote) -> Void
     private let range: Range<UInt64>
     private let segmentBytes: UInt64
+    private let segmentsMax: Int
     private let connections: Int
-    /// In the order of the image; the first delivers to the sink, the others keep what comes.
+    /// In the order of the image; the first delivers to the sink, the others keep what comes. Twice as many as connections:
+    /// these work on while what has come is delivered, and while a slow one holds up the order.
     private var segments: [HTTPSegment] = []
     private var planned: UInt64
     /// Emptied by segments that came to the front: fresh memory for each would cost more than the copying.
@@ -40,8 +45,23 @@ final class HTTPFetch: @unchecked Sendable {
         output = MeteredSink(sink)
         planned = range.lowerBound
         connections = pin == nil ? 1 : min(max(endpoint.options.connections, 1), SourceOptions.connectionsMax)
-        let share = Self.earlyBytesMax / UInt64(max(connections - 1, 1))
-        segmentBytes = connections == 1 ? range.upperBound - range.lowerBound : max(share, Self.segmentBytesMin)
+        if connections == 1 {
+            (segmentBytes, segmentsMax) = (range.upperBound - range.lowerBound, 1)
+        } else {
+            (segmentBytes, segmentsMax) = Self.segmentation(connections: connections)
+        }
+    }
+
+    private static func segmentation(connections: Int) -> (bytes: UInt64, count: Int) {
+        let bytes = max(earlyBytesMax / UInt64(2 * connections), segmentBytesMin)
+        return (bytes, max(Int(earlyBytesMax / bytes), connections))
+    }
+
+    /// What a fetch with so many connections may keep in memory.
+    static func bufferBytes(connections: Int) -> Int {
+        if connections <= 1 { return 0 }
+        let segments = segmentation(connections: min(connections, SourceOptions.connectionsMax))
+        return Int(segments.bytes) * segments.count + smallBufferBytes * connections
     }
 
     /// What the first answer stated; nil before there was one.
@@ -76,8 +96,11 @@ final class HTTPFetch: @unchecked Sendable {
     private func step(_ cancellation: Cancellation) throws(SourceError) -> Bool {
         if cancellation.isCancelled { throw endpoint.error(.stopped, "cancelled", at: segments.first?.position) }
         planSegments()
+        var running = segments.count { $0.easy != nil }
         for segment in segments where segment.easy == nil && !segment.isComplete && segment.dueAt <= output.now {
+            if running == connections { break }
             try start(segment)
+            running += 1
         }
         for (easy, code) in session.perform() {
             guard let segment = segments.first(where: { $0.easy === easy }) else { continue }
@@ -88,19 +111,20 @@ final class HTTPFetch: @unchecked Sendable {
         }
         try endStalled()
         if isHeld { return false }
-        guard try !retireComplete() else { return !segments.isEmpty || planned < range.upperBound }
-        session.wait(seconds: secondsToWait())
+        // What was freed is asked for before what has come is delivered: the sink may block, and the servers need not wait.
+        if retireFront() { return !segments.isEmpty || planned < range.upperBound }
+        if try !deliverFront() { session.wait(seconds: secondsToWait()) }
         return true
     }
 
     private func planSegments() {
-        while segments.count < connections, planned < range.upperBound {
+        while segments.count < segmentsMax, planned < range.upperBound {
             let end = planned + min(segmentBytes, range.upperBound - planned)
             segments.append(
                 HTTPSegment(
                     planned..<end, pin: knownPin, output: output,
                     retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds,
-                    early: segments.isEmpty ? nil : spareBuffers.popLast() ?? []))
+                    early: segments.isEmpty ? nil : spareBuffers.popLast() ?? emptyBuffer()))
             planned = end
         }
     }
@@ -108,9 +132,10 @@ final class HTTPFetch: @unchecked Sendable {
     private func start(_ segment: HTTPSegment) throws(SourceError) {
         if segment.place == nil, segment.spot.attempts == 0 { segment.place = endpoint.shortcut }
         let place = segment.place ?? endpoint.address
-        let request = endpoint.request(
+        var request = endpoint.request(
             to: place, range: segment.isSequential ? nil : segment.missing,
             ifRange: segment.isSequential ? nil : segment.pin?.ifRange)
+        if connections > 1 { request.receiveBufferBytes = Self.smallBufferBytes }
         segment.begin()
         switch session.start(request, receiver: segment) {
         case .success(let easy): segment.easy = easy
@@ -199,27 +224,38 @@ final class HTTPFetch: @unchecked Sendable {
         }
     }
 
-    /// Takes complete segments off the front; false when there was none.
-    private func retireComplete() throws(SourceError) -> Bool {
-        var isAny = false
-        while let front = segments.first, front.easy == nil, front.isComplete {
-            knownPin = front.pin
-            segments.removeFirst()
-            if let buffer = try segments.first?.moveToFront() { spareBuffers.append(buffer) }
-            isAny = true
-        }
-        return isAny
+    /// Takes the front segment away if it is complete and delivered; false when it is not.
+    private func retireFront() -> Bool {
+        guard let front = segments.first, front.easy == nil, front.isComplete, front.isDelivered else { return false }
+        knownPin = front.pin
+        segments.removeFirst()
+        return true
+    }
+
+    /// Delivers what the front segment has kept; false when it keeps nothing back.
+    private func deliverFront() throws(SourceError) -> Bool {
+        guard let buffer = try segments.first?.moveToFront() else { return false }
+        spareBuffers.append(buffer)
+        return true
+    }
+
+    private func emptyBuffer() -> [UInt8] {
+        var buffer: [UInt8] = []
+        buffer.reserveCapacity(Int(segmentBytes))
+        return buffer
     }
 
     private func secondsToWait() -> Double {
         let now = output.now
         var wait = 1.0
-        for segment in segments {
-            let due =
-                segment.easy == nil
-                ? segment.dueAt
-                : segment.stallDeadline(stallTimeoutSeconds: endpoint.options.stallTimeoutSeconds, now: now)
-            if !segment.isComplete { wait = min(wait, due.seconds(since: now)) }
+        for segment in segments where !segment.isComplete {
+            if segment.easy != nil {
+                let limit = endpoint.options.stallTimeoutSeconds
+                wait = min(wait, segment.stallDeadline(stallTimeoutSeconds: limit, now: now).seconds(since: now))
+            } else if segment.dueAt > now {
+                wait = min(wait, segment.dueAt.seconds(since: now))
+            }
+            // The others wait for one of the connections to become free.
         }
         return wait
     }

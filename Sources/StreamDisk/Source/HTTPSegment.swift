@@ -77,6 +77,8 @@ final class HTTPSegment: CurlReceiver {
     }
 
     var isComplete: Bool { position == range.upperBound }
+    /// Whether all that has come was passed on: nothing waits for its turn.
+    var isDelivered: Bool { early == nil }
     var missing: Range<UInt64> { position..<range.upperBound }
     /// Whether an answer was accepted, so that the place it came from is worth remembering.
     var isAccepted: Bool { if case .body = verdict { true } else { false } }

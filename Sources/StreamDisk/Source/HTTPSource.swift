@@ -36,7 +36,9 @@ public final class HTTPSource: ImageSource {
                 state.pin = pin
                 state.idle.append(session)
             }
-            return ImageHead(bytes: head, sizeBytes: pin.sizeBytes, isSequential: false)
+            return ImageHead(
+                bytes: head, sizeBytes: pin.sizeBytes, isSequential: false,
+                readBufferBytes: HTTPFetch.bufferBytes(connections: endpoint.options.connections))
         }
         let body = try SequentialBody(fetch, of: endpoint, cancellation: observer.cancellation)
         let head = try body.takeHead(count: wanted, cancellation: observer.cancellation)

@@ -29,11 +29,14 @@ public struct ImageHead: Sendable {
     public var sizeBytes: UInt64?
     /// Whether only one pass from front to back is possible (a server without ranges).
     public var isSequential: Bool
+    /// What each `read` under way may keep in memory at most, beside small change: for the sum of what a run needs.
+    public var readBufferBytes: Int
 
-    public init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool) {
+    public init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool, readBufferBytes: Int = 0) {
         self.bytes = bytes
         self.sizeBytes = sizeBytes
         self.isSequential = isSequential
+        self.readBufferBytes = readBufferBytes
     }
 }
 

@@ -51,12 +51,15 @@ struct RunStream: ParsableCommand {
         options.progressIntervalSeconds = interval
         var timeline: [Run.Moment] = []
         var writeBegin = 0.0
+        let begin = monotonicSeconds()
         let result = try streamImage(
             from: try makeSource(image, options: sourceOptions), to: .path(disk), options: options,
             onEvent: { event in
-                guard case .progress(let progress) = event else { return }
-                if timeline.isEmpty { writeBegin = progress.elapsedSeconds }
-                timeline.append(Run.Moment(progress))
+                switch event {
+                case .phase(.write): writeBegin = monotonicSeconds() - begin
+                case .progress(let progress): timeline.append(Run.Moment(progress))
+                default: break
+                }
             })
         var run = Run(seconds: result.elapsedSeconds, bytes: result.decodedBytes)
         run.stages = result.stages.map { Run.Stage($0) }
@@ -64,7 +67,7 @@ struct RunStream: ParsableCommand {
         run.figures = [
             "writtenBytes": Double(result.writtenBytes), "zeroedBytes": Double(result.zeroedBytes),
             "fetchedBytes": Double(result.fetchedBytes),
-            "ownSeconds": result.elapsedSeconds, "firstProgressSeconds": writeBegin,
+            "ownSeconds": result.elapsedSeconds, "writeBeginSeconds": writeBegin,
         ]
         try emit(run)
     }

@@ -126,6 +126,12 @@ struct StreamScenario: ParsableCommand {
                     target: memoryAtMost.map { Comparison.Target(atMost: $0) }))
         }
         if let first = specs.first, first.kind == "stream-disk" {
+            comparisons.append(
+                Comparison(
+                    name: "\(first.label): before an image's first byte is asked for (preflight, old tables removed)",
+                    unit: "ms",
+                    values: Report.perRound(runs, [first.label]) { $0[0].figures?["writeBeginSeconds"].map { $0 * 1000 } },
+                    target: Comparison.Target(atMost: 50)))
             let written = Report.perRound(runs, [first.label]) { runs in
                 guard let written = runs[0].figures?["writtenBytes"], let nonZero = runs[0].figures?["nonZeroBytes"],
                     nonZero > 0

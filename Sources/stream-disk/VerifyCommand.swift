@@ -1,0 +1,95 @@
+import ArgumentParser
+import StreamDisk
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Read a disk back and compare it with an image; write nothing.",
+        discussion: """
+            The image is fetched, checked and decoded as for writing, and each byte compared with what the disk has: the
+            partitions that have an image, LBA 0, and both partition tables as they would be placed on this disk. The disk may
+            be read-only or in use; what others write to it meanwhile shows as a difference.
+
+            Exit code 0 with one line on standard output when the disk holds the image. 74 when it does not: the first
+            difference by its place on the disk is named, with partition, byte and length. 65 when the image itself is corrupt
+            or not the one asked for.
+            """)
+
+    @Argument(help: "The image: https://…, http://…, file://… or a path.")
+    var image: String
+
+    @Option(help: ArgumentHelp("The disk to read: a block device, or a regular file.", valueName: "path"))
+    var disk: String
+
+    @Option(help: ArgumentHelp("The SHA-384 of the image's metadata: sha384:HEX, or ignored.", valueName: "hash"))
+    var hash = "ignored"
+
+    @Flag(help: "The result as JSON, for programs: whether it is equal, and where it first is not.")
+    var json = false
+
+    @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
+    var events: Int32?
+
+    @Option(help: ArgumentHelp("How to read: auto, io_uring or pwrite.", valueName: "engine"))
+    var engine: EngineName = .auto
+
+    @Option(
+        help: ArgumentHelp(
+            "Memory for windows and buffers (bytes, or with K, M, G); fewer decoders run where it is tight.",
+            valueName: "size"))
+    var memoryLimit: ByteCount?
+
+    @OptionGroup(title: "Source options") var source: SourceArguments
+
+    @Flag(name: .shortAndLong, help: "Say more.")
+    var verbose = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing but errors.")
+    var quiet = false
+
+    func validate() throws {
+        try CommonRules.check(hash: hash, events: events, verbose: verbose, quiet: quiet)
+    }
+
+    func run() throws {
+        let signals = SignalWatch()
+        let log = events.map { EventLog(descriptor: $0) }
+        let display = ProgressDisplay(isVerbose: verbose, isQuiet: quiet)
+        var options = StreamOptions()
+        options.hash = ExpectedHash(hash) ?? .ignored
+        options.memoryLimitBytes = memoryLimit?.bytes
+        options.writeEngine = engine.engine
+        let output: String
+        do throws(StreamError) {
+            let image: any ImageSource
+            do throws(SourceError) {
+                image = try source.source(self.image)
+            } catch {
+                throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
+            }
+            let result = try verifyImage(
+                from: image, onDisk: disk, options: options, cancellation: signals.cancellation,
+                onEvent: { event in
+                    log?.write(event)
+                    display.show(event)
+                })
+            display.finish()
+            log?.write(completed: result)
+            if json {
+                output = JSONValue.object(["equal": .flag(true)]).line
+            } else {
+                output = quiet ? "" : PlanText.comparison(result) + "\n"
+            }
+        } catch {
+            display.finish()
+            let code = signals.exitCode(for: error.cause)
+            log?.write(error, code: code)
+            if json, case .mismatch(let mismatch) = error.cause {
+                let fields = mismatch.fields.merging(["equal": .flag(false)]) { _, new in new }
+                Terminal.writeAll(JSONValue.object(fields).line, to: 1)
+            }
+            display.error(error.description)
+            throw ExitCode(code)
+        }
+        try Terminal.result(output)
+    }
+}

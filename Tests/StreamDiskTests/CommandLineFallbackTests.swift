@@ -1,0 +1,129 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Where the kernel, or who guards it, refuses what makes a run quick, the run is slower, says what it uses, and writes the
+/// same bytes.
+@Suite(.timeLimit(.minutes(3))) struct FallbackTests {
+    /// A run under Tests/Tools/restricted.
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        var restrictions: [String] = []
+        var arguments: [String] = []
+        /// Nil: some kernels refuse io_uring then, some do not.
+        var engine: String? = "io_uring"
+        var says: String?
+        /// Whether runs of zeros can still be left to the disk; nil where that is up to the kernel.
+        var zeroesByDevice: Bool? = true
+
+        var command: [String] { [restricted] + restrictions }
+    }
+
+    private static let restricted = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Tools/restricted").path
+
+    private static func refuse(_ calls: String...) -> [String] { calls.flatMap { ["--refuse", $0] } }
+
+    static let refusals = [
+        Refusal(testDescription: "nothing"),
+        Refusal(
+            testDescription: "io_uring, by a container's filter", restrictions: refuse("io_uring_setup=EPERM"),
+            engine: "pwrite", says: "io_uring is refused here (Operation not permitted): writing with pwrite"),
+        Refusal(
+            testDescription: "io_uring, by a kernel without", restrictions: refuse("io_uring_setup=ENOSYS"),
+            engine: "pwrite", says: "io_uring is refused here (Function not implemented): writing with pwrite"),
+        Refusal(
+            testDescription: "io_uring, for want of memory", restrictions: refuse("io_uring_setup=ENOMEM"),
+            engine: "pwrite", says: "io_uring is refused here (Cannot allocate memory): writing with pwrite"),
+        Refusal(testDescription: "to register with io_uring", restrictions: refuse("io_uring_register=EPERM")),
+        Refusal(testDescription: "to lock any memory", restrictions: ["--locked-kib", "0"], engine: nil),
+        Refusal(testDescription: "to lock more than 64 KiB", restrictions: ["--locked-kib", "64"]),
+        Refusal(testDescription: "huge pages", restrictions: ["--no-huge-pages"]),
+        Refusal(testDescription: "advice on memory", restrictions: refuse("madvise=EINVAL")),
+        Refusal(
+            testDescription: "fallocate", restrictions: refuse("fallocate=EOPNOTSUPP"), arguments: ["--engine", "pwrite"],
+            engine: "pwrite", zeroesByDevice: false),
+        Refusal(
+            testDescription: "fallocate, by a filter", restrictions: refuse("fallocate=EPERM"),
+            arguments: ["--engine", "pwrite"], engine: "pwrite", zeroesByDevice: false),
+        Refusal(
+            testDescription: "everything",
+            restrictions: refuse("io_uring_setup=EPERM", "fallocate=ENOSYS", "madvise=EINVAL")
+                + ["--no-huge-pages", "--locked-kib", "0"],
+            engine: "pwrite", says: "io_uring is refused here", zeroesByDevice: false),
+    ]
+
+    private func check(_ refusal: Refusal, _ image: SampleImage, onto path: String, was: String) throws {
+        let ended = try Program.run(
+            [image.path, "--disk", path, "--yes", "-v"] + refusal.arguments, events: true, through: refusal.command)
+        #expect(ended.code == 0, "\(ended.errors)")
+        let plan = try #require(ended.events.first { $0["event"] as? String == "plan" })
+        let engine = try #require(plan["engine"] as? String)
+        if let expected = refusal.engine { #expect(engine == expected) }
+        #expect(ended.errors.contains("engine  \(engine)\n"), "\(ended.errors)")
+        let warnings = ended.events.filter { $0["event"] as? String == "warning" }.compactMap { $0["message"] as? String }
+        // Another engine than the first choice is told, and nothing else is.
+        let isFallback = engine == "pwrite" && !refusal.arguments.contains("--engine")
+        #expect(warnings.contains { $0.contains(refusal.says ?? "io_uring is refused here") } == isFallback, "\(warnings)")
+        let zeroed = try #require(ended.events.last?["zeroedBytes"] as? Int)
+        if let zeroes = refusal.zeroesByDevice { #expect((zeroed > 0) == zeroes, "\(zeroed) bytes") }
+        try image.expectStreamed(to: path, was: was)
+    }
+
+    @Test(arguments: refusals) func aFileIsWrittenAllTheSameWhereTheKernelRefuses(refusal: Refusal) throws {
+        let image = try SampleImage.make()
+        try TestTarget.file.with(sizeBytes: image.diskBytes) { path, was in
+            try check(refusal, image, onto: path, was: was)
+        }
+    }
+
+    @Test(
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
+        arguments: refusals.filter { ["nothing", "everything", "to lock any memory"].contains($0.testDescription) })
+    func aDiskIsWrittenAllTheSameWhereTheKernelRefuses(refusal: Refusal) throws {
+        let image = try SampleImage.make()
+        try TestTarget.disk(blockBytes: 512).with(sizeBytes: image.diskBytes) { path, was in
+            try check(refusal, image, onto: path, was: was)
+        }
+    }
+
+    /// Here it is the disk that does not zero: the kernel writes zeros for it, or the run does.
+    @Test(.enabled(if: FaultyDisk.isAvailable, FaultyDisk.needs), arguments: ["io_uring", "pwrite"])
+    func aDiskThatDoesNotZeroIsWrittenAllTheSame(engine: String) throws {
+        let image = try SampleImage.make()
+        let was = try RandomFile.atLeast(sizeBytes: image.diskBytes)
+        try FaultyDisk.with(
+            sizeBytes: image.diskBytes, .script(), fill: { try RandomFile.copy(was, to: $0, sizeBytes: image.diskBytes) }
+        ) { disk in
+            let refusal = Refusal(
+                testDescription: "zeroing", arguments: ["--engine", engine], engine: engine, zeroesByDevice: nil)
+            try check(refusal, image, onto: disk.path, was: was)
+            try image.expectStreamed(to: disk.backing, was: was)
+        }
+    }
+
+    /// A loop device without partition scan answers EINVAL to BLKRRPART.
+    @Test(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs)) func aTableThatIsNotReadAnewIsAWarning() throws {
+        let image = try SampleImage.make()
+        try LoopDevice.with(sizeBytes: image.diskBytes) { device in
+            let ended = try Program.run([image.path, "--disk", device.path, "--yes"], events: true)
+            #expect(ended.code == 0, "\(ended.errors)")
+            let warning = "the kernel did not read the new partition table of \(device.path) again (Invalid argument)"
+            #expect(ended.errors.contains("warning: " + warning), "\(ended.errors)")
+            #expect(ended.events.contains { ($0["message"] as? String)?.hasPrefix(warning) == true })
+        }
+    }
+
+    @Test func anEngineThatWasAskedForAndIsRefusedIsNotReplaced() throws {
+        let image = try SampleImage.make()
+        try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in
+            let before = try sha256(of: path)
+            let ended = try Program.run(
+                [image.path, "--disk", path, "--yes", "-q", "--engine", "io_uring"],
+                through: [Self.restricted] + Self.refuse("io_uring_setup=EPERM"))
+            #expect(ended.code != 0)
+            expectFailure(ended, ended.code, says: ["set up io_uring", "not permitted", "Nothing was written"])
+            #expect(try sha256(of: path) == before)
+        }
+    }
+}
