@@ -9,6 +9,10 @@ public struct CosiMetadata: Sendable {
     public static let inputBytesMax = 16 << 20
     /// Arrays and objects may nest this deep; the format's own nest 5 deep.
     public static let depthMax = 64
+    /// Arrays, objects and their members, all together. A package of the list takes six: room for 80,000.
+    public static let valueCountMax = 500_000
+    /// Regions beyond this are refused, those of unknown type too: twice what a GPT has entries for.
+    public static let regionCountMax = 2 * GPT.entryCountMax
     /// What zstd can encode: ZSTD_WINDOWLOG_MIN to ZSTD_WINDOWLOG_MAX of a 64-bit build.
     public static let windowLogRange = 10...31
 

@@ -37,17 +37,24 @@ func quoted(_ text: String) -> String {
     "'\(printable(text))'"
 }
 
-/// As ``quoted(_:)`` without the quotes.
-func printable(_ text: String) -> String {
+/// As `quoted` without the quotes: for whatever of an image is shown to a person.
+public func printable(_ text: String) -> String {
     var result = ""
     for (count, scalar) in text.unicodeScalars.enumerated() {
         guard count < 200 else { return result + "…" }
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-            result += "\\u{" + String(scalar.value, radix: 16) + "}"
-        default:
+        if isPrintable(scalar) {
             result.unicodeScalars.append(scalar)
+        } else {
+            result += "\\u{" + String(scalar.value, radix: 16) + "}"
         }
     }
     return result
+}
+
+/// A character that shows itself and does nothing to the text around it.
+func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+    default: true
+    }
 }

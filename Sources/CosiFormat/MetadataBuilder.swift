@@ -110,6 +110,9 @@ struct MetadataBuilder {
     private mutating func regions(
         _ raw: [MetadataJSON.Region], diskSizeBytes: UInt64
     ) throws(FormatError) -> [CosiMetadata.Region] {
+        guard raw.count <= CosiMetadata.regionCountMax else {
+            throw error("disk.gptRegions", "has \(raw.count) regions, more than \(CosiMetadata.regionCountMax)")
+        }
         guard raw.first?.type == "primary-gpt" else {
             throw error("disk.gptRegions", "does not begin with a region of type 'primary-gpt'")
         }
@@ -195,8 +198,8 @@ struct MetadataBuilder {
         guard path.utf8.count <= Self.pathBytesMax else {
             throw error(place, "is \(path.utf8.count) bytes, more than \(Self.pathBytesMax)")
         }
-        guard path.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
-            throw error(place, "holds a control character: \(quoted(raw))")
+        guard path.unicodeScalars.allSatisfy({ isPrintable($0) }) else {
+            throw error(place, "holds a character that cannot be shown: \(quoted(raw))")
         }
         let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard parts.count >= 2, parts[0].elementsEqual("images".utf8) else {

@@ -127,7 +127,7 @@ enum MetadataJSON {
         }
     }
 
-    /// Size, encoding and depth, before a recursive parser sees the bytes.
+    /// Size, encoding, depth and count, before a recursive parser that keeps every value sees the bytes.
     private static func checkShape(_ json: [UInt8]) throws(FormatError) {
         guard json.count <= CosiMetadata.inputBytesMax else {
             throw FormatError(
@@ -139,6 +139,7 @@ enum MetadataJSON {
             throw FormatError(place: "metadata.json", problem: "is not UTF-8 text")
         }
         var depth = 0
+        var valueCount = 0
         var inString = false
         var escaped = false
         for byte in json {
@@ -156,12 +157,18 @@ enum MetadataJSON {
             case UInt8(ascii: "\""): inString = true
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 depth += 1
+                valueCount += 1
                 guard depth <= CosiMetadata.depthMax else {
                     throw FormatError(
                         place: "metadata.json", problem: "nests deeper than \(CosiMetadata.depthMax) levels")
                 }
             case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+            case UInt8(ascii: ","): valueCount += 1
             default: break
+            }
+            guard valueCount <= CosiMetadata.valueCountMax else {
+                throw FormatError(
+                    place: "metadata.json", problem: "holds more than \(CosiMetadata.valueCountMax) values")
             }
         }
     }

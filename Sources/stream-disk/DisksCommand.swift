@@ -12,11 +12,11 @@ struct DisksCommand: ParsableCommand {
     func run() throws {
         let disks = HostDisks().list().filter { !$0.isUnbound }
         if json {
-            print(JSONValue.list(disks.map(object)).pretty, terminator: "")
+            try Terminal.result(JSONValue.list(disks.map(object)).pretty)
             return
         }
         guard !disks.isEmpty else {
-            print("This host has no disks.")
+            try Terminal.result("This host has no disks.\n")
             return
         }
         var table = Table(["disk", "size", "block", "model", "candidate"])
@@ -27,7 +27,7 @@ struct DisksCommand: ParsableCommand {
                 reasons.isEmpty ? "yes" : "no: " + reasons,
             ])
         }
-        print(table.text)
+        try Terminal.result(table.text + "\n")
     }
 
     private func object(_ disk: DiskInfo) -> JSONValue {

@@ -18,6 +18,7 @@ struct InspectCommand: ParsableCommand {
     func run() throws {
         let signals = SignalWatch()
         let display = ProgressDisplay(isVerbose: false, isQuiet: false)
+        let result: String
         do throws(StreamFault) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -30,11 +31,12 @@ struct InspectCommand: ParsableCommand {
                 Terminal.writeAll("retrying from byte \(note.offset): \(note.reason)\n", to: 2)
             }
             let contents = try inspectImage(image, observer: observer)
-            print(json ? object(contents).pretty : text(contents), terminator: "")
+            result = json ? object(contents).pretty : text(contents)
         } catch {
             display.error(error.description)
             throw ExitCode(signals.exitCode(for: error))
         }
+        try Terminal.result(result)
     }
 
     private func text(_ contents: ImageContents) -> String {
@@ -42,14 +44,14 @@ struct InspectCommand: ParsableCommand {
         var lines = [
             "image         \(contents.name)",
             "version       COSI \(metadata.version), \(metadata.osArch)",
-            "os            \(osName(metadata))",
+            "os            \(printable(osName(metadata)))",
             "disk          \(sizeText(metadata.disk.sizeBytes)), \(metadata.disk.lbaSize)-byte blocks, "
                 + "GUID \(contents.gpt.diskGUID)",
             "to write      \(sizeText(contents.uncompressedBytes)), to fetch \(sizeText(contents.compressedBytes)) "
                 + "(\(ratio(contents.compressedBytes, contents.uncompressedBytes)))",
             "zstd window   \(shortSizeText(contents.windowBytesMax))",
             "packages      \(metadata.osPackages.map { "\($0.count)" } ?? "not listed")",
-            "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : metadata.bootloader.type)",
+            "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : printable(metadata.bootloader.type))",
             "hash          sha384:\(hexadecimal(contents.metadataSHA384))", "",
         ]
         if let id = metadata.id { lines.insert("id            \(id)", at: 2) }

@@ -1,3 +1,4 @@
+import CosiFormat
 import StreamDisk
 
 /// A plan and a result as text for people.
@@ -52,13 +53,14 @@ enum PlanText {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Columns as wide as their widest cell. Names and mount points come from the image: control characters are escaped, so that
+/// none can drive the terminal or draw another table.
 struct Table {
     private var rows: [[String]]
 
     init(_ header: [String]) { rows = [header] }
 
-    mutating func add(_ row: [String]) { rows.append(row) }
+    mutating func add(_ row: [String]) { rows.append(row.map(printable)) }
 
     var text: String {
         let columns = rows.map(\.count).max() ?? 0

@@ -65,6 +65,7 @@ struct StreamCommand: ParsableCommand {
         options.memoryLimitBytes = memoryLimit?.bytes
         options.writeEngine = engine.engine
         var isDeclined = false
+        let output: String
         do throws(StreamError) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -87,7 +88,7 @@ struct StreamCommand: ParsableCommand {
             // A no is an interruption by the one who was asked.
             if isDeclined { throw .declined }
             log?.write(completed: result)
-            if dryRun { print(PlanText.text(result.plan), terminator: "") } else if !quiet { print(PlanText.summary(result)) }
+            output = dryRun ? PlanText.text(result.plan) : quiet ? "" : PlanText.summary(result) + "\n"
         } catch {
             display.finish()
             let code = signals.exitCode(for: error.cause)
@@ -95,6 +96,8 @@ struct StreamCommand: ParsableCommand {
             display.error(error.description)
             throw ExitCode(code)
         }
+        // The disk is written, whether or not someone reads of it; a plan is only good when it was read.
+        if dryRun { try Terminal.result(output) } else { Terminal.writeAll(output, to: 1) }
     }
 
     /// On a terminal without `--yes`, the plan is shown and a yes asked; with no terminal none is asked.

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 import StreamDisk
 
@@ -30,14 +31,25 @@ enum Terminal {
         return String(decoding: answer, as: UTF8.self).lowercased() == "yes"
     }
 
-    /// Writes text in full, or as far as the descriptor takes it.
-    static func writeAll(_ text: String, to descriptor: Int32) {
+    /// Writes what was asked for to standard output. A reader that does not get it all must not take it for whole.
+    static func result(_ text: String) throws(ExitCode) {
+        guard writeAll(text, to: STDOUT_FILENO) else {
+            let cause = unsafe String(cString: strerror(errno))
+            writeAll("stream-disk: cannot write to standard output: \(cause)\n", to: STDERR_FILENO)
+            throw ExitCode(ExitCodes.deviceFailed)
+        }
+    }
+
+    /// Writes text in full, or as far as the descriptor takes it: then false, with `errno`.
+    @discardableResult
+    static func writeAll(_ text: String, to descriptor: Int32) -> Bool {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let written = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
             if written < 0 && errno == EINTR { continue }
-            if written <= 0 { return }
+            if written <= 0 { return false }
             bytes = bytes.dropFirst(written)
         }
+        return true
     }
 }

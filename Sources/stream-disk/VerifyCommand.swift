@@ -58,6 +58,7 @@ struct VerifyCommand: ParsableCommand {
         options.hash = ExpectedHash(hash) ?? .ignored
         options.memoryLimitBytes = memoryLimit?.bytes
         options.writeEngine = engine.engine
+        let output: String
         do throws(StreamError) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -74,9 +75,9 @@ struct VerifyCommand: ParsableCommand {
             display.finish()
             log?.write(completed: result)
             if json {
-                print(JSONValue.object(["equal": .flag(true)]).line, terminator: "")
-            } else if !quiet {
-                print(PlanText.comparison(result))
+                output = JSONValue.object(["equal": .flag(true)]).line
+            } else {
+                output = quiet ? "" : PlanText.comparison(result) + "\n"
             }
         } catch {
             display.finish()
@@ -84,10 +85,11 @@ struct VerifyCommand: ParsableCommand {
             log?.write(error, code: code)
             if json, case .mismatch(let mismatch) = error.cause {
                 let fields = mismatch.fields.merging(["equal": .flag(false)]) { _, new in new }
-                print(JSONValue.object(fields).line, terminator: "")
+                Terminal.writeAll(JSONValue.object(fields).line, to: 1)
             }
             display.error(error.description)
             throw ExitCode(code)
         }
+        try Terminal.result(output)
     }
 }

@@ -177,7 +177,7 @@ import Testing
         ("disk.gptRegions[1].image.path", "\"images/a/..\"", "must not have"),
         ("disk.gptRegions[1].image.path", "\"images//a\"", "must not have"),
         ("disk.gptRegions[1].image.path", "\"images/./a\"", "must not have"),
-        ("disk.gptRegions[1].image.path", "\"images/a\\u0000b\"", "control character"),
+        ("disk.gptRegions[1].image.path", "\"images/a\\u0000b\"", "cannot be shown"),
         ("disk.gptRegions[1].image.path", "\"images/a\\u001b[2J\"", "\\u{1b}[2J"),
         ("disk.gptRegions[1].image.compressedSize", "0", "must be 1 to"),
         ("disk.gptRegions[1].image.compressedSize", "18446744073709551615", "must be 1 to"),

@@ -147,6 +147,37 @@ extension CommandLineContract {
             }
         }
 
+        @Test func whatAnImageSaysCannotDriveTheTerminal() throws {
+            let image = try SampleImage.make()
+            try withTemporaryFolder { folder in
+                let changed = try image.repacked(
+                    in: folder,
+                    metadata: #".osRelease = "NAME=\u001b[2Jcleared" | .images[0].mountPoint = "/\u009b31m\nroot" "#
+                        + #"| .images[0].fsType = "ext4\r" | .bootloader.type = "grub\u0007""#)
+                let disk = folder.path + "/disk.raw"
+                try run("truncate", ["-s", "\(image.diskBytes)", disk])
+                for arguments in [["inspect", changed], ["stream", changed, "--disk", disk, "--dry-run"]] {
+                    let ended = try Program.run(arguments)
+                    #expect(ended.code == 0, "\(ended.errors)")
+                    #expect(ended.output.contains(#"/\u{9b}31m\u{a}root"#), "\(ended.output)")
+                    let controls = (ended.output + ended.errors).unicodeScalars.filter {
+                        $0.properties.generalCategory == .control && $0 != "\n"
+                    }
+                    #expect(controls.isEmpty, "\(controls)")
+                }
+            }
+        }
+
+        /// A list cut short must not pass for whole.
+        @Test func code74WhenAResultCannotBeWritten() throws {
+            let image = try SampleImage.make()
+            let full = ["bash", "-c", "exec \"$@\" >/dev/full", "full"]
+            for arguments in [["inspect", image.path], ["inspect", image.path, "--json"], ["disks"], ["disks", "--json"]] {
+                let ended = try Program.run(arguments, through: full)
+                expectFailure(ended, 74, says: ["standard output", "No space left on device"])
+            }
+        }
+
         @Test func disksAreListedWithWhatStandsAgainstThem() throws {
             let ended = try Program.run(["disks", "--json"])
             #expect(ended.code == 0)

@@ -107,6 +107,9 @@ struct SampleImage: Sendable {
     private static let imagesFolder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Images").path
 
+    /// Makes broken images of a good one.
+    static let breakImage = imagesFolder + "/break-image"
+
     // MARK: Changed copies
 
     /// A copy taken apart with tar, changed, and packed again.
