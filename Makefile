@@ -28,7 +28,7 @@ fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
 
 tsan: deps ## Run the tests with threads under the thread sanitizer
 	swift build -c debug --build-tests --sanitize=thread --scratch-path .build-tsan
-	TSAN_OPTIONS=halt_on_error=0:exitcode=66 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
+	TSAN_OPTIONS=exitcode=66 STREAM_DISK_CUTS=3000 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
 		--filter 'Engine|Source|BytePipe|RingQueue|Codec|EndToEnd'
 
 demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived

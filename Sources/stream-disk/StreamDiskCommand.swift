@@ -30,9 +30,9 @@ struct StreamDiskCommand: ParsableCommand {
               stream-disk verify https://images.example/server.cosi --disk /dev/nvme0n1
 
             Exit codes: 0 written and flushed (verify: the disk holds the image) · 64 usage · 65 image invalid or not the one
-            asked for · 66 no such image · 69 source not reached · 70 a bug in this program · 74 the disk failed, or does not
-            hold what it should · 75 another run holds the disk · 76 the server cannot serve it · 77 not permitted · 78 no
-            usable disk · 130/143 interrupted
+            asked for · 66 no such image · 69 source not reached · 70 a bug in this program · 74 the disk failed or does not hold
+            what it should, or standard output failed · 75 another run holds the disk · 76 the server cannot serve it · 77 not
+            permitted · 78 no usable disk · 130/143 interrupted
             """,
         version: ProductVersion.current,
         subcommands: [StreamCommand.self, InspectCommand.self, VerifyCommand.self, DisksCommand.self],

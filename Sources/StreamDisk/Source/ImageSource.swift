@@ -14,7 +14,8 @@ public protocol ImageSource: AnyObject, Sendable {
     /// Delivers the bytes of `range`, all of them and in order, to `sink`, from the calling thread.
     ///
     /// Returns when the last byte was appended. Throws `.stopped` when the sink or the observer's cancellation said so.
-    /// When `ImageHead.isSequential`, ranges must not overlap and must come in ascending order from one thread.
+    /// When `ImageHead.isSequential`, ranges must come in ascending order from one thread; one that has passed already is
+    /// `.unsupported`.
     func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError)
 
     /// Ends what still runs in the background. May be called more than once; no `read` may run.
