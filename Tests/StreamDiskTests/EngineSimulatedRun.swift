@@ -1,6 +1,5 @@
 import CosiFormat
 import Foundation
-import Synchronization
 import Testing
 
 @testable import StreamDisk
@@ -77,7 +76,7 @@ struct SimulatedRun: Sendable {
         if was != .other { run.before = try run.disk(was) }
         return run
     }
-    private static let made = Mutex<[Shape: SimulatedRun]>([:])
+    private static let made = Monitor<[Shape: SimulatedRun]>([:])
 
     private init(_ shape: Shape) throws {
         self.shape = shape

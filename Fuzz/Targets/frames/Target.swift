@@ -11,7 +11,7 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let windowLog = 10 + Int(input.byte()) % 12
     let statedBytes = input.number(bytes: 2) << 4 &+ UInt64(flags >> 6)
     let compressed = input.bytes
-    let plain = try? ZstdDecoder.decode(compressed, sizeBytes: 1 << 20, windowLogMax: 27)
+    let plain = try? ZstdDecoder.decode(compressed, sizeBytes: 4 << 20, windowLogMax: 27)
     // Usually the right size, else nearly every input would be refused at its end.
     let size = flags & 2 == 0 ? plain.map { UInt64($0.count) } ?? statedBytes : statedBytes
     let rig = FrameRig(
