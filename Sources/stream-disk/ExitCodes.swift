@@ -25,7 +25,9 @@ extension StreamFault {
         case .memory: ExitCodes.unusableDisk
         case .cancelled: ExitCodes.interrupted
         // A sandbox that refuses what was asked for, such as io_uring by name, is no bug.
-        case .host(_, let cause) where [EPERM, EACCES].contains(cause.code): ExitCodes.notPermitted
+        case .host(_, let cause) where [EPERM, EACCES, ENOSYS, EOPNOTSUPP].contains(cause.code): ExitCodes.notPermitted
+        // No memory or no thread: as with `.memory`.
+        case .host(_, let cause) where [ENOMEM, EAGAIN].contains(cause.code): ExitCodes.unusableDisk
         case .host: ExitCodes.software
         case .disk(let error):
             switch error.kind {

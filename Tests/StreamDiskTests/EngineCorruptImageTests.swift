@@ -73,6 +73,20 @@ struct EngineCorruptImageTests {
         }
     }
 
+    @Test("A frame that states more than the image has left, behind one that states nothing, is an error", arguments: [1, 2])
+    func statedTooLongBehindUnstated(lanes: Int) throws {
+        // The ring is made for the image's 100 000 bytes, not for the window that is allowed.
+        let rig = DecodingRig(lanes: lanes, slotBytes: 12_288, inFlightBytes: 16 << 10, windowBytesMax: 1 << 23)
+        let original = richBytes(100_000, seed: 4)
+        let unstated = try zstd("-3 --no-content-size", Array(original.prefix(5)), throughPipe: true)
+        // RFC 8878 §3.1.1.1: a window of 8 MiB, a content size of 100 MiB in four bytes; one raw block of a byte.
+        let lie = Self.magic + [0x80, 0x68, 0x00, 0x00, 0x40, 0x06] + blockHeader(type: 0, size: 1, isLast: true) + [0]
+        let outcome = try rig.run([.init(unstated + lie, original: original)])
+        #expect(!outcome.isHung)
+        #expect(outcome.violations == [])
+        #expect(outcome.imageProblem?.contains("more than the 100000 bytes") == true, "\(String(describing: outcome.fault))")
+    }
+
     @Test("Flipped bits are an error, or change nothing", arguments: 0..<4)
     func flippedBits(seed: UInt64) throws {
         let image = try sample()

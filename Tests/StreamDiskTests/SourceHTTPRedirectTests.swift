@@ -64,9 +64,11 @@ import Testing
     @Test func endlessOrOddRedirectsAreRefused() async throws {
         try await onThread {
             let loop = try FaultServer([]) { .redirect(to: $0.path == "/a" ? "/b" : "/a") }
-            let error = sourceError { _ = try fetchAll(loop.url()) }
+            var error: SourceError?
+            let seconds = duration { error = sourceError { _ = try fetchAll(loop.url()) } }
             #expect(error?.kind == .unreachable)
             #expect(error?.reason.contains("10") == true)
+            #expect(seconds < 5, "no hop waits for anything: \(seconds)")
             #expect(loop.requests.count == 11)
             for target in ["ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://127.0.0.1/", "http://"] {
                 let server = try FaultServer([]) { _ in .redirect(to: target) }

@@ -54,9 +54,11 @@ public struct TargetDisk: ~Copyable, Sendable {
     public var fileDescriptor: Int32 { working.number }
 
     /// Where I/O is not direct: forgets what the page cache has of it, so that the next reads ask the disk. What is not
-    /// flushed stays.
-    func dropCache() {
-        if !isDirect { _ = posix_fadvise(working.number, 0, 0, POSIX_FADV_DONTNEED) }
+    /// flushed stays. To be called while this value lives.
+    var dropCache: @Sendable () -> Void {
+        if isDirect { return {} }
+        let descriptor = working.number
+        return { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
     }
 
     /// Asks the kernel to read the partition table anew.

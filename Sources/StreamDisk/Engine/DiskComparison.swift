@@ -41,10 +41,10 @@ struct DiskComparison {
     }
 
     /// What it takes of memory at most: the chunks, and an extent for every run of zeros and for what lies between two of them,
-    /// where so many bytes are kept.
+    /// where so many bytes are kept; three times over while their array grows.
     static func memoryBytesMax(keptBytes: UInt64) -> UInt64 {
         let pieces = keptBytes / UInt64(ZeroRuns.runBytesMin) * 2
-        return UInt64(chunkCount * chunkBytes) + pieces * UInt64(MemoryLayout<WrittenExtent>.stride)
+        return UInt64(chunkCount * chunkBytes) + 3 * pieces * UInt64(MemoryLayout<WrittenExtent>.stride)
     }
 
     // MARK: While writing

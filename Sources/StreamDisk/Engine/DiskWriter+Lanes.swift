@@ -13,6 +13,7 @@ extension DiskWriter where Queue: ~Copyable {
         let blockBytes = disk.blockBytes
         run.stop.withHandler({
             pool.stop()
+            inbox.stop()
             waker.wake()
         }) {
             var threads = ThreadList()

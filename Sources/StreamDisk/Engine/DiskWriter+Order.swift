@@ -45,6 +45,7 @@ extension DiskWriter where Queue: ~Copyable {
         do throws(DeviceError) { try flush(tick: tick) } catch { throw .device(error) }
         if check == .whatWasWritten {
             willReadBack()
+            dropCache()
             try readBack(stop: stop, tick: tick)
         }
         return Verified()
@@ -77,6 +78,7 @@ extension DiskWriter where Queue: ~Copyable {
         _ bytes: [UInt8], _ part: GPT.Placement.Part, tick: (borrowing Self) -> Void
     ) throws(StreamFault) {
         guard check == .whatWasWritten else { return }
+        dropCache()
         let differing: Range<UInt64>?
         do throws(DeviceError) {
             differing = try difference(from: bytes, at: part.offset, tick: tick)

@@ -28,6 +28,8 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     private static var interruptionsMax: Int { 1000 }
     /// Zeroing is little work for the caller and much for some devices; what waits is merged meanwhile.
     private static var zeroingInFlightMax: Int { 4 }
+    /// Forgets what a page cache has of the disk, where there is one between: called before anything is read back.
+    var dropCache: @Sendable () -> Void = {}
     /// How often the caller hears of progress while the writer waits.
     var tickSeconds = 0.2
 

@@ -18,6 +18,8 @@ struct FrameDecoding {
         let header = frame.header
         let done = frame.streamOffset + cursor.streamOffset
         precondition(done <= frame.image.uncompressedBytes && header.windowBytes <= limits.windowBytesMax)
+        // Where it begins was not known when it was dealt out, if a frame before did not state its size.
+        guard (header.contentBytes ?? 0) <= frame.image.uncompressedBytes - done else { throw frame.image.tooLong }
         // What the frame can hold bounds what it looks back on.
         let lap = SlotRing.lapBytes(
             windowBytes: header.windowBytes, contentBytes: header.contentBytes ?? frame.image.uncompressedBytes - done,

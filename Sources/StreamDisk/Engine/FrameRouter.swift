@@ -4,7 +4,8 @@ import Synchronization
 /// lanes.
 ///
 /// A frame goes to the lane with the least to do, when its place in the image is known and a whole multiple of
-/// `SlotRing.alignmentBytes`: then two lanes never write the same block. Otherwise it stays on the lane of the frame before.
+/// `SlotRing.alignmentBytes`: then two lanes never write the same block. Otherwise, and while the frames before it have not filled
+/// a slot, it stays on the lane of the frame before.
 final class FrameRouter: ByteSink, @unchecked Sendable {
     // SAFETY of Sendable: used by the fetch thread that made it only.
     private let pool: LanePool
@@ -104,9 +105,8 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
             throw image.tooLong
         }
         let end = start.flatMap { start in header.contentBytes.map { start + $0 } }
-        let alignment = UInt64(SlotRing.alignmentBytes)
         var continues = true
-        if lane == nil || start.map({ $0 % alignment == 0 }) == true, let start {
+        if let start, lane == nil || mayGoElsewhere(start) {
             release()
             lane = pool.acquire(contentBytes: header.contentBytes ?? image.uncompressedBytes)
             runOffset = start
@@ -117,7 +117,13 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
             .frame(
                 FrameTask(
                     image: image, header: header, streamOffset: runOffset, continuesLast: continues,
-                    nextMayGoElsewhere: end.map { $0 % alignment == 0 } ?? false)))
+                    nextMayGoElsewhere: end.map { mayGoElsewhere($0) } ?? false)))
+    }
+
+    /// Whether a frame that begins there need not follow the present run on its lane. Not before the run has filled a slot: each
+    /// run hands over its last slot as it is, and many small frames would be many small writes.
+    private func mayGoElsewhere(_ offset: UInt64) -> Bool {
+        offset % UInt64(SlotRing.alignmentBytes) == 0 && offset - runOffset >= UInt64(limits.slotBytes)
     }
 
     private func send(_ bytes: RawSpan) throws(StreamFault) {

@@ -1,6 +1,8 @@
 /// The lanes of a run, dealt out to fetch threads.
 final class LanePool: Sendable {
     let lanes: [Lane]
+    /// A usual window and what goes with it: larger ones are stated more often than needed.
+    private static let populatedBytesMax = 160 << 20
     let limits: LaneLimits
     private let isHeld: Monitor<[Bool]>
 
@@ -48,7 +50,7 @@ final class LanePool: Sendable {
     func populateFirst(while run: RunState) {
         let stepBytes = 2 * DirectBuffer.hugePageBytes
         guard let buffer = lanes.first?.buffer else { return }
-        for offset in stride(from: 0, to: buffer.usedBytes, by: stepBytes) {
+        for offset in stride(from: 0, to: min(buffer.usedBytes, Self.populatedBytesMax), by: stepBytes) {
             if run.stop.isCancelled { return }
             buffer.populate(offset, count: min(stepBytes, buffer.usedBytes - offset))
         }

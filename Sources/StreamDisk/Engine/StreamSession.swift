@@ -144,6 +144,7 @@ struct StreamSession {
             path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
         var writer = try DiskWriter(queue: queue, disk: geometry, check: check)
         writer.tickSeconds = options.progressIntervalSeconds
+        writer.dropCache = target.dropCache
         if !options.zerosByDevice { writer.zeroRung = ZeroMethod.allCases.count }
         let lanes = try LanePool(
             count: lanePlan.lanes, limits: lanePlan.limits,
@@ -210,10 +211,7 @@ struct StreamSession {
         report(work, writer, onEvent)
         let verified = try writer.flush(
             written, stop: run.stop,
-            willReadBack: {
-                target.dropCache()
-                enter(.verify, disk: .withoutTable, onEvent)
-            }
+            willReadBack: { enter(.verify, disk: .withoutTable, onEvent) }
         ) { writer in
             report(work, writer, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
@@ -241,7 +239,7 @@ struct StreamSession {
     ) throws(StreamFault) {
         let path = work.plan.diskPath
         var silence = SilenceWatch()
-        target.dropCache()
+        writer.dropCache()
         enter(.verify, disk: .untouched, onEvent)
         var found: [(area: DiskMismatch.Area?, range: Range<UInt64>)] = []
         for part in work.placement.parts {

@@ -96,12 +96,7 @@ final class HTTPFetch: @unchecked Sendable {
     private func step(_ cancellation: Cancellation) throws(SourceError) -> Bool {
         if cancellation.isCancelled { throw endpoint.error(.stopped, "cancelled", at: segments.first?.position) }
         planSegments()
-        var running = segments.count { $0.easy != nil }
-        for segment in segments where segment.easy == nil && !segment.isComplete && segment.dueAt <= output.now {
-            if running == connections { break }
-            try start(segment)
-            running += 1
-        }
+        for segment in startable { try start(segment) }
         for (easy, code) in session.perform() {
             guard let segment = segments.first(where: { $0.easy === easy }) else { continue }
             let outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
@@ -127,6 +122,18 @@ final class HTTPFetch: @unchecked Sendable {
                     early: segments.isEmpty ? nil : spareBuffers.popLast() ?? emptyBuffer()))
             planned = end
         }
+    }
+
+    /// Segments whose time has come and for which there is a connection. One that waits for its next try keeps a connection
+    /// free: those behind it can wait, it cannot.
+    private var startable: [HTTPSegment] {
+        var free = connections - segments.count { $0.easy != nil }
+        var found: [HTTPSegment] = []
+        for segment in segments where segment.easy == nil && !segment.isComplete && free > 0 {
+            if segment.dueAt <= output.now { found.append(segment) }
+            free -= 1
+        }
+        return found
     }
 
     private func start(_ segment: HTTPSegment) throws(SourceError) {
@@ -248,6 +255,8 @@ final class HTTPFetch: @unchecked Sendable {
     private func secondsToWait() -> Double {
         let now = output.now
         var wait = 1.0
+        // Such as after a redirect.
+        if !startable.isEmpty { return 0 }
         for segment in segments where !segment.isComplete {
             if segment.easy != nil {
                 let limit = endpoint.options.stallTimeoutSeconds
@@ -255,7 +264,6 @@ final class HTTPFetch: @unchecked Sendable {
             } else if segment.dueAt > now {
                 wait = min(wait, segment.dueAt.seconds(since: now))
             }
-            // The others wait for one of the connections to become free.
         }
         return wait
     }
