@@ -57,7 +57,7 @@ struct DecodingRig: Sendable {
             slotBytes: slotBytes, inFlightBytes: inFlightBytes, pipeBytes: 2 * BytePipe.pieceBytesMax)
         let (jobs, bytes) = place(images)
         let run = RunState()
-        let pool = try LanePool(count: lanes, limits: limits, imageBytes: images.map(\.statedBytes), run: run)
+        let pool = try LanePool(count: lanes, limits: limits, run: run)
         let bell = Bell()
         let inbox = WriteInbox(lanes: lanes, waker: bell)
         let outcome = Mutex(Outcome())

@@ -39,7 +39,7 @@ struct EngineSilenceTests {
         writer.tickSeconds = 0.02
         let state = RunState()
         let plan = try LanePlan(windowBytesMax: 1 << 16, largestBytes: 1 << 20, lanesMax: 1, memoryLimitBytes: nil)
-        let pool = try LanePool(count: 1, limits: plan.limits, imageBytes: [], run: state)
+        let pool = try LanePool(count: 1, limits: plan.limits, run: state)
 
         var longest = 0.0
         func expectHeard(_ step: Comment) {

@@ -191,7 +191,7 @@ struct SimulatedRun: Sendable {
                 windowBytes: windowBytes, contentBytes: nil, blockBytesMax: 128 << 10, inFlightBytes: 128 << 10),
             slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax)
         do throws(StreamFault) {
-            let pool = try LanePool(count: lanes, limits: limits, imageBytes: jobs.map(\.uncompressedBytes), run: state)
+            let pool = try LanePool(count: lanes, limits: limits, run: state)
             let (jobs, source) = (ListedJobs(jobs), source ?? MemorySource(self.source, seed: seed))
             let fetchers = 1 + Int(seed % UInt64(lanes))
             if check == .insteadOfWriting {

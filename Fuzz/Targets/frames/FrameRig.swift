@@ -25,7 +25,7 @@ struct FrameRig {
         let job = ImageJob(
             name: "fuzzed", sourceRange: 0..<UInt64(compressed.count), sha384: SHA384.digest(of: compressed),
             uncompressedBytes: statedBytes, deviceOffset: Self.deviceOffset)
-        guard let pool = try? LanePool(count: lanes, limits: limits, imageBytes: [statedBytes], run: run) else {
+        guard let pool = try? LanePool(count: lanes, limits: limits, run: run) else {
             fatalError("no memory for the lanes")
         }
         let bell = Bell()

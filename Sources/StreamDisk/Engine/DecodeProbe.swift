@@ -23,7 +23,7 @@ package struct DecodeProbe: Sendable {
             queue: NullQueue(), disk: DiskGeometry(path: "nothing", sizeBytes: .max, blockBytes: 512))
         let plan = try LanePlan(contents, memoryLimitBytes: nil, lanesMax: lanes)
         let pool = try LanePool(
-            count: plan.lanes, limits: plan.limits, imageBytes: contents.images.map(\.uncompressedSizeBytes), run: run)
+            count: plan.lanes, limits: plan.limits, run: run)
         let jobs = ListedJobs(contents.images.map { ImageJob($0) })
         let begin = Instant.now
         try writer.stream(

@@ -43,6 +43,7 @@ extension DiskWriter where Queue: ~Copyable {
                             // The second one first goes ahead of the first one's decoder: there is time for smaller images.
                             if index == 1 { pool.populateFirst(while: run) }
                             run.counters.fetch.measure { fetchImages(jobs, from: source, pool: pool, run: run) }
+                            pool.noFirstLap()
                             last()
                         })
                 } catch {

@@ -21,10 +21,7 @@ struct FrameDecoding {
         // Where it begins was not known when it was dealt out, if a frame before did not state its size.
         guard (header.contentBytes ?? 0) <= frame.image.uncompressedBytes - done else { throw frame.image.tooLong }
         // What the frame can hold bounds what it looks back on.
-        let lap = SlotRing.lapBytes(
-            windowBytes: header.windowBytes, contentBytes: header.contentBytes ?? frame.image.uncompressedBytes - done,
-            blockBytesMax: header.blockBytesMax, inFlightBytes: limits.inFlightBytes)
-        cursor.setLap(bytes: Int(lap))
+        cursor.setLap(bytes: limits.lapBytes(header, contentBytesMax: frame.image.uncompressedBytes - done))
         let room = header.blockBytesMax + ZstdDecoder.overrunBytes
         do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
         while case let count = decoder.nextInputBytes, count > 0 {

@@ -108,9 +108,12 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         var continues = true
         if let start, lane == nil || mayGoElsewhere(start) {
             release()
-            lane = pool.acquire(contentBytes: header.contentBytes ?? image.uncompressedBytes)
+            lane = pool.acquire()
             runOffset = start
             continues = false
+            if start == 0, let lane {
+                pool.noteFirstLap(lane, bytes: limits.lapBytes(header, contentBytesMax: image.uncompressedBytes))
+            }
         }
         nextOffset = end
         lane?.give(

@@ -18,7 +18,7 @@ final class Lane: Sendable {
     private let tasks = Monitor(Tasks())
     private static let tasksMax = 64
 
-    init(limits: LaneLimits, usedRingBytes: Int, run: RunState) throws(StreamFault) {
+    init(limits: LaneLimits, run: RunState) throws(StreamFault) {
         self.limits = limits
         self.run = run
         let pipe: BytePipe
@@ -29,7 +29,7 @@ final class Lane: Sendable {
         }
         self.pipe = pipe
         ring = try SlotRing(
-            capacityBytes: Int(limits.ringBytes), usedBytes: usedRingBytes, slotBytes: limits.slotBytes,
+            capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes,
             counters: run.counters)
     }
 
@@ -139,11 +139,11 @@ struct LaneLimits: Sendable {
     var inFlightBytes: Int
     var pipeBytes: Int
 
-    /// What of the ring a frame with this content will touch at most.
-    func ringBytes(contentBytes: UInt64) -> Int {
+    /// How much of the ring a frame goes through before it begins again at its start.
+    func lapBytes(_ header: ZstdFrameHeader, contentBytesMax: UInt64) -> Int {
         Int(
             SlotRing.lapBytes(
-                windowBytes: windowBytesMax, contentBytes: contentBytes, blockBytesMax: LanePlan.blockBytesMax,
-                inFlightBytes: inFlightBytes))
+                windowBytes: header.windowBytes, contentBytes: header.contentBytes ?? contentBytesMax,
+                blockBytesMax: header.blockBytesMax, inFlightBytes: inFlightBytes))
     }
 }

@@ -1,20 +1,15 @@
 /// The lanes of a run, dealt out to fetch threads.
 final class LanePool: Sendable {
     let lanes: [Lane]
-    /// A usual window and what goes with it: larger ones are stated more often than needed.
-    private static let populatedBytesMax = 160 << 20
     let limits: LaneLimits
     private let isHeld: Monitor<[Bool]>
+    /// What the first frame of all will use: of which ring, and how much from its start. No bytes where there is none.
+    private let firstLap = Monitor<(buffer: DirectBuffer, bytes: Int)?>(nil)
 
-    /// - Parameter imageBytes: decompressed sizes of the images, which tell how much of its ring each lane will use.
-    init(count: Int, limits: LaneLimits, imageBytes: [UInt64], run: RunState) throws(StreamFault) {
+    init(count: Int, limits: LaneLimits, run: RunState) throws(StreamFault) {
         precondition(count > 0)
-        let largest = imageBytes.sorted(by: >)
         var lanes: [Lane] = []
-        for index in 0..<count {
-            let used = index < largest.count ? limits.ringBytes(contentBytes: largest[index]) : 0
-            lanes.append(try Lane(limits: limits, usedRingBytes: used, run: run))
-        }
+        for _ in 0..<count { lanes.append(try Lane(limits: limits, run: run)) }
         self.lanes = lanes
         self.limits = limits
         isHeld = Monitor(Array(repeating: false, count: count))
@@ -22,13 +17,10 @@ final class LanePool: Sendable {
 
     /// The lane with the least to do that nobody holds. There is one: each fetch thread holds at most one, and there are no
     /// more of them than lanes.
-    ///
-    /// Of several such, the one whose prepared part of the ring suits `contentBytes` best.
-    func acquire(contentBytes: UInt64) -> Lane {
-        let wanted = limits.ringBytes(contentBytes: contentBytes)
-        return isHeld.withLock { isHeld in
+    func acquire() -> Lane {
+        isHeld.withLock { isHeld in
             let free = lanes.indices.filter { !isHeld[$0] }
-            guard let index = free.min(by: { lanes[$0].load(wanted) < lanes[$1].load(wanted) }) else {
+            guard let index = free.min(by: { lanes[$0].load < lanes[$1].load }) else {
                 preconditionFailure("more fetch threads than lanes")
             }
             isHeld[index] = true
@@ -45,27 +37,32 @@ final class LanePool: Sendable {
     /// Fetched and not yet decoded, all lanes.
     var waitingBytes: Int { lanes.reduce(0) { $0 + $1.pipe.filledBytes } }
 
-    /// Brings in the pages that the largest image will use, ahead of its decoder: on virtual machines a first touch may cost more
-    /// than to decode what goes there. Ends early when the run does.
+    /// The first frame of the run asks for so much of its lane's ring; later ones are not noted.
+    func noteFirstLap(_ lane: Lane, bytes: Int) { firstLap.update { $0 = $0 ?? (lane.buffer, bytes) } }
+
+    /// Waits for the first frame, and brings in the pages that it will use ahead of its decoder: on virtual machines a first touch
+    /// may cost more than to decode what goes there. Ends early when the run does.
     func populateFirst(while run: RunState) {
+        let (buffer, bytes) = firstLap.wait { $0 }
         let stepBytes = 2 * DirectBuffer.hugePageBytes
-        guard let buffer = lanes.first?.buffer else { return }
-        for offset in stride(from: 0, to: min(buffer.usedBytes, Self.populatedBytesMax), by: stepBytes) {
+        for offset in stride(from: 0, to: bytes, by: stepBytes) {
             if run.stop.isCancelled { return }
-            buffer.populate(offset, count: min(stepBytes, buffer.usedBytes - offset))
+            buffer.populate(offset, count: min(stepBytes, bytes - offset))
         }
     }
 
-    /// No more frames will come.
     func end() { for lane in lanes { lane.end() } }
 
-    func stop() { for lane in lanes { lane.stop() } }
+    func stop() {
+        noFirstLap()
+        for lane in lanes { lane.stop() }
+    }
+
+    /// There was no frame, or nobody shall wait for it any longer.
+    func noFirstLap() { noteFirstLap(lanes[0], bytes: 0) }
 }
 
 extension Lane {
-    /// For the choice of a lane: frames to do, then bytes, then how far its prepared memory is from what is wanted.
-    fileprivate func load(_ wantedRingBytes: Int) -> (Int, Int, Int) {
-        let used = buffer.usedBytes
-        return (backlog, pipe.filledBytes, used >= wantedRingBytes ? used - wantedRingBytes : Int.max - used)
-    }
+    /// For the choice of a lane: frames to do, then bytes.
+    fileprivate var load: (Int, Int) { (backlog, pipe.filledBytes) }
 }

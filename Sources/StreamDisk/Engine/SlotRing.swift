@@ -21,11 +21,11 @@ final class SlotRing: Sendable {
 
     /// - Parameter capacityBytes: from `capacityBytes(…)`; rounded up to whole slots.
     init(
-        capacityBytes: Int, usedBytes: Int? = nil, slotBytes: Int, counters: Counters = Counters()
+        capacityBytes: Int, slotBytes: Int, counters: Counters = Counters()
     ) throws(StreamFault) {
         precondition(slotBytes > 0 && slotBytes % Self.alignmentBytes == 0)
         let slots = (capacityBytes + slotBytes - 1) / slotBytes
-        buffer = try DirectBuffer.reserved(sizeBytes: slots * slotBytes, usedBytes: usedBytes)
+        buffer = try DirectBuffer.reserved(sizeBytes: slots * slotBytes)
         self.slotBytes = slotBytes
         self.counters = counters
         state = Monitor(State(pendingWrites: [Int32](repeating: 0, count: slots)))

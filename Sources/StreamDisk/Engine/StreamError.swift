@@ -109,9 +109,9 @@ extension StreamFault {
 
 extension DirectBuffer {
     /// A buffer, or the failure of the run that needs it.
-    static func reserved(sizeBytes: Int, usedBytes: Int? = nil) throws(StreamFault) -> DirectBuffer {
+    static func reserved(sizeBytes: Int) throws(StreamFault) -> DirectBuffer {
         do throws(SystemError) {
-            return try DirectBuffer(sizeBytes: sizeBytes, usedBytes: usedBytes)
+            return try DirectBuffer(sizeBytes: sizeBytes)
         } catch {
             throw .host(operation: "reserve \(sizeText(UInt64(sizeBytes))) of memory", cause: error)
         }

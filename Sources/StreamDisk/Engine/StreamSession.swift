@@ -147,8 +147,7 @@ struct StreamSession {
         writer.dropCache = target.dropCache
         if !options.zerosByDevice { writer.zeroRung = ZeroMethod.allCases.count }
         let lanes = try LanePool(
-            count: lanePlan.lanes, limits: lanePlan.limits,
-            imageBytes: contents.partitionRegions.map(\.image.uncompressedSizeBytes), run: run)
+            count: lanePlan.lanes, limits: lanePlan.limits, run: run)
         let jobs: any JobFeed =
             if let pending = contents.pending {
                 SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)

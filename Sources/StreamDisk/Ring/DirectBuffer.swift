@@ -11,8 +11,6 @@ final class DirectBuffer: @unchecked Sendable {
     static let hugePageBytes = 2 << 20
 
     let sizeBytes: Int
-    /// How much of it, from its start, will be used: that much is brought in ahead.
-    let usedBytes: Int
     /// Its index among the ring's registered buffers. Set by the queue before any other thread sees the buffer.
     var registeredIndex: Int32?
     // SAFETY: `mapping` is one anonymous mapping made in `init` and unmapped in `deinit`; `base` lies in it, 2 MiB-aligned,
@@ -22,10 +20,9 @@ final class DirectBuffer: @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
 
     /// Reserves address space; pages come with the first touch, huge ones where the kernel has them (madvise(2)).
-    init(sizeBytes: Int, usedBytes: Int? = nil) throws(SystemError) {
+    init(sizeBytes: Int) throws(SystemError) {
         precondition(sizeBytes > 0)
         self.sizeBytes = sizeBytes
-        self.usedBytes = min(usedBytes ?? sizeBytes, sizeBytes)
         mappingBytes = sizeBytes + Self.hugePageBytes
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         guard let area = unsafe mmap(nil, mappingBytes, PROT_READ | PROT_WRITE, flags, -1, 0),

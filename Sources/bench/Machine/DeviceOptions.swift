@@ -24,7 +24,17 @@ struct DeviceOptions: ParsableArguments {
     @Flag(help: "Everything on --device may be lost.")
     var erase = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Hold writes to the loop device to this many bytes a second, as a slower disk would.", valueName: "500M"))
+    var writeLimit: String?
+
     func validate() throws {
+        if let writeLimit {
+            guard sizeBytes(writeLimit) != nil, device == nil else {
+                throw ValidationError("--write-limit takes a size such as 500M, and a loop device.")
+            }
+        }
         guard sector == 512 || sector == 4096 else { throw ValidationError("--sector must be 512 or 4096.") }
         if device != nil && !erase {
             throw ValidationError("--device also takes --erase: everything on it will be lost.")
@@ -57,8 +67,12 @@ struct DeviceOptions: ParsableArguments {
         let place = isDirect ? folder : try Workplace.makeFolder(below: "/dev/shm")
         let path = try LoopDevice.make(in: place, sizeBytes: sizeBytes, blockBytes: block, isDirect: isDirect)
         let under = isDirect ? "\(Child.firstLine(["stat", "-f", "-c", "%T", folder]) ?? "?"), direct I/O" : "tmpfs"
-        return BenchDevice(
-            path: path, folder: folder, sizeBytes: sizeBytes, text: "loop on \(under), \(block)-byte blocks")
+        var text = "loop on \(under), \(block)-byte blocks"
+        if let writeLimit, let bytes = bench.sizeBytes(writeLimit) {
+            try WriteLimit.set(device: path, bytesPerSecond: bytes)
+            text += ", writes held to \(writeLimit)B/s"
+        }
+        return BenchDevice(path: path, folder: folder, sizeBytes: sizeBytes, text: text)
     }
 }
 
