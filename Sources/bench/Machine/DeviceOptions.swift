@@ -26,7 +26,7 @@ struct DeviceOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Hold writes to the loop device to this many bytes a second, as a slower disk would.", valueName: "500M"))
+            "Hold writes to the disk under --dir to this many bytes a second, as a slower one would.", valueName: "500M"))
     var writeLimit: String?
 
     func validate() throws {
@@ -69,7 +69,7 @@ struct DeviceOptions: ParsableArguments {
         let under = isDirect ? "\(Child.firstLine(["stat", "-f", "-c", "%T", folder]) ?? "?"), direct I/O" : "tmpfs"
         var text = "loop on \(under), \(block)-byte blocks"
         if let writeLimit, let bytes = bench.sizeBytes(writeLimit) {
-            try WriteLimit.set(device: path, bytesPerSecond: bytes)
+            try WriteLimit.set(folder: folder, bytesPerSecond: bytes)
             text += ", writes held to \(writeLimit)B/s"
         }
         return BenchDevice(path: path, folder: folder, sizeBytes: sizeBytes, text: text)
