@@ -4,7 +4,7 @@ import Testing
 
 /// A disk that fails, hangs, crawls or goes away: the run says so in one line and in time, and no table stands over what is
 /// incomplete.
-@Suite(.timeLimit(.minutes(3)), .enabled(if: FaultyDisk.isAvailable, FaultyDisk.needs)) struct DeviceFaultTests {
+@Suite(.timeLimit(.minutes(10)), .enabled(if: FaultyDisk.isAvailable, FaultyDisk.needs)) struct DeviceFaultTests {
     /// Puts random bytes and another system's table onto it.
     private func fill(_ backing: String, _ image: SampleImage) throws {
         let random = try RandomFile.atLeast(sizeBytes: image.diskBytes)

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Disks in use, of odd sizes and blocks, locked or gone: refused before the first write, or written right.
-@Suite(.timeLimit(.minutes(3)), .enabled(if: LoopDevice.isAvailable, LoopDevice.needs)) struct OddDiskTests {
+@Suite(.timeLimit(.minutes(10)), .enabled(if: LoopDevice.isAvailable, LoopDevice.needs)) struct OddDiskTests {
     /// Refused with this code, in one line that says all of this, and every byte is what it was.
     private func expectRefusal(
         _ code: Int32, _ image: SampleImage, disk: String, says: [String], sourceLocation: SourceLocation = #_sourceLocation

@@ -4,7 +4,7 @@ import Testing
 
 /// Where the kernel, or who guards it, refuses what makes a run quick, the run is slower, says what it uses, and writes the
 /// same bytes.
-@Suite(.timeLimit(.minutes(3))) struct FallbackTests {
+@Suite(.timeLimit(.minutes(10))) struct FallbackTests {
     /// A run under Tests/Tools/restricted.
     struct Refusal: Sendable, CustomTestStringConvertible {
         let testDescription: String

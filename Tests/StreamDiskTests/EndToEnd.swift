@@ -2,7 +2,7 @@ import StreamDisk
 import Testing
 
 /// Whole runs through the library's entry: one at a time, since each keeps a disk and two cores busy.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct EndToEnd {}
+@Suite(.serialized, .timeLimit(.minutes(10))) struct EndToEnd {}
 
 /// What a run told, in order.
 struct RunLog {

@@ -5,7 +5,7 @@ import Testing
 /// bounded time and without a table. Never wrong bytes.
 ///
 /// The runs mostly wait, so several go on at once, each on a thread of its own.
-@Suite(.timeLimit(.minutes(3))) struct NetworkPlanTests {
+@Suite(.timeLimit(.minutes(10))) struct NetworkPlanTests {
     private static let places = DispatchSemaphore(value: 6)
 
     /// What must come of a plan.
