@@ -18,9 +18,6 @@ struct StreamCommand: ParsableCommand {
                 + "not in use.", valueName: "path"))
     var disk: String?
 
-    @Option(help: ArgumentHelp("The SHA-384 of the image's metadata: sha384:HEX, or ignored.", valueName: "hash"))
-    var hash = "ignored"
-
     @Flag(help: "Do not ask before writing.")
     var yes = false
 
@@ -30,40 +27,17 @@ struct StreamCommand: ParsableCommand {
     @Flag(help: "Read everything back and compare it with checksums kept while writing, before the table is written.")
     var verify = false
 
-    @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
-    var events: Int32?
-
-    @Option(help: ArgumentHelp("How to write: auto, io_uring or pwrite.", valueName: "engine"))
-    var engine: EngineName = .auto
-
-    @Option(
-        help: ArgumentHelp(
-            "Memory for windows and buffers (bytes, or with K, M, G); fewer decoders run where it is tight.",
-            valueName: "size"))
-    var memoryLimit: ByteCount?
+    @OptionGroup var common: RunArguments
 
     @OptionGroup(title: "Source options") var source: SourceArguments
 
-    @Flag(name: .shortAndLong, help: "Say more.")
-    var verbose = false
-
-    @Flag(name: .shortAndLong, help: "Say nothing but errors.")
-    var quiet = false
-
-    func validate() throws {
-        try CommonRules.check(hash: hash, events: events, verbose: verbose, quiet: quiet)
-    }
-
     func run() throws {
         let signals = SignalWatch()
-        let log = events.map { EventLog(descriptor: $0) }
-        let display = ProgressDisplay(isVerbose: verbose, isQuiet: quiet)
-        var options = StreamOptions()
-        options.hash = ExpectedHash(hash) ?? .ignored
+        let log = common.eventLog
+        let display = common.display
+        var options = common.options
         options.isDryRun = dryRun
         options.readsBack = verify
-        options.memoryLimitBytes = memoryLimit?.bytes
-        options.writeEngine = engine.engine
         var isDeclined = false
         let output: String
         do throws(StreamError) {
@@ -88,7 +62,7 @@ struct StreamCommand: ParsableCommand {
             // A no is an interruption by the one who was asked.
             if isDeclined { throw .declined }
             log?.write(completed: result)
-            output = dryRun ? PlanText.text(result.plan) : quiet ? "" : PlanText.summary(result) + "\n"
+            output = dryRun ? PlanText.text(result.plan) : common.quiet ? "" : PlanText.summary(result) + "\n"
         } catch {
             display.finish()
             let code = signals.exitCode(for: error.cause)
@@ -106,34 +80,6 @@ struct StreamCommand: ParsableCommand {
         display.finish()
         display.line(PlanText.text(plan))
         return Terminal.ask("Everything on \(plan.diskPath) will be lost. Write it? Type yes: ", signals.cancellation)
-    }
-}
-
-/// What holds for the options that several commands have.
-enum CommonRules {
-    static func check(hash: String, events: Int32?, verbose: Bool, quiet: Bool) throws {
-        guard ExpectedHash(hash) != nil else {
-            throw ValidationError("--hash must be 'ignored' or 'sha384:' and 96 hexadecimal digits, not '\(hash)'.")
-        }
-        if let events, !EventLog.isWritable(events) {
-            throw ValidationError("--events \(events): this file descriptor is not open for writing.")
-        }
-        if verbose && quiet { throw ValidationError("--verbose and --quiet exclude each other.") }
-    }
-}
-
-/// How the disk is written and read.
-enum EngineName: String, ExpressibleByArgument, CaseIterable {
-    case auto
-    case uring = "io_uring"
-    case pwrite
-
-    var engine: StreamOptions.WriteEngine {
-        switch self {
-        case .auto: .automatic
-        case .uring: .uring
-        case .pwrite: .pwrite
-        }
     }
 }
 

@@ -20,44 +20,17 @@ struct VerifyCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The disk to read: a block device, or a regular file.", valueName: "path"))
     var disk: String
 
-    @Option(help: ArgumentHelp("The SHA-384 of the image's metadata: sha384:HEX, or ignored.", valueName: "hash"))
-    var hash = "ignored"
-
     @Flag(help: "The result as JSON, for programs: whether it is equal, and where it first is not.")
     var json = false
 
-    @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
-    var events: Int32?
-
-    @Option(help: ArgumentHelp("How to read: auto, io_uring or pwrite.", valueName: "engine"))
-    var engine: EngineName = .auto
-
-    @Option(
-        help: ArgumentHelp(
-            "Memory for windows and buffers (bytes, or with K, M, G); fewer decoders run where it is tight.",
-            valueName: "size"))
-    var memoryLimit: ByteCount?
+    @OptionGroup var common: RunArguments
 
     @OptionGroup(title: "Source options") var source: SourceArguments
 
-    @Flag(name: .shortAndLong, help: "Say more.")
-    var verbose = false
-
-    @Flag(name: .shortAndLong, help: "Say nothing but errors.")
-    var quiet = false
-
-    func validate() throws {
-        try CommonRules.check(hash: hash, events: events, verbose: verbose, quiet: quiet)
-    }
-
     func run() throws {
         let signals = SignalWatch()
-        let log = events.map { EventLog(descriptor: $0) }
-        let display = ProgressDisplay(isVerbose: verbose, isQuiet: quiet)
-        var options = StreamOptions()
-        options.hash = ExpectedHash(hash) ?? .ignored
-        options.memoryLimitBytes = memoryLimit?.bytes
-        options.writeEngine = engine.engine
+        let log = common.eventLog
+        let display = common.display
         let output: String
         do throws(StreamError) {
             let image: any ImageSource
@@ -67,7 +40,7 @@ struct VerifyCommand: ParsableCommand {
                 throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
             }
             let result = try verifyImage(
-                from: image, onDisk: disk, options: options, cancellation: signals.cancellation,
+                from: image, onDisk: disk, options: common.options, cancellation: signals.cancellation,
                 onEvent: { event in
                     log?.write(event)
                     display.show(event)
@@ -77,7 +50,7 @@ struct VerifyCommand: ParsableCommand {
             if json {
                 output = JSONValue.object(["equal": .flag(true)]).line
             } else {
-                output = quiet ? "" : PlanText.comparison(result) + "\n"
+                output = common.quiet ? "" : PlanText.comparison(result) + "\n"
             }
         } catch {
             display.finish()

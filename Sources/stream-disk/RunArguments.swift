@@ -1,0 +1,63 @@
+import ArgumentParser
+import StreamDisk
+
+/// The options of the commands that bring an image and a disk together.
+struct RunArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("The SHA-384 of the image's metadata: sha384:HEX, or ignored.", valueName: "hash"))
+    var hash = "ignored"
+
+    @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
+    var events: Int32?
+
+    @Option(help: ArgumentHelp("How to write and read the disk: auto, io_uring or pwrite.", valueName: "engine"))
+    var engine: EngineName = .auto
+
+    @Option(
+        help: ArgumentHelp(
+            "Memory for windows and buffers (bytes, or with K, M, G); fewer decoders run where it is tight.",
+            valueName: "size"))
+    var memoryLimit: ByteCount?
+
+    @Flag(name: .shortAndLong, help: "Say more.")
+    var verbose = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing but errors.")
+    var quiet = false
+
+    func validate() throws {
+        guard ExpectedHash(hash) != nil else {
+            throw ValidationError("--hash must be 'ignored' or 'sha384:' and 96 hexadecimal digits, not '\(hash)'.")
+        }
+        if let events, !EventLog.isWritable(events) {
+            throw ValidationError("--events \(events): this file descriptor is not open for writing.")
+        }
+        if verbose && quiet { throw ValidationError("--verbose and --quiet exclude each other.") }
+    }
+
+    var options: StreamOptions {
+        var options = StreamOptions()
+        options.hash = ExpectedHash(hash) ?? .ignored
+        options.memoryLimitBytes = memoryLimit?.bytes
+        options.writeEngine = engine.engine
+        return options
+    }
+
+    var eventLog: EventLog? { events.map { EventLog(descriptor: $0) } }
+
+    var display: ProgressDisplay { ProgressDisplay(isVerbose: verbose, isQuiet: quiet) }
+}
+
+/// How the disk is written and read.
+enum EngineName: String, ExpressibleByArgument, CaseIterable {
+    case auto
+    case uring = "io_uring"
+    case pwrite
+
+    var engine: StreamOptions.WriteEngine {
+        switch self {
+        case .auto: .automatic
+        case .uring: .uring
+        case .pwrite: .pwrite
+        }
+    }
+}
