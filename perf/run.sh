@@ -55,7 +55,7 @@ for name in "${chosen[@]}"; do [[ " ${all[*]} " == *" $name "* ]] || die "--only
 
 # --- programs ------------------------------------------------------------------------------------------------------
 bench=${BENCH:-.build/release/bench}
-[[ -n ${BENCH-} ]] || swift build -c release --product bench
+[[ -n ${BENCH-} ]] || make --no-print-directory build PRODUCT=bench
 mkdir -p perf/build "$dir" "$results"
 dir=$(realpath "$dir")
 read -r -a flags <<<"$(pkg-config --cflags --libs libcurl libzstd libcrypto liburing)"

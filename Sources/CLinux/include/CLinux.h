@@ -77,6 +77,7 @@ static inline int cl_usable_processors(void) {
 
 // madvise(2)
 static const int cl_MADV_HUGEPAGE = MADV_HUGEPAGE;
+static const int cl_MADV_NOHUGEPAGE = MADV_NOHUGEPAGE;
 static const int cl_MADV_POPULATE_WRITE = MADV_POPULATE_WRITE;
 static inline int cl_errno(void) { return errno; }
 

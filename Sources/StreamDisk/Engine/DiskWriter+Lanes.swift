@@ -28,6 +28,12 @@ extension DiskWriter where Queue: ~Copyable {
                     inbox.laneEnded()
                 }
             }
+            do throws(SystemError) {
+                try threads.append(WorkerThread(name: "sd-populate") { pool.populateFirst(while: run) })
+            } catch {
+                // That costs speed only.
+                pool.noFirstLap()
+            }
             let fetching = Monitor(fetchers)
             for index in 0..<fetchers {
                 let last: @Sendable () -> Void = {
@@ -40,10 +46,10 @@ extension DiskWriter where Queue: ~Copyable {
                 do throws(SystemError) {
                     try threads.append(
                         WorkerThread(name: "sd-fetch-\(index)") {
-                            // The second one first goes ahead of the first one's decoder: there is time for smaller images.
-                            if index == 1 { pool.populateFirst(while: run) }
+                            // There is time for smaller images when the first one's decoder has its memory.
+                            if index > 0 { pool.waitUntilPopulated() }
                             run.counters.fetch.measure { fetchImages(jobs, from: source, pool: pool, run: run) }
-                            pool.noFirstLap()
+                            if index == 0 { pool.noFirstLap() }
                             last()
                         })
                 } catch {

@@ -59,7 +59,7 @@ final class StageTimes: Sendable {
     }
 
     /// CLOCK_THREAD_CPUTIME_ID of the calling thread.
-    private static var threadNanoseconds: UInt64 {
+    static var threadNanoseconds: UInt64 {
         var time = timespec()
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

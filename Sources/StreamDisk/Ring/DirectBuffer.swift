@@ -45,6 +45,9 @@ final class DirectBuffer: @unchecked Sendable {
         unsafe madvise(address(offset, count: count), count, cl_MADV_POPULATE_WRITE)
     }
 
+    /// Pages that have not been touched yet will be small ones (madvise(2), MADV_NOHUGEPAGE).
+    func useSmallPages() { unsafe madvise(base, sizeBytes, cl_MADV_NOHUGEPAGE) }
+
     /// The address of `offset`, with at least `count` bytes behind it.
     @unsafe
     func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {

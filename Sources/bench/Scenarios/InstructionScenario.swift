@@ -52,7 +52,7 @@ struct InstructionScenario: ParsableCommand {
         var comparisons: [Comparison] = []
         for (figure, name, drift) in [
             ("instructions", "all instructions", 0.01),
-            ("ownInstructions", "instructions of this tree's own code", 0.05),
+            ("ownInstructions", "instructions of the program itself, Swift's runtime included", 0.05),
         ] {
             let counts = values(runs, figure)
             comparisons.append(Comparison(name: name, unit: "million", values: counts.map { $0 / 1e6 }))
