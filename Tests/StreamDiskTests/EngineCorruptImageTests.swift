@@ -73,6 +73,41 @@ struct EngineCorruptImageTests {
         }
     }
 
+    @Test("A checksum that is not its frame's is found over slots, laps and lanes", arguments: 1...3, 0..<4)
+    func wrongChecksum(lanes: Int, frame: Int) throws {
+        let parts = [300_000, 4096 * 50, 700_001, 5].enumerated().map { richBytes($1, seed: UInt64($0)) }
+        var compressed = try parts.flatMap { try zstd("-3 --check --zstd=wlog=14", $0) }
+        let (_, ends) = boundaries(compressed)
+        #expect(ends.count == 5)
+        compressed[ends[frame + 1] - 1] ^= 0x10
+        let rig = DecodingRig(lanes: lanes, slotBytes: 12_288, inFlightBytes: 16 << 10, windowBytesMax: 1 << 23)
+        let outcome = try rig.run([.init(compressed, original: Array(parts.joined()))])
+        #expect(!outcome.isHung)
+        #expect(outcome.violations == [])
+        let position = parts[...frame].map(\.count).reduce(0, +)
+        #expect(
+            outcome.imageProblem == "corrupt zstd data at decoded byte \(position): Restored data doesn't match checksum")
+    }
+
+    @Test("The checksum covers the first and the last byte of every block", arguments: [12_288, 1 << 20])
+    func everyBlockIsChecked(slotBytes: Int) throws {
+        // Noise stays as it is (RFC 8878 §3.1.1.2.2, raw blocks), so another byte decodes, to something else.
+        let original = sampleBytes(300_001, seed: 3)
+        let compressed = try zstd("-1 --check", original)
+        let (all, _) = boundaries(compressed)
+        let blocks = zip(all, all.dropFirst()).filter { $1 - $0 > 1000 }
+        #expect(blocks.count == 3)
+        let rig = DecodingRig(slotBytes: slotBytes, inFlightBytes: 16 << 10, windowBytesMax: 1 << 23)
+        for place in blocks.flatMap({ [$0, $1 - 1] }) {
+            var changed = compressed
+            changed[place] ^= 1
+            let outcome = try rig.run([.init(changed, original: original)])
+            #expect(
+                outcome.imageProblem
+                    == "corrupt zstd data at decoded byte 300001: Restored data doesn't match checksum", "byte \(place)")
+        }
+    }
+
     @Test("A frame that states more than the image has left, behind one that states nothing, is an error", arguments: [1, 2])
     func statedTooLongBehindUnstated(lanes: Int) throws {
         // The ring is made for the image's 100 000 bytes, not for the window that is allowed.

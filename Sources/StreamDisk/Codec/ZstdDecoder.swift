@@ -5,6 +5,9 @@ enum ZstdError: Error, Equatable {
     /// libzstd's own words.
     case corrupt(String)
 
+    /// libzstd's words for a frame whose content is not what its checksum says.
+    static let wrongChecksum = ZstdError.corrupt(unsafe String(cString: ZSTD_getErrorString(ZSTD_error_checksum_wrong)))
+
     init(_ code: Int) { self = .corrupt(unsafe String(cString: ZSTD_getErrorName(code))) }
 }
 
@@ -25,6 +28,8 @@ struct ZstdDecoder: ~Copyable {
     init?() {
         guard let context = unsafe ZSTD_createDCtx() else { return nil }
         unsafe self.context = context
+        // zstd.h, ZSTD_d_forceIgnoreChecksum: `ContentCheck` looks at what comes out. A refusal would cost speed only.
+        _ = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_experimentalParam3, 1)
     }
 
     deinit { unsafe ZSTD_freeDCtx(context) }
@@ -44,7 +49,10 @@ struct ZstdDecoder: ~Copyable {
     /// Exactly how many bytes the next `decode` takes; 0 when the frame has ended.
     var nextInputBytes: Int { unsafe ZSTD_nextSrcSizeToDecompress(context) }
 
-    /// Decodes the next piece of the frame: header, block header or block.
+    /// Whether the next piece is the content's checksum: four bytes, the lowest first. It is not checked here.
+    var isAtChecksum: Bool { unsafe ZSTD_nextInputType(context) == ZSTDnit_checksum }
+
+    /// Decodes the next piece of the frame: header, block header, block or checksum.
     ///
     /// - Parameters:
     ///   - input: exactly `nextInputBytes` bytes.

@@ -21,7 +21,7 @@ extension DiskWriter where Queue: ~Copyable {
                 do throws(SystemError) {
                     try threads.append(
                         WorkerThread(name: "sd-decode-\(index)") {
-                            run.counters.decode.measure { lane.decode(to: inbox, blockBytes: blockBytes) }
+                            run.counters.decode.measure { lane.decode(to: inbox, number: index, blockBytes: blockBytes) }
                         })
                 } catch {
                     run.fail(.host(operation: "start a thread", cause: error))

@@ -21,7 +21,9 @@ struct FrameDecoding {
         // Where it begins was not known when it was dealt out, if a frame before did not state its size.
         guard (header.contentBytes ?? 0) <= frame.image.uncompressedBytes - done else { throw frame.image.tooLong }
         // What the frame can hold bounds what it looks back on.
-        cursor.setLap(bytes: limits.lapBytes(header, contentBytesMax: frame.image.uncompressedBytes - done))
+        cursor.startFrame(
+            lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.uncompressedBytes - done),
+            hasChecksum: header.hasChecksum)
         let room = header.blockBytesMax + ZstdDecoder.overrunBytes
         do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
         while case let count = decoder.nextInputBytes, count > 0 {
@@ -29,10 +31,13 @@ struct FrameDecoding {
             let output: Int
             do throws(Stopped) { output = try cursor.reserve(room) } catch { throw .cancelled }
             let buffer = cursor.buffer
+            let isChecksum = decoder.isAtChecksum
+            var checksum: UInt32 = 0
             let produced: Int
             do throws(PipeError<ZstdError>) {
                 produced = try pipe.peek(count) { input throws(ZstdError) in
                     guard input.byteCount == count else { throw .truncated }
+                    if isChecksum { checksum = UInt32(littleEndian: unsafe input.unsafeLoadUnaligned(as: UInt32.self)) }
                     return try decoder.decode(input, into: buffer, at: output, capacity: room)
                 }
             } catch {
@@ -42,6 +47,10 @@ struct FrameDecoding {
                 }
             }
             pipe.consume(count)
+            if isChecksum {
+                cursor.endFrame(
+                    checksum: checksum, of: frame.image, at: frame.streamOffset + cursor.streamOffset)
+            }
             // A bomb stops here: nothing past the limit is ever handed to the writer.
             guard UInt64(produced) <= frame.image.uncompressedBytes - frame.streamOffset - cursor.streamOffset else {
                 throw frame.image.tooLong

@@ -6,6 +6,7 @@ import Glibc
 final class Lane: Sendable {
     let pipe: BytePipe
     private let ring: SlotRing
+    private let check: ContentCheck
     private let limits: LaneLimits
     private let run: RunState
 
@@ -31,6 +32,7 @@ final class Lane: Sendable {
         ring = try SlotRing(
             capacityBytes: Int(limits.ringBytes), slotBytes: limits.slotBytes,
             counters: run.counters)
+        check = ContentCheck(ring: ring, counters: run.counters)
     }
 
     var buffer: DirectBuffer { ring.buffer }
@@ -61,16 +63,35 @@ final class Lane: Sendable {
     func stop() {
         pipe.stop()
         ring.stop()
+        check.stop()
         tasks.update { $0.ended = true }
     }
 
-    /// The decode thread: decodes what is given and hands full slots to `inbox`, until `end`.
-    func decode(to inbox: WriteInbox, blockBytes: Int) {
+    /// The decode thread: decodes what is given and hands full slots to `inbox`, until `end`. Checksums are looked at on another
+    /// thread, and what is wrong with them has failed the run when this returns.
+    func decode(to inbox: WriteInbox, number: Int = 0, blockBytes: Int) {
+        let (check, run) = (self.check, self.run)
+        do throws(SystemError) {
+            let checker = try WorkerThread(name: "sd-check-\(number)") {
+                run.counters.decode.measureProcessorTime { check.check(for: run) }
+            }
+            let fault = decodeFrames(to: inbox, blockBytes: blockBytes)
+            check.end()
+            checker.join()
+            // A wrong checksum before it comes first, also where both threads found something.
+            if let fault { run.fail(fault) }
+        } catch {
+            run.fail(.host(operation: "start a thread", cause: error))
+        }
+        inbox.laneEnded()
+    }
+
+    private func decodeFrames(to inbox: WriteInbox, blockBytes: Int) -> StreamFault? {
         do throws(StreamFault) {
             guard var decoder = ZstdDecoder() else {
                 throw .host(operation: "make a zstd decoder", cause: SystemError(ENOMEM))
             }
-            var cursor = SlotCursor(ring: ring) { inbox.push($0) }
+            var cursor = SlotCursor(ring: ring, check: check) { inbox.push($0) }
             while let task = nextTask() {
                 switch task {
                 case .frame(let frame):
@@ -92,9 +113,9 @@ final class Lane: Sendable {
                 tasks.withLock { $0.unfinished -= 1 }
             }
         } catch {
-            run.fail(error)
+            return error
         }
-        inbox.laneEnded()
+        return nil
     }
 
     private func finish(_ cursor: inout SlotCursor) throws(StreamFault) {

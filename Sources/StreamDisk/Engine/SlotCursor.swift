@@ -3,6 +3,7 @@
 /// One image at a time: `start`, then `reserve` and `advance` per block, then `finish`.
 struct SlotCursor: ~Copyable {
     private let ring: SlotRing
+    private let check: ContentCheck
     private let emit: (SlotWrite) -> Void
 
     /// Where the image lies on the device, in bytes, and the device's block size.
@@ -16,9 +17,12 @@ struct SlotCursor: ~Copyable {
     private var position = 0
     private var emitted = 0
     private var ready = 0
+    /// Up to where the content of a frame with a checksum was given to `check`; nil in other frames.
+    private var checked: Int?
 
-    init(ring: SlotRing, emit: @escaping (SlotWrite) -> Void) {
+    init(ring: SlotRing, check: ContentCheck, emit: @escaping (SlotWrite) -> Void) {
         self.ring = ring
+        self.check = check
         self.emit = emit
     }
 
@@ -39,9 +43,16 @@ struct SlotCursor: ~Copyable {
     }
 
     /// A new frame begins here and needs laps of so many bytes; shorter laps touch less memory.
-    mutating func setLap(bytes: Int) {
+    mutating func startFrame(lapBytes bytes: Int, hasChecksum: Bool) {
         precondition(bytes <= ring.capacityBytes)
         lapBytes = bytes
+        checked = hasChecksum ? position : nil
+    }
+
+    /// The frame that has a checksum ends here.
+    mutating func endFrame(checksum: UInt32, of image: ImageJob, at position: UInt64) {
+        passContent(upTo: self.position)
+        check.end(checksum: checksum, of: image, at: position)
     }
 
     /// Room for a block of up to `bytes` (overrun included), waiting for writes that still use it. Returns its ring offset.
@@ -59,6 +70,16 @@ struct SlotCursor: ~Copyable {
         while emitted / ring.slotBytes < position / ring.slotBytes {
             emitPiece(upTo: (emitted / ring.slotBytes + 1) * ring.slotBytes)
         }
+        while let checked, checked / ring.slotBytes < position / ring.slotBytes {
+            passContent(upTo: (checked / ring.slotBytes + 1) * ring.slotBytes)
+        }
+    }
+
+    /// Gives the frame's content up to `end`, all in one slot, to be checked.
+    private mutating func passContent(upTo end: Int) {
+        guard let start = checked else { return }
+        check.content(start..<end)
+        checked = end
     }
 
     /// Passes the rest on. The last block is padded with zeros to the device's block size: the partition is made of whole
@@ -78,6 +99,7 @@ struct SlotCursor: ~Copyable {
         let whole = position / SlotRing.alignmentBytes * SlotRing.alignmentBytes
         let carried = position - whole
         if whole > emitted { emitPiece(upTo: whole) }
+        passContent(upTo: position)
         let from = whole
         lapStart += UInt64(whole)
         emitted = 0
@@ -85,6 +107,7 @@ struct SlotCursor: ~Copyable {
         try waitReady(upTo: max(carried, 1))
         ring.buffer.move(from: from, to: 0, count: carried)
         position = carried
+        if checked != nil { checked = carried }
     }
 
     private mutating func waitReady(upTo end: Int) throws(Stopped) {

@@ -36,6 +36,13 @@ final class StageTimes: Sendable {
         return try body()
     }
 
+    /// Runs the body of a thread that helps the stage: its processor time counts, its waiting is not the stage's.
+    func measureProcessorTime(_ body: () -> Void) {
+        let start = Self.threadNanoseconds
+        body()
+        cpuNanoseconds.wrappingAdd(Self.threadNanoseconds - start, ordering: .relaxed)
+    }
+
     func addWait(since start: Instant, forOutput: Bool) {
         let waited = Instant.now.nanoseconds - start.nanoseconds
         if forOutput {
