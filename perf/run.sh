@@ -5,7 +5,7 @@ set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-all=(stream writer writer-4096 writer-tmpfs writer-knobs decode hash cpu stream-4096 stream-tmpfs window-4m frames zeros
+all=(stream writer writer-4096 writer-tmpfs writer-knobs decode decode-frames hash cpu stream-4096 stream-tmpfs window-4m frames zeros
     connections connections-free allocations instructions)
 usage() {
     cat <<END
@@ -169,6 +169,13 @@ do_writer-knobs() {
         --with library:flight=64M
 }
 do_decode() { dense_image; run decode "Decoder alone" decode --image "$made"; }
+do_decode-frames() {
+    make_image "dense-$mib-frames" "${dense[@]}" --frames $((mib / 16))
+    local frames=$made
+    make_image "dense-$mib" "${dense[@]}"
+    run decode-frames "The same content in $((mib / 16)) frames and in one: hash and decoder, without server and disk" decode \
+        --image "$made" --frames "$frames"
+}
 do_hash() { dense_image; run hash "SHA-384 alone" hash --image "$made"; }
 do_cpu() { dense_image; run cpu "Processor time, against the sum of the parts" cpu --image "$made"; }
 do_allocations() {
