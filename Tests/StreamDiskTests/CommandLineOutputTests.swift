@@ -193,7 +193,23 @@ extension CommandLineContract {
                 let reasons = try #require(disk["reasons"] as? [String])
                 #expect(disk["candidate"] as? Bool == reasons.isEmpty)
             }
-            #expect(try Program.run(["disks"]).output.split(separator: "\n").count == max(disks.count + 1, 1))
+        }
+
+        @Test func theTableOfDisksHasALineForEach() throws {
+            func names() throws -> [String] {
+                let listed = try JSONSerialization.jsonObject(with: Data(try Program.run(["disks", "--json"]).output.utf8))
+                return try #require(listed as? [[String: Any]]).compactMap { $0["name"] as? String }
+            }
+            // Tests beside this one attach and detach loop devices: a table counts that was made between two lists that are alike.
+            for _ in 0..<50 {
+                let before = try names()
+                let lines = try Program.run(["disks"]).output.split(separator: "\n")
+                guard try names() == before else { continue }
+                #expect(lines.count == before.count + 1)
+                for (name, line) in zip(before, lines.dropFirst()) { #expect(line.contains(name)) }
+                return
+            }
+            Issue.record("the disks of this host changed all the time")
         }
 
         @Test(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
