@@ -2,8 +2,8 @@
 /// disk is written from. Nothing in it is ever copied, but for less than a block when the ring wraps.
 ///
 /// Positions: the decoder's output runs through the ring in *laps*. Within a lap the ring offset grows with the stream, and
-/// both are equal modulo `alignmentBytes`. A slot may be overwritten when its write has completed *and* the window has
-/// passed it: the first is each slot's count of pending writes, the second is the length of a lap
+/// both are equal modulo `alignmentBytes`. A slot may be overwritten when its write has completed, its content was checked
+/// (`ContentCheck`), *and* the window has passed it: the first two are each slot's count of what is pending, the last is the length of a lap
 /// (`lapBytes(windowBytes:…)`).
 final class SlotRing: Sendable {
     /// Every write starts on such a multiple of the ring; at least any disk's block and memory alignment.
@@ -51,12 +51,12 @@ final class SlotRing: Sendable {
         if !free { throw Stopped() }
     }
 
-    /// A write from this slot is about to be handed over.
+    /// A write from this slot, or a look at its content, is about to be handed over.
     func writeStarted(slot: Int) {
         state.withLock { $0.pendingWrites[slot] += 1 }
     }
 
-    /// A write from this slot was reaped.
+    /// A write from this slot was reaped, or its content looked at.
     func writeEnded(slot: Int) {
         state.update { state in
             precondition(state.pendingWrites[slot] > 0, "a slot's write ended twice")
