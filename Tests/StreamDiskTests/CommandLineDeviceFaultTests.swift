@@ -38,7 +38,7 @@ import Testing
     }
 
     /// The disk's size, and where the backup table begins.
-    private static let (size, backup) = (32 << 20, (32 << 20) - 33 * 512)
+    private static let (size, lastMiB, backup) = (32 << 20, 31 << 20, (32 << 20) - 33 * 512)
     /// Counts in a file, in the shell.
     private static func nth(_ n: Int) -> String { "echo >>calls; [ $(wc -l <calls) != \(n) ] || fail EIO" }
 
@@ -53,10 +53,10 @@ import Testing
             phase: "invalidate", disk: "uncertain"),
         Fault(
             testDescription: "in the middle, for want of space",
-            write: "[ $((offset + count)) -le 12582912 -o $offset -ge \(backup) ] || fail ENOSPC", offset: 12_582_912,
+            write: "[ $((offset + count)) -le 12582912 -o $offset -ge \(lastMiB) ] || fail ENOSPC", offset: 12_582_912,
             says: ["No space left on device", "run again"], phase: "write", disk: "withoutTable"),
         Fault(
-            testDescription: "at the flush of the data", flush: nth(2),
+            testDescription: "at the flush of the data", flush: nth(3),
             says: ["a flush", "Input/output error", "run again"], phase: "write", disk: "withoutTable"),
         Fault(
             testDescription: "at the backup table",
@@ -69,7 +69,7 @@ import Testing
             testDescription: "at the very last write", write: "[ $offset != 0 ] || { \(nth(2)); }", offset: 0,
             says: ["a write of 512 bytes at byte 0: Input/output error"], phase: "commit", disk: "uncertain"),
         Fault(
-            testDescription: "at the very last flush", flush: nth(5), says: ["a flush", "Input/output error"],
+            testDescription: "at the very last flush", flush: nth(6), says: ["a flush", "Input/output error"],
             phase: "commit", disk: "uncertain"),
         Fault(
             // All data are there and checked; what is missing is the MBR, without which neither firmware nor kernel look.
@@ -174,7 +174,7 @@ import Testing
         let stalls: [FaultyDisk.Server] = [
             .script(write: stall),
             .script(write: "[ $offset -lt \(middle) -o $offset -ge \(Self.backup) ] || \(stall)"),
-            .script(flush: "echo >>calls; [ $(wc -l <calls) != 2 ] || \(stall)"),
+            .script(flush: "echo >>calls; [ $(wc -l <calls) != 3 ] || \(stall)"),
             .script(write: "[ $offset != \(Self.backup) ] || { echo >>calls; [ $(wc -l <calls) != 2 ] || \(stall); }"),
         ]
         let phases = ["invalidate", "write", "write", "commit"]

@@ -264,6 +264,43 @@ struct EngineCorruptImageTests {
         }
     }
 
+    /// A frame of RLE blocks that states 4 bytes of content size, and ends in an empty block: there libzstd compares nothing.
+    private func lyingFrame(states: Int, holds: Int) -> [UInt8] {
+        var frame = Self.magic + [0x80, 0x3f] + (0..<4).map { UInt8(truncatingIfNeeded: states >> (8 * $0)) }
+        for at in stride(from: 0, to: holds, by: 1 << 17) {
+            frame += blockHeader(type: 1, size: min(1 << 17, holds - at), isLast: false) + [0x55]
+        }
+        return frame + blockHeader(type: 0, size: 0, isLast: true)
+    }
+
+    /// What each frame states and holds.
+    static let lies: [[(states: Int, holds: Int)]] = [
+        [(4_194_304, 1), (1_048_576, 1_048_576)], [(1_048_576, 4_194_304), (1_048_576, 1_048_576)],
+        [(4_194_304, 2_097_152), (2_097_152, 4_194_304)], [(2_097_152, 4_194_304), (4_194_304, 2_097_152)],
+        [(1_048_576, 1_048_576), (1_048_576, 1_048_575)], [(1_048_576, 1_048_576), (1_048_576, 1_048_577)], [(4096, 0)],
+    ]
+
+    @Test(
+        "A frame that holds more or less than it states is an error, also where several lies add up", arguments: 1...3,
+        lies.indices)
+    func framesThatLie(lanes: Int, lie: Int) throws {
+        let rig = DecodingRig(lanes: lanes, windowBytesMax: 1 << 23)
+        let frames = Self.lies[lie]
+        let stated = frames.reduce(0) { $0 + $1.states }
+        let image = frames.flatMap { lyingFrame(states: $0.states, holds: $0.holds) }
+        let outcome = try rig.run([.init(image, original: [UInt8](repeating: 0x55, count: stated))])
+        #expect(outcome.imageProblem?.contains("a frame states that it holds") == true, "\(String(describing: outcome.fault))")
+        #expect(outcome.violations == [] && !outcome.isHung)
+    }
+
+    @Test("A frame that ends in an empty block and holds what it states is right", arguments: 1...3)
+    func honestFramesWithEmptyEnds(lanes: Int) throws {
+        let rig = DecodingRig(lanes: lanes, windowBytesMax: 1 << 23)
+        let image = lyingFrame(states: 1 << 20, holds: 1 << 20) + lyingFrame(states: 12345, holds: 12345)
+        let outcome = try rig.run([.init(image, original: [UInt8](repeating: 0x55, count: (1 << 20) + 12345))])
+        #expect(outcome.fault == nil && outcome.mismatches == [] && outcome.violations == [])
+    }
+
     @Test("Bytes of the next image are not taken for the end of this one")
     func borrowedBytes() throws {
         let (one, two) = (richBytes(300_000, seed: 1), richBytes(100_000, seed: 2))

@@ -57,10 +57,10 @@ struct EnginePowerCutTests {
 
     static let mistakes: [Mistake] =
         [
-            ("the invalidation", "old, over"), ("the data", "new, over"), ("the backup table", "without its backup"),
-            ("the primary table", "LBA 0 without"), ("LBA 0", "committed is not safe"),
-        ].enumerated().map { number, mistake in
-            Mistake("no flush after \(mistake.0)", mistake.1) { request, place, _ in
+            ("the old tables", 0, "old, over"), ("the data", 2, "new, over"), ("the backup table", 3, "without its backup"),
+            ("the primary table", 4, "LBA 0 without"), ("LBA 0", 5, "committed is not safe"),
+        ].map { name, number, promise in
+            Mistake("no flush after \(name)", promise) { request, place, _ in
                 request.operation.isFlush && place.flushes == number ? .pretend : .pass
             }
         } + [
@@ -70,25 +70,29 @@ struct EnginePowerCutTests {
             Mistake("the old backup table is not invalidated", "old, over") { request, place, run in
                 place.flushes == 0 && request.offset == run.placement.backupOffsetBytes ? .pretend : .pass
             },
+            Mistake("the gaps, parts of old partitions, are zeroed before the old tables", "old, over") { _, place, run in
+                guard place.flushes == 0, place.sinceFlush == 0, let gap = run.areas.gaps.last else { return .pass }
+                return .precede(offset: gap.lowerBound, bytes: [UInt8](repeating: 0, count: gap.count))
+            },
             Mistake("invalidated after the data", "old, over") { request, place, _ in
-                place.flushes == 0 && request.operation.isWrite ? .hold(untilFlush: 1) : .pass
+                place.flushes == 0 && request.operation.isWrite ? .hold(untilFlush: 2) : .pass
             },
             Mistake("the backup table before the data", "new, over") { _, place, run in
-                place.flushes == 1 && place.sinceFlush == 0
+                place.flushes == 2 && place.sinceFlush == 0
                     ? .precede(offset: run.placement.backupOffsetBytes, bytes: run.placement.backup) : .pass
             },
             Mistake("the primary table before the data", "new, over") { _, place, run in
-                place.flushes == 1 && place.sinceFlush == 0
+                place.flushes == 2 && place.sinceFlush == 0
                     ? .precede(offset: UInt64(run.shape.blockBytes), bytes: run.placement.primary) : .pass
             },
             Mistake("the primary table before the backup", "without its backup") { request, place, _ in
-                place.flushes == 2 && request.operation.isWrite ? .hold(untilFlush: 3) : .pass
+                place.flushes == 3 && request.operation.isWrite ? .hold(untilFlush: 4) : .pass
             },
             Mistake("LBA 0 before the tables", "LBA 0 without") { _, place, run in
-                place.flushes == 2 && place.sinceFlush == 0 ? .precede(offset: 0, bytes: run.placement.mbr) : .pass
+                place.flushes == 3 && place.sinceFlush == 0 ? .precede(offset: 0, bytes: run.placement.mbr) : .pass
             },
             Mistake("a write of data that is done only when the backup table is written", "new, over") { request, place, _ in
-                place.flushes == 1 && place.sinceFlush == 3 && !request.operation.isFlush ? .hold(untilFlush: 2) : .pass
+                place.flushes == 2 && place.sinceFlush == 3 && !request.operation.isFlush ? .hold(untilFlush: 3) : .pass
             },
             Mistake(believing: "short writes are taken for whole ones", ", over", isFailing: false),
             Mistake(believing: "failed writes and flushes are taken for done", nil, isFailing: true),

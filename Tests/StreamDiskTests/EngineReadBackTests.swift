@@ -56,7 +56,8 @@ struct EngineReadBackTests {
             #expect(position >= job.deviceOffset + job.uncompressedBytes, "seed \(seed): \(job.name) up to \(position)")
         }
         // ... when they had been flushed and before anything of the new table was written.
-        let data = UInt64(run.placement.mbr.count + run.placement.primary.count)..<run.placement.backupOffsetBytes
+        let partitions = run.shape.partitions
+        let data = UInt64((partitions.first?.lowerBound ?? 0) * 512)..<UInt64(((partitions.last?.upperBound ?? 0) + 1) * 512)
         let asked = medium.journal.compactMap { if case .submitted(let submission) = $0 { submission } else { nil } }
         func places(_ isMeant: (SimulatedMedium.Submission) -> Bool) -> [Int] { asked.indices.filter { isMeant(asked[$0]) } }
         let dataReads = places { $0.operation == .read && data.contains($0.offset) }
@@ -106,8 +107,8 @@ struct EngineReadBackTests {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
         var random = SplitMix64(state: seed)
-        // Behind the three writes of the invalidation.
-        let victims = Set((0..<4).map { _ in Int.random(in: 3..<60, using: &random) })
+        // After the writes of the invalidation: three for the tables, two for the gaps.
+        let victims = Set((0..<4).map { _ in Int.random(in: 5..<60, using: &random) })
         let fault = try run.execute(
             through: LyingDisk(medium, seed: seed, .flip, victims: victims), medium, seed: seed, check: .whatWasWritten)
         let flipped = victims.map { writes(medium)[$0] }.map { $0.offset..<$0.offset + UInt64($0.bytes.count) }
@@ -135,7 +136,7 @@ struct EngineReadBackTests {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
         let faults = SimulatedFaults { request, place, _ in
-            request.operation == .read && place.flushes == 2 ? .failure(5) : .all
+            request.operation == .read && place.flushes == 3 ? .failure(5) : .all
         }
         let fault = try run.execute(on: medium, faults: faults, check: .whatWasWritten)
         guard case .device(let error) = fault else {
@@ -152,7 +153,7 @@ struct EngineReadBackTests {
         let medium = run.newMedium
         let state = RunState()
         let faults = SimulatedFaults { request, place, _ in
-            if request.operation == .read && place.flushes == 2 { state.stop.cancel() }
+            if request.operation == .read && place.flushes == 3 { state.stop.cancel() }
             return .all
         }
         let fault = try run.execute(on: medium, faults: faults, state: state, check: .whatWasWritten)

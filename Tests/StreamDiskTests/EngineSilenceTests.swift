@@ -46,11 +46,11 @@ struct EngineSilenceTests {
             #expect(longest > SleepyDisk.sleepSeconds / 2, step)
             longest = 0
         }
-        let invalidated = try writer.invalidate(run.placement) { longest = max(longest, $0.silenceSeconds) }
+        let invalidated = try writer.invalidate(run.placement, gaps: run.areas.gaps) { longest = max(longest, $0.silenceSeconds) }
         expectHeard("invalidate")
-        let jobs = ListedJobs(run.jobs.suffix(1))
+        let jobs = ListedJobs(run.jobs)
         let written = try writer.write(
-            invalidated, jobs: jobs, from: MemorySource(run.source), lanes: pool, fetchers: 1, run: state
+            invalidated, run.areas, jobs: jobs, from: MemorySource(run.source), lanes: pool, fetchers: 1, run: state
         ) { longest = max(longest, $0.silenceSeconds) }
         expectHeard("write")
         var flushed = 0.0

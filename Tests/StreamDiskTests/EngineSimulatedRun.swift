@@ -57,6 +57,7 @@ struct SimulatedRun: Sendable {
     let shape: Shape
     private(set) var before: [UInt8]
     let placement: GPT.Placement
+    let areas: WriteAreas
     let jobs: [ImageJob]
     let source: [UInt8]
     /// What each image must have become.
@@ -111,6 +112,14 @@ struct SimulatedRun: Sendable {
                     deviceOffset: partition.offsetBytes))
             bytes += compressed
         }
+        areas = WriteAreas(
+            regions: zip(originals, gpt.partitions).filter { !$0.0.isEmpty }.map { original, partition in
+                WriteAreas.Region(
+                    partition: partition.offsetBytes..<partition.offsetBytes + partition.sizeBytes,
+                    imageBytes: UInt64(original.count))
+            },
+            partitions: gpt.partitions.map { $0.offsetBytes..<$0.offsetBytes + $0.sizeBytes },
+            tables: placement.parts.map(\.range), diskBytes: UInt64(oldDisk.count), blockBytes: shape.blockBytes)
         (jobs, source, before) = (listed, bytes, [])
         before = try disk(.other)
     }
@@ -156,11 +165,20 @@ struct SimulatedRun: Sendable {
     /// The disk as it must be when all has gone well, but for its tables.
     var after: [UInt8] {
         var disk = before
-        for (job, original) in zip(jobs, originals.filter { !$0.isEmpty }) {
-            let padding = (shape.blockBytes - original.count % shape.blockBytes) % shape.blockBytes
-            let start = Int(job.deviceOffset)
+        let (mebibyte, block) = (1 << 20, shape.blockBytes)
+        // Old signatures: what lies in the first and the last MiB of the disk and in no partition.
+        for start in stride(from: 0, to: disk.count, by: block)
+        where (start < mebibyte || start >= disk.count - mebibyte) && !shape.partitions.contains(where: { $0 ~= start / block }) {
+            disk.replaceSubrange(start..<start + block, with: [UInt8](repeating: 0, count: block))
+        }
+        for (partition, original) in zip(shape.partitions, originals) where !original.isEmpty {
+            let (start, end) = (partition.lowerBound * block, (partition.upperBound + 1) * block)
+            let imageEnd = start + (original.count + block - 1) / block * block
+            // And what the image leaves of its partition's last MiB.
+            let zeroed = max(imageEnd, end - mebibyte)..<end
+            if !zeroed.isEmpty { disk.replaceSubrange(zeroed, with: [UInt8](repeating: 0, count: zeroed.count)) }
             disk.replaceSubrange(
-                start..<start + original.count + padding, with: original + [UInt8](repeating: 0, count: padding))
+                start..<imageEnd, with: original + [UInt8](repeating: 0, count: imageEnd - start - original.count))
         }
         return disk
     }
@@ -196,13 +214,14 @@ struct SimulatedRun: Sendable {
             let fetchers = 1 + Int(seed % UInt64(lanes))
             if check == .insteadOfWriting {
                 try writer.stream(jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
+                try writer.requireAll(of: areas.imageAccount)
                 guard let range = writer.firstDifference else { return nil }
                 return .mismatch(
                     DiskMismatch(.image, path: "simulated", area: nil, range: range, count: writer.differenceCount))
             }
-            let invalidated = try writer.invalidate(placement)
+            let invalidated = try writer.invalidate(placement, gaps: areas.gaps)
             let written = try writer.write(
-                invalidated, jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
+                invalidated, areas, jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
             let verified = try writer.flush(written, stop: state.stop, tick: { _ in })
             try writer.commit(verified, placement)
             return nil

@@ -306,6 +306,13 @@ extension HostileImageTests {
         Fault("data-reserved-bit", "corrupt zstd data at compressed byte 0: Unsupported frame parameter"),
         Fault("data-block-too-large", "corrupt zstd data at decoded byte 0: Data corruption detected"),
         Fault("data-checksum", "corrupt zstd data at decoded byte 4: Restored data doesn't match"),
+        Fault("data-frame-holds-1-byte", "a frame states that it holds"),
+        Fault("data-frame-holds-less", "a frame states that it holds"),
+        Fault("data-frame-holds-more", "a frame states that it holds"),
+        Fault("data-last-frame-holds-less", "a frame states that it holds"),
+        Fault("data-last-frame-states-less", "a frame states that it holds"),
+        Fault("data-two-lies-that-add-up", "a frame states that it holds"),
+        Fault("data-two-lies-that-add-up-2", "a frame states that it holds"),
         Fault("data-100000-empty-frames", "it decodes to 0 bytes"),
         Fault("data-bit-flipped", "its SHA-384 is"),
     ]

@@ -55,7 +55,7 @@ struct Scenario {
         switch kind {
         case 5: faults = .hard(number, code, isGone: false, blockBytes: shape.blockBytes)
         case 6: faults = .hard(number, code, isGone: true, blockBytes: shape.blockBytes)
-        case 7: faults = .flush(number % 5, .failure(code))
+        case 7: faults = .flush(number % 6, .failure(code))
         default:
             faults = .survivable(blockBytes: shape.blockBytes, zeroMethods: Int.random(in: 0...2, using: &random))
             if kind > 7 { delivery = Delivery.allCases.dropFirst().randomElement(using: &random) ?? .fails }

@@ -11,6 +11,8 @@ struct SampleImage: Sendable {
         struct Region: Decodable, Sendable {
             let name: String
             let number: Int
+            let firstLba: UInt64
+            let lastLba: UInt64
             let path: String
             let offset: UInt64
             let uncompressedSize: UInt64

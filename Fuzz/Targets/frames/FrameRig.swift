@@ -58,7 +58,7 @@ struct FrameRig {
     private func drain(_ inbox: WriteInbox, _ bell: Bell) -> [UInt8] {
         let blocks = Int((statedBytes + 511) / 512 * 512)
         var output = [UInt8](repeating: 0xAA, count: blocks)
-        var total = 0
+        var isWritten = [Bool](repeating: false, count: blocks / 512)
         var pieces: [SlotWrite] = []
         while true {
             let isAtWork = inbox.take(into: &pieces)
@@ -67,7 +67,10 @@ struct FrameRig {
                 let at = Int(piece.deviceOffset - Self.deviceOffset)
                 require(at % 512 == 0 && piece.lengthBytes % 512 == 0 && piece.lengthBytes > 0, "a broken block")
                 require(at + piece.lengthBytes <= blocks, "a piece behind the image: \(at)+\(piece.lengthBytes)")
-                total += piece.lengthBytes
+                for block in at / 512..<(at + piece.lengthBytes) / 512 {
+                    require(!isWritten[block], "block \(block) was written twice")
+                    isWritten[block] = true
+                }
                 guard let memory = piece.memory else {
                     for index in at..<at + piece.lengthBytes { output[index] = 0 }
                     continue
@@ -81,8 +84,7 @@ struct FrameRig {
             if !isAtWork { break }
             if inbox.willWait() { bell.wait() }
         }
-        require(total <= blocks, "bytes were written twice")
-        return Array(output.prefix(total == blocks ? Int(statedBytes) : 0))
+        return Array(output.prefix(isWritten.allSatisfy { $0 } ? Int(statedBytes) : 0))
     }
 }
 

@@ -1,3 +1,4 @@
+import CZstd
 import CosiFormat
 @testable import StreamDisk
 
@@ -22,6 +23,7 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         require(UInt64(output.count) == size, "\(output.count) bytes came out of \(size)")
         require(plain.map { $0 == output } ?? true, "other bytes than libzstd's came out")
         if plain == nil { require(isWithinLimits(compressed, size), "accepted what libzstd refuses") }
+        requireHonestFrames(compressed)
     case .image: break
     case .some(let fault): fatalError("decoding ends with \(fault)")
     }
@@ -31,4 +33,24 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 /// What libzstd makes of it when it may write as much as was stated: `plain` has a limit of its own.
 private func isWithinLimits(_ compressed: [UInt8], _ size: UInt64) -> Bool {
     (try? ZstdDecoder.decode(compressed, sizeBytes: Int(size), windowLogMax: 27)) != nil
+}
+
+/// libzstd's streaming interface believes a stated size where the last block is empty, so this compares for each frame apart what
+/// it states with what comes out of it.
+private func requireHonestFrames(_ compressed: [UInt8]) {
+    var rest = compressed[...]
+    while !rest.isEmpty {
+        let (stated, count) = unsafe rest.withUnsafeBytes { bytes in
+            unsafe (
+                ZSTD_getFrameContentSize(bytes.baseAddress, bytes.count),
+                ZSTD_findFrameCompressedSize(bytes.baseAddress, bytes.count))
+        }
+        require(ZSTD_isError(count) == 0, "accepted a frame whose end libzstd does not find")
+        let frame = Array(rest.prefix(count))
+        rest = rest.dropFirst(count)
+        // Skippable frames state 0, and hold nothing.
+        guard stated < UInt64.max - 1, let content = try? ZstdDecoder.decode(frame, sizeBytes: 8 << 20, windowLogMax: 27)
+        else { continue }
+        require(UInt64(content.count) == stated, "a frame states \(stated) bytes and holds \(content.count)")
+    }
 }

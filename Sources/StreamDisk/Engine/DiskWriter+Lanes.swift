@@ -2,10 +2,12 @@ extension DiskWriter where Queue: ~Copyable {
     /// Fetches every job's image, decodes it on the pool's lanes, and writes it (or compares it, as `check` says). Returns when
     /// all threads are joined and all requests reaped.
     ///
-    /// - Parameter fetchers: threads that fetch, at most as many as there are lanes; one for a sequential source.
+    /// - Parameters:
+    ///   - fetchers: threads that fetch, at most as many as there are lanes; one for a sequential source.
+    ///   - zeroing: ranges that are zeroed besides, before the images; none longer than a slot.
     mutating func stream(
         jobs: any JobFeed, from source: any ImageSource, lanes pool: LanePool, fetchers: Int, run: RunState,
-        tick: (borrowing Self) -> Void
+        zeroing: [Range<UInt64>] = [], tick: (borrowing Self) -> Void
     ) throws(StreamFault) {
         precondition(fetchers > 0 && fetchers <= pool.lanes.count)
         let waker = self.waker
@@ -57,7 +59,7 @@ extension DiskWriter where Queue: ~Copyable {
                     last()
                 }
             }
-            run.counters.write.measure { drain(inbox, run: run, tick: tick) }
+            run.counters.write.measure { drain(inbox, zeroing: zeroing, run: run, tick: tick) }
             threads.joinAll()
         }
         if let failure = run.failure { throw failure }

@@ -6,18 +6,6 @@ extension DiskWriter where Queue: ~Copyable {
     /// One request for long runs of zeros, but one that can be waited for when a run is cancelled.
     static var zeroingBytesMax: Int { 256 << 20 }
 
-    /// The run of zeros that begins at `pieces[index]`, over as many pieces as continue it; `index` is then the last of them.
-    static func mergeZeros(_ pieces: [SlotWrite], from index: inout Int) -> SlotWrite {
-        var merged = pieces[index]
-        while index + 1 < pieces.count, case let next = pieces[index + 1], next.isZero,
-            next.deviceOffset == merged.deviceEnd, merged.lengthBytes + next.lengthBytes <= zeroingBytesMax
-        {
-            merged.lengthBytes += next.lengthBytes
-            index += 1
-        }
-        return merged
-    }
-
     /// Zeroes a range by the method in use. The range continues behind the request where zeros are written piece by piece.
     mutating func startZeroing(_ offset: UInt64, lengthBytes: Int) {
         if zeroRung < ZeroMethod.allCases.count {

@@ -47,6 +47,8 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     let check: DiskCheck
     /// Nil where nothing is checked.
     var comparison: DiskComparison?
+    /// What was started of all that came through the inbox.
+    private(set) var account = ExtentAccount()
     private var queue: Queue
     private var table: [InFlight?]
     private var freeIndices: [Int]
@@ -94,9 +96,16 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
     /// Writes what comes through `inbox`, or compares it with the disk, until every lane has ended and every request was
     /// reaped.
     ///
-    /// After the first device error nothing more is started: it stops the run, and what is in flight is drained.
-    mutating func drain(_ inbox: WriteInbox, run: RunState, tick: (borrowing Self) -> Void) {
-        var pieces: [SlotWrite] = []
+    /// After the first device error nothing more is started: it stops the run, and what is in flight is drained. The same goes
+    /// for a piece that comes a second time, in whole or in part, which is not started.
+    ///
+    /// - Parameter zeroing: ranges that are zeroed first, none longer than a slot.
+    mutating func drain(
+        _ inbox: WriteInbox, zeroing: [Range<UInt64>] = [], run: RunState, tick: (borrowing Self) -> Void
+    ) {
+        var pieces = zeroing.map { range in
+            SlotWrite(memory: nil, lengthBytes: range.count, deviceOffset: range.lowerBound)
+        }
         var lastTick = Instant.now
         while true {
             let lanesAtWork = inbox.take(into: &pieces)
@@ -105,11 +114,15 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             while next < pieces.count {
                 let piece = pieces[next]
                 if isStopping {
-                    if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
-                } else if hasRoom(for: piece) {
-                    start(pieces, &next)
-                } else {
+                    letGo(of: piece)
+                } else if !hasRoom(for: piece) {
                     break
+                } else if let twice = account.add(piece.deviceOffset..<piece.deviceEnd) {
+                    run.fail(.image("decoded data", "two frames hold the bytes from \(twice.lowerBound) of the disk on"))
+                    isStopping = true
+                    continue
+                } else {
+                    start(pieces, &next)
                 }
                 next += 1
             }
@@ -145,9 +158,27 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         if check == .insteadOfWriting {
             startRead(.piece(pieces[index]))
         } else {
-            start(pieces[index].isZero ? Self.mergeZeros(pieces, from: &index) : pieces[index])
+            start(pieces[index].isZero ? mergeZeros(pieces, from: &index) : pieces[index])
             for piece in pieces[first...index] { comparison?.keep(piece) }
         }
+    }
+
+    private func letGo(of piece: SlotWrite) {
+        if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
+    }
+
+    /// The run of zeros that begins at `pieces[index]`, over as many pieces as continue it; `index` is then the last of them.
+    /// All but the first are counted here.
+    private mutating func mergeZeros(_ pieces: [SlotWrite], from index: inout Int) -> SlotWrite {
+        var merged = pieces[index]
+        while index + 1 < pieces.count, case let next = pieces[index + 1], next.isZero,
+            next.deviceOffset == merged.deviceEnd, merged.lengthBytes + next.lengthBytes <= Self.zeroingBytesMax,
+            account.add(next.deviceOffset..<next.deviceEnd) == nil
+        {
+            merged.lengthBytes += next.lengthBytes
+            index += 1
+        }
+        return merged
     }
 
     private mutating func start(_ piece: SlotWrite) {
@@ -298,7 +329,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
         }
         forget(index, record)
         if let read = record.read { comparison?.end(read, isRead: isDone) }
-        if let memory = record.slot?.memory { memory.ring.writeEnded(slot: memory.slot) }
+        if let piece = record.slot { letGo(of: piece) }
     }
 
     /// Takes a finished request out of the table.

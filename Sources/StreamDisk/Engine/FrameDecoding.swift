@@ -25,6 +25,7 @@ struct FrameDecoding {
             lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.uncompressedBytes - done),
             hasChecksum: header.hasChecksum)
         let room = header.blockBytesMax + ZstdDecoder.overrunBytes
+        var frameBytes: UInt64 = 0
         do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
         while case let count = decoder.nextInputBytes, count > 0 {
             guard count <= BytePipe.pieceBytesMax else { throw corrupt(.truncated, cursor) }
@@ -51,6 +52,9 @@ struct FrameDecoding {
                 cursor.endFrame(
                     checksum: checksum, of: frame.image, at: frame.streamOffset + cursor.streamOffset)
             }
+            // Other lanes write where this frame says that it ends, and libzstd compares only where the last block is not empty.
+            frameBytes += UInt64(produced)
+            if let stated = header.contentBytes, frameBytes > stated { throw lies(stated, "more") }
             // A bomb stops here: nothing past the limit is ever handed to the writer.
             guard UInt64(produced) <= frame.image.uncompressedBytes - frame.streamOffset - cursor.streamOffset else {
                 throw frame.image.tooLong
@@ -58,6 +62,11 @@ struct FrameDecoding {
             cursor.advance(produced)
             counter.decodedBytes.wrappingAdd(UInt64(produced), ordering: .relaxed)
         }
+        if let stated = header.contentBytes, frameBytes != stated { throw lies(stated, "\(frameBytes)") }
+    }
+
+    private func lies(_ stated: UInt64, _ held: String) -> StreamFault {
+        .image(frame.image.place, "a frame states that it holds \(stated) bytes, and holds \(held)")
     }
 
     private func corrupt(_ error: ZstdError, _ cursor: borrowing SlotCursor) -> StreamFault {

@@ -116,6 +116,7 @@ struct StreamSession {
     struct Work {
         let plan: StreamPlan
         let placement: GPT.Placement
+        let areas: WriteAreas
         let jobs: any JobFeed
         let lanes: LanePool
         let fetchers: Int
@@ -154,10 +155,17 @@ struct StreamSession {
             } else {
                 ListedJobs(contents.images.map { ImageJob($0) })
             }
+        let areas = WriteAreas(
+            contents, tables: placement, diskBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
+        let bytesToVerify: UInt64 =
+            switch check {
+            case .nothing: 0
+            case .whatWasWritten: areas.written.totalBytes
+            case .insteadOfWriting: areas.imageAccount.totalBytes
+            }
         let work = Work(
-            plan: plan, placement: placement, jobs: jobs, lanes: lanes,
-            fetchers: contents.isSequential ? 1 : lanes.lanes.count,
-            bytesToVerify: check == .nothing ? 0 : plan.wholeBlockBytes)
+            plan: plan, placement: placement, areas: areas, jobs: jobs, lanes: lanes,
+            fetchers: contents.isSequential ? 1 : lanes.lanes.count, bytesToVerify: bytesToVerify)
         if run.stop.isCancelled { throw .cancelled }
         do throws(StreamFault) {
             switch goal {
@@ -197,12 +205,12 @@ struct StreamSession {
         let plan = work.plan
         var silence = SilenceWatch()
         enter(.invalidate, disk: .uncertain, onEvent)
-        let invalidated = try writer.invalidate(work.placement) { writer in
+        let invalidated = try writer.invalidate(work.placement, gaps: work.areas.gaps) { writer in
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
         enter(.write, disk: .withoutTable, onEvent)
         let written = try writer.write(
-            invalidated, jobs: work.jobs, from: source, lanes: work.lanes, fetchers: work.fetchers, run: run
+            invalidated, work.areas, jobs: work.jobs, from: source, lanes: work.lanes, fetchers: work.fetchers, run: run
         ) { writer in
             report(work, writer, onEvent)
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
@@ -260,6 +268,8 @@ struct StreamSession {
             silence.check(writer.silenceSeconds, path: path, onEvent)
         }
         report(work, writer, onEvent)
+        try writer.requireAll(of: work.areas.imageAccount)
+        precondition(writer.comparedBytes == work.bytesToVerify, "a yes over bytes that were not compared")
         let count = found.count + writer.differenceCount
         if let range = writer.firstDifference { found.append((nil, range)) }
         if let first = found.min(by: { $0.range.lowerBound < $1.range.lowerBound }) {

@@ -44,12 +44,6 @@ public struct StreamPlan: Sendable {
 }
 
 extension StreamPlan {
-    /// Σ over the images, each filled up to a whole block: what is on the disk of them.
-    var wholeBlockBytes: UInt64 {
-        let block = UInt64(blockBytes)
-        return partitions.reduce(0) { $0 + ($1.uncompressedBytes + block - 1) / block * block }
-    }
-
     init(contents: ImageContents, disk: borrowing TargetDisk, engineName: String, notes: [String]) {
         let regions = contents.partitionRegions
         let filesystems = Dictionary(
