@@ -31,7 +31,9 @@ struct EngineExtentAccountTests {
     }
 
     /// Through a writer, onto a disk in memory.
-    private func drained(_ extents: [Range<UInt64>], check: DiskCheck = .nothing) throws -> (RunState, Result<Void, StreamFault>, SimulatedMedium) {
+    private func drained(
+        _ extents: [Range<UInt64>], check: DiskCheck = .nothing
+    ) throws -> (RunState, Result<Void, StreamFault>, SimulatedMedium) {
         let medium = SimulatedMedium([UInt8](repeating: 7, count: 64 << 10))
         let disk = SimulatedDisk(medium)
         let inbox = WriteInbox(lanes: 1, waker: disk.waker)
@@ -53,7 +55,9 @@ struct EngineExtentAccountTests {
         }
     }
 
-    @Test("Extents that cover the images are enough, in any order", arguments: [DiskCheck.nothing, .whatWasWritten, .insteadOfWriting])
+    @Test(
+        "Extents that cover the images are enough, in any order",
+        arguments: [DiskCheck.nothing, .whatWasWritten, .insteadOfWriting])
     func whole(check: DiskCheck) throws {
         let (run, result, _) = try drained([20480..<32768, 4096..<8192, 8192..<20480], check: check)
         #expect(run.failure == nil)

@@ -6,7 +6,9 @@ import Testing
 struct EngineWriteAreasTests {
     private static let mib: UInt64 = 1 << 20
 
-    @Test("In no partition's image, in no partition without one, and in no table; everywhere else at both ends", arguments: 0..<300)
+    @Test(
+        "In no partition's image, in no partition without one, and in no table; everywhere else at both ends",
+        arguments: 0..<300)
     func areas(seed: UInt64) {
         var random = SplitMix64(state: seed)
         let block = UInt64(seed % 2 == 0 ? 512 : 4096)
@@ -21,7 +23,8 @@ struct EngineWriteAreasTests {
             partitions.append(start * block..<end * block)
             let length = (end - start) * block
             if Bool.random(using: &random) {
-                let bytes = [0, 1, length, length - 1, UInt64.random(in: 0...length, using: &random)].randomElement(using: &random) ?? 0
+                let drawn = UInt64.random(in: 0...length, using: &random)
+                let bytes = [0, 1, length, length - 1, drawn].randomElement(using: &random) ?? 0
                 regions.append(WriteAreas.Region(partition: partitions[partitions.count - 1], imageBytes: bytes))
             }
             at = end
