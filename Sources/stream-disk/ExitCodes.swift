@@ -42,7 +42,7 @@ extension StreamFault {
             case .notPermitted: ExitCodes.notPermitted
             case .unsupported: ExitCodes.unsupportedServer
             case .changed: ExitCodes.invalidImage
-            case .invalidReference: ExitCodes.usage
+            case .invalidReference, .unusableFile: ExitCodes.usage
             case .stopped: ExitCodes.interrupted
             }
         }

@@ -32,16 +32,21 @@ enum PlanText {
         let seconds = max(result.elapsedSeconds, 0.001)
         let rate = UInt64(Double(result.decodedBytes) / seconds)
         return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) in \(oneDecimal(seconds)) s "
-            + "(\(shortSizeText(rate))/s), verified\(result.verifiedBytes > 0 ? ", flushed and read back" : " and flushed"), "
-            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
+            + "(\(shortSizeText(rate))/s), \(result.isHashCompared ? "verified" : "written")"
+            + "\(result.verifiedBytes > 0 ? ", flushed and read back" : " and flushed"), \(hashText(result))"
+    }
+
+    /// A hash that nobody gave was compared with nothing.
+    private static func hashText(_ result: StreamResult) -> String {
+        "sha384:\(hexadecimal(result.plan.metadataSHA384))"
+            + (result.isHashCompared ? "" : " (of its metadata; no --hash was given to compare it with)")
     }
 
     static func comparison(_ result: StreamResult) -> String {
         let seconds = max(result.elapsedSeconds, 0.001)
         let rate = UInt64(Double(result.verifiedBytes) / seconds)
         return "\(result.plan.diskPath) holds the image: \(shortSizeText(result.verifiedBytes)) and its partition tables "
-            + "compared in \(oneDecimal(seconds)) s (\(shortSizeText(rate))/s), "
-            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
+            + "compared in \(oneDecimal(seconds)) s (\(shortSizeText(rate))/s), \(hashText(result))"
     }
 
     private static func diskText(_ plan: StreamPlan) -> String {

@@ -40,6 +40,7 @@ struct SourceArguments: ParsableArguments {
         guard (1...SourceOptions.connectionsMax).contains(connections) else {
             throw ValidationError("--connections must be 1 to \(SourceOptions.connectionsMax).")
         }
+        if keyFile != nil, certificateFile == nil { throw ValidationError("--key takes its certificate with it: --cert FILE.") }
         for header in headers {
             guard let colon = header.firstIndex(of: ":"), colon != header.startIndex,
                 !header.unicodeScalars.contains(where: { $0.value < 0x20 })

@@ -56,6 +56,10 @@ final class FaultServer: Sendable {
         var shiftBytes = 0
         /// Turns one bit of the content's byte at this position.
         var flippedByte: Int?
+        /// Serves no more than so many bytes of the range asked for, and says so in `Content-Range`.
+        var partBytesMax = Int.max
+        /// Sent as it is in place of an answer; then the connection is closed.
+        var raw: [UInt8]?
         var delaySeconds = 0.0
         /// So many bytes of the body at a time, with this pause between.
         var trickle: (bytes: Int, seconds: Double)?
@@ -218,6 +222,10 @@ private final class Core: Sendable {
     /// False when the connection is to be closed.
     private func answer(_ request: FaultServer.Request, _ answer: FaultServer.Answer, _ connection: Int32) -> Bool {
         guard pause(connection, answer.delaySeconds), answer.status != 0 else { return false }
+        if let raw = answer.raw {
+            _ = send(connection, raw)
+            return false
+        }
         var headers: [String: String] = [
             "ETag": "\"v1\"", "Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT", "Accept-Ranges": "bytes",
         ]
@@ -230,7 +238,8 @@ private final class Core: Sendable {
         if answer.status == nil || answer.status == 206, !answer.ignoresRange, isCurrent, let range = request.range {
             if range.lowerBound < content.count {
                 status = 206
-                body = range.lowerBound..<min(range.upperBound + 1, content.count)
+                let end = min(range.upperBound + 1, content.count)
+                body = range.lowerBound..<min(end, range.lowerBound + min(answer.partBytesMax, content.count))
                 headers["Content-Range"] = "bytes \(body.lowerBound)-\(body.upperBound - 1)/\(content.count)"
             } else {
                 status = 416

@@ -51,6 +51,12 @@ import Testing
         Plan(name: "503 three times", outcome: .whole, answer: first(3, .status(503, retryAfter: "0"))),
         Plan(name: "429 with Retry-After", outcome: .whole, answer: first(1, .status(429, retryAfter: "1"))),
         Plan(
+            name: "one 503 with a Retry-After beyond the time-out", outcome: .whole,
+            answer: first(1, .status(503, retryAfter: "86400"))),
+        Plan(
+            name: "parts shorter than asked for", outcome: .whole,
+            answer: always(Answer(partBytesMax: 300_000))),
+        Plan(
             name: "once another range than was asked for", outcome: .whole,
             answer: first(1, Answer().header("Content-Range", "bytes 0-9/10"))),
         Plan(

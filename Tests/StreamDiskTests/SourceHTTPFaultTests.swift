@@ -65,6 +65,63 @@ import Testing
         }
     }
 
+    private static func part(_ content: [UInt8], _ range: ClosedRange<Int>, surplus: Int = 0) -> Answer {
+        Answer().with {
+            $0.status = 206
+            $0.headers["Content-Range"] = "bytes \(range.lowerBound)-\(range.upperBound)/\(content.count)"
+            $0.body = Array(content[range]) + [UInt8](repeating: 0xee, count: surplus)
+            $0.isChunked = surplus > 0
+        }
+    }
+
+    @Test("A 206 that is right and shorter than asked for is gone on from its end, at once and without a word.", arguments: [1, 4])
+    func aShortPartIsGoneOnFrom(connections: Int) async throws {
+        try await onThread {
+            let content = sampleBytes(3_000_000)
+            for surplus in [0, 10_000] {
+                let server = try FaultServer(content) { request in
+                    guard let range = request.range else { return Answer() }
+                    let end = min(range.upperBound, range.lowerBound + 99_999)
+                    return Self.part(content, range.lowerBound...end, surplus: surplus)
+                }
+                let notes = NoteCollector()
+                let options = quickOptions(connections: connections)
+                let got = try fetchAll(server.url(), head: 250_000, options: options, notes: notes)
+                #expect(got.bytes == content)
+                #expect(got.head.bytes == Array(content[..<250_000]))
+                #expect(notes.notes.isEmpty)
+                #expect(server.requests.count >= 30)
+            }
+        }
+    }
+
+    @Test("Parts of a byte each end with the time for retries.")
+    func partsOfAByteAreNoProgress() async throws {
+        try await onThread {
+            let content = sampleBytes(100_000)
+            let server = try FaultServer(content) { request in
+                guard let range = request.range, range.lowerBound > 0 else { return Answer() }
+                return Self.part(content, range.lowerBound...range.lowerBound).with { $0.delaySeconds = 0.02 }
+            }
+            let seconds = duration {
+                let error = sourceError { _ = try fetchAll(server.url(), options: quickOptions(retry: 1)) }
+                #expect(error?.kind == .unreachable)
+            }
+            #expect(seconds >= 1 && seconds < 4)
+        }
+    }
+
+    @Test("An ETag beyond ASCII is compared, and not sent back.")
+    func aTagBeyondASCIIIsNotSentBack() throws {
+        let content = sampleBytes(100_000)
+        let server = try FaultServer(content) { request in
+            Answer().header("ETag", "\"\u{e9}\"").ending(request.index == 1 ? .cut(30_000) : .complete)
+        }
+        try #expect(fetchAll(server.url()).bytes == content)
+        #expect(server.requests.count == 3)
+        #expect(server.requests.last?.headers["if-range"] == "Sun, 06 Nov 1994 08:49:37 GMT")
+    }
+
     @Test func surplusBytesAreNotDelivered() throws {
         let content = sampleBytes(100_000)
         let server = try FaultServer(content) { request in
@@ -190,16 +247,21 @@ import Testing
         }
     }
 
-    @Test func aRetryAfterBeyondTheTimeoutEndsAtOnce() throws {
-        for value in ["3600", "Fri, 01 Jan 2100 00:00:00 GMT"] {
-            let server = try FaultServer([1]) { _ in .status(429, retryAfter: value) }
-            let seconds = duration {
-                let error = sourceError { _ = try fetchAll(server.url()) }
+    @Test("One 503 that asks to wait beyond the time for retries is waited for as long as there is, and tried again.")
+    func aRetryAfterBeyondTheTimeoutIsTriedAgain() async throws {
+        try await onThread {
+            for value in ["3600", "Fri, 01 Jan 2100 00:00:00 GMT"] {
+                let once = try FaultServer([1]) { $0.index == 0 ? .status(503, retryAfter: value) : Answer() }
+                let notes = NoteCollector()
+                try #expect(fetchAll(once.url(), options: quickOptions(retry: 1), notes: notes).bytes == [1])
+                #expect(notes.notes.count == 1 && notes.notes.first?.delaySeconds == 1)
+
+                let always = try FaultServer([1]) { _ in .status(429, retryAfter: value) }
+                let error = sourceError { _ = try fetchAll(always.url(), options: quickOptions(retry: 1)) }
                 #expect(error?.kind == .unreachable)
                 #expect(error?.reason.contains("429") == true)
+                #expect(always.requests.count == 2)
             }
-            #expect(seconds < 4)
-            #expect(server.requests.count == 1)
         }
     }
 

@@ -88,8 +88,8 @@ import Testing
         let missing = sourceError {
             _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx) { $0.caFile = "/none.pem" }, notes: notes)
         }
-        #expect(missing?.kind == .invalidReference)
-        #expect(missing?.reason.contains("/none.pem") == true)
+        #expect(missing?.kind == .unusableFile)
+        #expect(missing?.source == "/none.pem")
         #expect(notes.notes.isEmpty)
     }
 
@@ -120,15 +120,15 @@ import Testing
             $0.clientKeyFile = nginx.clientKeyFile
         }
         try #expect(fetchAll(nginx.tlsURL("image"), options: with).bytes == [1, 2, 3])
-        #expect(sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx)) }?.kind == .unreachable)
+        #expect(sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: tls(nginx)) }?.kind == .notPermitted)
         let broken = tls(nginx) {
             $0.clientCertificateFile = nginx.clientCertificateFile
             $0.clientKeyFile = "/none.key"
         }
-        #expect(sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: broken) }?.kind == .invalidReference)
+        #expect(sourceError { _ = try fetchAll(nginx.tlsURL("image"), options: broken) }?.kind == .unusableFile)
         // Not to where a redirect leads, though that asks too.
         let first = try FaultServer([]) { [url = nginx.tlsURL("image")] _ in .redirect(to: url) }
-        #expect(sourceError { _ = try fetchAll(first.url(), options: with) }?.kind == .unreachable)
+        #expect(sourceError { _ = try fetchAll(first.url(), options: with) }?.kind == .notPermitted)
     }
 
     @Test func fromHTTPSToHTTPIsNoWay() throws {

@@ -86,14 +86,45 @@ import Testing
         #expect(pin([]).ifRange == nil)
     }
 
+    @Test("What begins where it was asked for and ends earlier is taken as far as it goes (RFC 9110 §15.3.7).")
+    func aShorterPartIsTaken() {
+        let known = pin(["ETag: \"a\""])
+        #expect(verdict(206, ["Content-Range: bytes 100-149/1000"], pin: known) == .body(100..<150, pin: known))
+        #expect(verdict(206, ["Content-Range: bytes 100-100/1000"], pin: known) == .body(100..<101, pin: known))
+        let stated = HTTPPin(response(206, []), sizeBytes: 1000)
+        #expect(verdict(206, ["Content-Range: bytes 0-9/1000"], asked: 0..<100) == .body(0..<10, pin: stated))
+    }
+
+    @Test("Header fields are bytes: those beyond ASCII are told apart and not sent back, UTF-8 or not.")
+    func fieldsBeyondASCIIAreKeptApart() {
+        func response(_ tag: [UInt8]) -> HTTPResponse {
+            var response = HTTPResponse()
+            let etag = Array("ETag: \"".utf8) + tag + Array("\"\r\n".utf8)
+            let date = Array("Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n".utf8)
+            for line in [Array("HTTP/1.1 206 X\r\n".utf8), etag, date, [13, 10]] {
+                // SAFETY: a UInt8 has no padding.
+                let isTaken = unsafe response.add(line: line.span.bytes)
+                #expect(isTaken)
+            }
+            return response
+        }
+        for (one, other) in [([0xe9], [0xe8]), ([0xc3, 0xa9], [0xc3, 0xa8]), ([0xff], [0xfe])] as [([UInt8], [UInt8])] {
+            let pin = HTTPPin(response(one), sizeBytes: nil)
+            #expect(pin.ifRange == "Sun, 06 Nov 1994 08:49:37 GMT")
+            #expect(pin.difference(from: response(one), sizeBytes: nil) == nil)
+            #expect(pin.difference(from: response(other), sizeBytes: nil) != nil)
+        }
+        #expect(pin(["ETag: \"\u{e9}\""]).ifRange == nil)
+    }
+
     @Test func anAnswerIsTakenOnlyForExactlyWhatWasAsked() {
         let known = pin(["ETag: \"a\""])
         let right = ["ETag: \"a\"", "Content-Range: bytes 100-199/1000"]
-        #expect(verdict(206, right, pin: known) == .body(position: 100, pin: known))
-        #expect(verdict(206, ["ETag: W/\"a\"", right[1]], pin: known) == .body(position: 100, pin: known))
-        #expect(verdict(206, [right[1]], pin: known) == .body(position: 100, pin: known))
+        #expect(verdict(206, right, pin: known) == .body(100..<200, pin: known))
+        #expect(verdict(206, ["ETag: W/\"a\"", right[1]], pin: known) == .body(100..<200, pin: known))
+        #expect(verdict(206, [right[1]], pin: known) == .body(100..<200, pin: known))
         for wrong in [
-            ["Content-Range: bytes 100-198/1000"], ["Content-Range: bytes 99-198/1000"],
+            ["Content-Range: bytes 101-199/1000"], ["Content-Range: bytes 99-198/1000"],
             ["Content-Range: bytes 0-99/1000"], ["Content-Range: bytes 100-200/1000"],
             ["Content-Range: bytes 100-199/*"],
             ["Content-Range: bytes */1000"], ["Content-Range: 100-199/1000"], [],
@@ -118,27 +149,27 @@ import Testing
             ([date], [other, range]), ([date], [date, "Content-Range: bytes 100-199/999"]),
             ([], ["Content-Range: bytes 100-199/2000"]),
         ] {
-            guard case .fail(.changed, _) = verdict(206, now, pin: pin(before)) else {
+            guard case .fail(.changed, _, _) = verdict(206, now, pin: pin(before)) else {
                 Issue.record("not a change: \(before) \(now)")
                 continue
             }
         }
-        guard case .fail(.changed, _) = verdict(200, ["ETag: \"b\""], pin: pin(["ETag: \"a\""])) else {
+        guard case .fail(.changed, _, _) = verdict(200, ["ETag: \"b\""], pin: pin(["ETag: \"a\""])) else {
             Issue.record("200 with another tag is a change")
             return
         }
-        guard case .fail(.changed, _) = verdict(416, [], pin: pin([])) else {
+        guard case .fail(.changed, _, _) = verdict(416, [], pin: pin([])) else {
             Issue.record("416 is a change")
             return
         }
         // The tag decides, where there is one: servers behind one name may differ in dates.
         let tagged = pin(["ETag: \"a\"", date])
-        #expect(verdict(206, ["ETag: \"a\"", other, range], pin: tagged) == .body(position: 100, pin: tagged))
+        #expect(verdict(206, ["ETag: \"a\"", other, range], pin: tagged) == .body(100..<200, pin: tagged))
     }
 
     @Test func aStrangersTextIsTamedInMessages() {
         let tag = "\"\u{1b}[2J\u{7f}é" + String(repeating: "x", count: 1000) + "\""
-        guard case .fail(_, let reason) = verdict(200, ["ETag: " + tag], pin: pin(["ETag: \"a\""])) else {
+        guard case .fail(_, let reason, _) = verdict(200, ["ETag: " + tag], pin: pin(["ETag: \"a\""])) else {
             Issue.record("another tag was taken")
             return
         }
@@ -150,11 +181,7 @@ import Testing
         let stated = HTTPPin(response(206, ["ETag: \"a\""]), sizeBytes: 50)
         #expect(
             verdict(206, ["ETag: \"a\"", "Content-Range: bytes 0-49/50"], asked: 0..<100)
-                == .body(position: 0, pin: stated))
-        guard case .fault = verdict(206, ["Content-Range: bytes 0-48/50"], asked: 0..<100) else {
-            Issue.record("a shorter head was taken")
-            return
-        }
+                == .body(0..<50, pin: stated))
         #expect(
             verdict(200, ["Content-Length: 50", "ETag: \"a\""], asked: 0..<100) == .wholeBody(pin: stated))
         let unknown = HTTPPin(response(200, []), sizeBytes: nil)
@@ -212,14 +239,30 @@ import Testing
         #expect(reason == "no progress for 10 s (3 tries); last: cut")
     }
 
-    @Test func aWaitThatIsTooLongIsNotBegun() {
-        var spot = RetrySpot(timeoutSeconds: 10)
-        let decision = spot.fault(
-            SourceFault(reason: "busy", retryAfterSeconds: 11), at: Instant(nanoseconds: 0), position: 0)
-        guard case .giveUp(.unreachable, let reason) = decision else {
-            Issue.record("\(decision)")
-            return
+    @Test("What Retry-After asks for is waited for, a minute at most and never beyond the time for retries; then tried again.")
+    func retryAfterIsBounded() {
+        for (timeout, asked, waited) in [(300.0, 7.0, 7.0), (300, 3600, 60), (10, 3600, 10), (10, 11, 10), (300, 1e300, 60)] {
+            var spot = RetrySpot(timeoutSeconds: timeout)
+            let fault = SourceFault(reason: "busy", retryAfterSeconds: asked)
+            let first = spot.fault(fault, at: Instant(nanoseconds: 0), position: 0)
+            #expect(first == .retry(delaySeconds: waited, attempt: 1), "\(timeout) \(asked)")
+            let end = Instant(nanoseconds: UInt64(timeout * 1e9))
+            guard case .giveUp(.unreachable, _) = spot.fault(fault, at: end, position: 0) else {
+                Issue.record("it goes on after \(timeout) s")
+                continue
+            }
         }
-        #expect(reason.contains("busy") && reason.contains("11 s") && reason.contains("10 s"))
+    }
+
+    @Test("Parts shorter than asked for are no faults, but must come to something in the time for retries.")
+    func shortPartsMustAdvance() {
+        func at(_ seconds: Double) -> Instant { Instant(nanoseconds: UInt64(seconds * 1e9)) }
+        var spot = RetrySpot(timeoutSeconds: 10)
+        #expect(spot.shortPart(at: at(100), position: 1) == nil)
+        #expect(spot.shortPart(at: at(109), position: 2) == nil)
+        #expect(spot.shortPart(at: at(111), position: 64 << 10 + 1) == nil)
+        #expect(spot.attempts == 0)
+        #expect(spot.shortPart(at: at(120), position: 64 << 10 + 2) == nil)
+        #expect(spot.shortPart(at: at(121), position: 64 << 10 + 3) != nil)
     }
 }

@@ -21,10 +21,10 @@ final class RunState: Sendable {
 
     var failure: StreamFault? { state.withLock { $0.failure } }
 
-    /// For the source: its notes wait here until the writer's thread passes them to the caller.
+    /// For the source: its notes wait here until the caller's thread passes them on.
     var observer: SourceObserver {
         SourceObserver(cancellation: stop) { [self] note in
-            state.withLock { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
+            state.update { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
         }
     }
 
@@ -34,6 +34,13 @@ final class RunState: Sendable {
             return state.notes
         }
     }
+
+    /// Waits until there are notes, until `isOver` (`wakeNoteReader` makes it be asked again), or until the deadline.
+    func waitForNotes(until deadline: Instant, isOver: () -> Bool) {
+        _ = state.wait(until: deadline) { !$0.notes.isEmpty || isOver() ? true : nil }
+    }
+
+    func wakeNoteReader() { state.update { _ in } }
 }
 
 /// Bytes that have passed each stage. Written by the stages' threads, read by anyone.

@@ -39,14 +39,44 @@ extension StreamFault: CustomStringConvertible {
 extension SourceError {
     fileprivate var sentence: String {
         let place = offset.map { "\(source) at byte \($0)" } ?? source
+        let hint = advice?.hint.map { "; " + $0 }
         return switch kind {
         case .notFound: "no such image: \(place): \(reason); check its name and place"
-        case .unreachable: "cannot fetch the image: \(place): \(reason); check the address and the network, and try again"
-        case .notPermitted: "not permitted to read the image: \(place): \(reason)"
+        case .unreachable:
+            "cannot fetch the image: \(place): \(reason)" + (hint ?? "; check the address and the network, and try again")
+        case .notPermitted: "not permitted to read \(advice?.file ?? "the image"): \(place): \(reason)" + (hint ?? "")
+        case .unusableFile: "cannot use \(advice?.file ?? "a file"): \(place): \(reason)"
         case .unsupported: "the server cannot serve this image: \(place): \(reason)"
         case .changed: "the image changed while it was read: \(place): \(reason)"
         case .invalidReference: "not an image reference: \(place): \(reason)"
         case .stopped: "interrupted"
+        }
+    }
+}
+
+extension SourceError.Advice {
+    /// What to do.
+    fileprivate var hint: String? {
+        switch self {
+        case .trustAuthority: "name the authority that signed it (--cacert FILE)"
+        case .checkClock: "check this host's clock, and the server's certificate"
+        case .useCertifiedName: "use the server's name that its certificate is for"
+        case .giveClientCertificate: "give one that it accepts (--cert FILE, --key FILE)"
+        case .agreeOnTLS:
+            "the server may want a client certificate (--cert FILE, --key FILE), or speak no TLS from version 1.2 on"
+        case .usePlainHTTP: "check the port, or begin the address with http:// if no TLS is meant"
+        case .useTLS: "begin the address with https://"
+        case .check: nil
+        }
+    }
+
+    /// The file of the options that is at fault.
+    fileprivate var file: String? {
+        guard case .check(let file) = self else { return nil }
+        return switch file {
+        case .authorities: "the file of trusted authorities (--cacert)"
+        case .clientCertificate: "the client certificate (--cert)"
+        case .clientKey: "the client certificate's key (--key)"
         }
     }
 }

@@ -77,6 +77,8 @@ public struct StreamResult: Sendable {
     public let zeroedBytes: UInt64
     /// Read from the disk and compared, partition tables not counted.
     public let verifiedBytes: UInt64
+    /// Whether the metadata's hash was given, and so compared.
+    public let isHashCompared: Bool
     /// The largest resident set of this process so far.
     public let peakMemoryBytes: UInt64
     /// Where the time of the write phase went, per stage.

@@ -29,15 +29,8 @@ struct StreamSession {
         let run = self.run
         return try cancellation.withHandler({ run.stop.cancel() }) { () throws(StreamFault) -> StreamResult in
             onEvent(.phase(.preflight))
-            let contents: ImageContents
-            do throws(StreamFault) {
-                contents = try inspectImage(source, hash: options.hash, observer: run.observer)
-            } catch {
-                reportNotes(onEvent)
-                throw error
-            }
-            reportNotes(onEvent)
-            let notes = try checkArchitecture(contents, target: target)
+            let contents = try Preflight(run).inspect(source, hash: options.hash, onEvent: onEvent)
+            let notes = try checkArchitecture(contents, target: target) + checkTrust()
             let target = try open(target, for: contents)
             let placement = try valid { () throws(FormatError) in
                 try contents.gpt.placement(onDeviceOf: target.sizeBytes)
@@ -64,6 +57,14 @@ struct StreamSession {
             throw .image("metadata.json: osArch", difference + "; name the disk (--disk) to prepare it for another machine")
         }
         return ["the image \(difference): it will not boot here"]
+    }
+
+    /// Without TLS only the hash tells the image that is meant from what someone on the way made of it.
+    private func checkTrust() -> [String] {
+        guard source.isUnprotected, options.hash == .ignored else { return [] }
+        return [
+            "the image comes over http and its hash was not given (--hash): whoever is on the way can put another in its place"
+        ]
     }
 
     private func open(_ target: StreamTarget, for contents: ImageContents) throws(StreamFault) -> TargetDisk {
@@ -293,6 +294,7 @@ struct StreamSession {
             decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
             writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
             zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: verifiedBytes,
+            isHashCompared: options.hash != .ignored,
             peakMemoryBytes: peakMemoryBytes(), stages: counters.reports)
     }
 

@@ -1,4 +1,5 @@
 import CCurl
+import Glibc
 
 /// libcurl's process-wide part.
 enum Curl {
@@ -20,6 +21,10 @@ struct HTTPRequest {
     var connectTimeoutSeconds: Double
     /// What libcurl reads from the connection at once (CURLOPT_BUFFERSIZE(3)).
     var receiveBufferBytes = 512 << 10
+    /// Asks the resolver again, whatever it said before: the name may have moved.
+    var resolvesAnew = false
+    /// Connects, with TLS where the URL says so and to whoever answers, and asks nothing.
+    var isProbe = false
 }
 
 /// Takes what a transfer brings, on the thread that drives the session.
@@ -37,7 +42,10 @@ enum CurlReception {
     case pause
 }
 
-/// One easy handle. Not Sendable: belongs to its session.
+/// One transfer's easy handle: made for it and gone with it. Connections and names that were resolved live in the multi handle.
+///
+/// Not used again: a handle whose transfer never got as far as a connection keeps its buffer, and libcurl 7.88 refuses
+/// CURLOPT_BUFFERSIZE from then on. Not Sendable: belongs to its session.
 @safe
 final class CurlEasy {
     // SAFETY: made in init, freed in deinit. libcurl keeps `self` unretained as the context of its callbacks, which run
@@ -45,14 +53,17 @@ final class CurlEasy {
     let handle: UnsafeMutableRawPointer
     private let errorText: UnsafeMutablePointer<CChar>
     private var headers: UnsafeMutablePointer<curl_slist>?
-    private var receiver: (any CurlReceiver)?
+    private let receiver: any CurlReceiver
 
-    /// Nil when libcurl has no memory.
-    init?() {
-        guard Curl.isReady, let handle = unsafe curl_easy_init() else { return nil }
+    /// Throws the first code with which libcurl refuses an option.
+    init(_ request: HTTPRequest, receiver: any CurlReceiver) throws(CurlRefusal) {
+        guard Curl.isReady, let handle = unsafe curl_easy_init() else { throw CurlRefusal(code: CURLE_OUT_OF_MEMORY) }
         unsafe self.handle = handle
         unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        self.receiver = receiver
+        let code = setOptions(request)
+        guard code == CURLE_OK else { throw CurlRefusal(code: code) }
     }
 
     deinit {
@@ -61,13 +72,8 @@ final class CurlEasy {
         unsafe errorText.deallocate()
     }
 
-    /// Sets all options anew for `request`. Connections and TLS sessions live in the multi handle and stay.
-    ///
     /// Returns the first option's code that libcurl refused, CURLE_OK when none was.
-    func prepare(_ request: HTTPRequest, receiver: any CurlReceiver) -> CURLcode {
-        unsafe curl_easy_reset(handle)
-        self.receiver = receiver
-        unsafe errorText.pointee = 0
+    private func setOptions(_ request: HTTPRequest) -> CURLcode {
         var first = CURLE_OK
         func check(_ code: CURLcode) {
             if first == CURLE_OK { first = code }
@@ -89,6 +95,10 @@ final class CurlEasy {
         // Redirects are followed by `HTTPFetch`, which knows what must not be sent elsewhere.
         set(CURLOPT_FOLLOWLOCATION, 0)
         set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        // What is no HTTP comes as a body without a header, and `HTTPSegment` sees what it is.
+        set(CURLOPT_HTTP09_ALLOWED, 1)
+        if request.resolvesAnew { set(CURLOPT_DNS_CACHE_TIMEOUT, 0) }
+        if request.isProbe { set(CURLOPT_CONNECT_ONLY, 1) }
         // No signals in a library. (libcurl sends with MSG_NOSIGNAL.)
         set(CURLOPT_NOSIGNAL, 1)
         // A hanging name server must not hold up a run that was cancelled.
@@ -97,8 +107,8 @@ final class CurlEasy {
         set(CURLOPT_BUFFERSIZE, request.receiveBufferBytes)
         set(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(request.connectTimeoutSeconds * 1000)))
 
-        set(CURLOPT_SSL_VERIFYPEER, 1)
-        set(CURLOPT_SSL_VERIFYHOST, 2)
+        set(CURLOPT_SSL_VERIFYPEER, request.isProbe ? 0 : 1)
+        set(CURLOPT_SSL_VERIFYHOST, request.isProbe ? 0 : 2)
         set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
         if let caFile = request.caFile {
             for (file, folder) in [(CURLOPT_CAINFO, CURLOPT_CAPATH), (CURLOPT_PROXY_CAINFO, CURLOPT_PROXY_CAPATH)] {
@@ -109,9 +119,9 @@ final class CurlEasy {
         }
         set(CURLOPT_SSLCERT, request.clientCertificateFile)
         set(CURLOPT_SSLKEY, request.clientKeyFile)
+        // An encrypted key is refused; without this OpenSSL would ask the terminal for its pass phrase.
+        if request.clientCertificateFile != nil { set(CURLOPT_KEYPASSWD, "") }
 
-        unsafe curl_slist_free_all(headers)
-        unsafe headers = nil
         for header in request.headers {
             guard let longer = unsafe curl_slist_append(headers, header) else { return CURLE_OUT_OF_MEMORY }
             unsafe headers = longer
@@ -140,9 +150,6 @@ final class CurlEasy {
         return first
     }
 
-    /// Forgets the receiver of a transfer that ended.
-    func release() { receiver = nil }
-
     /// libcurl's words for how the last transfer ended with `code`.
     func reason(for code: CURLcode) -> String {
         // SAFETY: libcurl ends what it writes there with a NUL, within CURL_ERROR_SIZE.
@@ -150,13 +157,16 @@ final class CurlEasy {
         return text.isEmpty ? unsafe String(cString: curl_easy_strerror(code)) : text
     }
 
-    /// Where the answer redirects to, made absolute by libcurl.
+    /// Where the answer redirects to, made absolute by libcurl; bytes beyond ASCII are percent-encoded, whatever they stand for.
     var redirectURL: String? {
         var text: UnsafeMutablePointer<CChar>?
         // SAFETY: the string is libcurl's and lives until the handle's next use; it is copied here.
         guard unsafe cc_get_string(handle, CURLINFO_REDIRECT_URL, &text) == CURLE_OK, let text = unsafe text
         else { return nil }
-        return unsafe String(cString: text)
+        let bytes = unsafe UnsafeRawBufferPointer(start: text, count: strlen(text)).bytes
+        return latin1(bytes).unicodeScalars.reduce(into: "") { url, scalar in
+            url += scalar.isASCII ? String(scalar) : "%" + String(scalar.value, radix: 16)
+        }
     }
 
     /// The status with which a proxy answered CONNECT; 0 when none did.
@@ -172,9 +182,8 @@ final class CurlEasy {
     ) -> Int {
         // SAFETY: the context is the easy handle's owner, alive while libcurl calls; `data` holds `count` bytes for the
         // time of this call, and the span does not outlive it.
-        guard let context = unsafe context,
-            let receiver = unsafe Unmanaged<CurlEasy>.fromOpaque(context).takeUnretainedValue().receiver
-        else { return count + 1 }
+        guard let context = unsafe context else { return count + 1 }
+        let receiver = unsafe Unmanaged<CurlEasy>.fromOpaque(context).takeUnretainedValue().receiver
         let result = unsafe body(receiver, UnsafeRawBufferPointer(start: data, count: count).bytes)
         return result < 0 ? count + 1 : result
     }

@@ -7,7 +7,6 @@ final class CurlSession: @unchecked Sendable {
     // SAFETY of Sendable: whoever has taken a session (from the pool of `HTTPSource`) is alone with it, on one thread at
     // a time. Only `wake` is called from other threads, which libcurl permits (curl_multi_wakeup(3)).
     private let multi: UnsafeMutableRawPointer
-    private var idle: [CurlEasy] = []
     private var running: [CurlEasy] = []
 
     /// Nil when libcurl has no memory.
@@ -23,9 +22,8 @@ final class CurlSession: @unchecked Sendable {
 
     /// Begins a transfer; `perform` moves it on.
     func start(_ request: HTTPRequest, receiver: any CurlReceiver) -> Result<CurlEasy, CurlRefusal> {
-        guard let easy = idle.popLast() ?? CurlEasy() else { return .failure(CurlRefusal(code: CURLE_OUT_OF_MEMORY)) }
-        let code = easy.prepare(request, receiver: receiver)
-        guard code == CURLE_OK else { return .failure(CurlRefusal(code: code)) }
+        let easy: CurlEasy
+        do throws(CurlRefusal) { easy = try CurlEasy(request, receiver: receiver) } catch { return .failure(error) }
         guard unsafe curl_multi_add_handle(multi, easy.handle) == CURLM_OK else {
             return .failure(CurlRefusal(code: CURLE_FAILED_INIT))
         }
@@ -33,13 +31,11 @@ final class CurlSession: @unchecked Sendable {
         return .success(easy)
     }
 
-    /// Ends a transfer, finished or not; an unfinished one costs its connection. The handle is for reuse.
+    /// Ends a transfer, finished or not; an unfinished one costs its connection.
     func stop(_ easy: CurlEasy) {
         guard let index = running.firstIndex(where: { $0 === easy }) else { return }
         running.remove(at: index)
         unsafe curl_multi_remove_handle(multi, easy.handle)
-        easy.release()
-        idle.append(easy)
     }
 
     func stopAll() {
@@ -64,6 +60,21 @@ final class CurlSession: @unchecked Sendable {
         return ended
     }
 
+    /// Whether a TLS handshake succeeds at the https URL `url` within so many seconds, with whatever certificate. Nothing is
+    /// asked there. To be called while no transfer runs.
+    func speaksTLS(at url: String, withinSeconds seconds: Double, cancellation: Cancellation) -> Bool {
+        var request = HTTPRequest(url: url, connectTimeoutSeconds: seconds)
+        request.isProbe = true
+        guard running.isEmpty, case .success(let easy) = start(request, receiver: NoReceiver()) else { return false }
+        defer { stop(easy) }
+        let deadline = Instant.after(seconds: seconds)
+        while !cancellation.isCancelled, Instant.now < deadline {
+            if let ended = perform().first(where: { $0.easy === easy }) { return ended.code == CURLE_OK }
+            wait(seconds: deadline.seconds(since: .now))
+        }
+        return false
+    }
+
     /// Waits until a transfer can go on, `wake` is called, or so many seconds have passed.
     func wait(seconds: Double) {
         // Rounded up: a wait of 0 ms would spin.
@@ -73,6 +84,12 @@ final class CurlSession: @unchecked Sendable {
 
     /// Ends a `wait`, now or the next one. From any thread.
     func wake() { unsafe curl_multi_wakeup(multi) }
+}
+
+/// Wants nothing of what comes.
+private final class NoReceiver: CurlReceiver {
+    func receiveHeader(_ line: RawSpan) -> Bool { false }
+    func receiveBody(_ bytes: RawSpan) -> CurlReception { .abort }
 }
 
 /// libcurl did not take a request.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What one image is asked from: the address the user gave, how to ask, and where its redirects led.
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
@@ -40,8 +42,43 @@ final class HTTPEndpoint: Sendable {
         return request
     }
 
-    func error(_ kind: SourceError.Kind, _ reason: String, at offset: UInt64? = nil) -> SourceError {
-        SourceError(kind, source: name, reason: reason, offset: offset)
+    func error(
+        _ kind: SourceError.Kind, _ reason: String, at offset: UInt64? = nil, advice: SourceError.Advice? = nil
+    ) -> SourceError {
+        if case .check(let file) = advice {
+            guard let path = path(of: file) else {
+                return SourceError(
+                    .unreachable, source: name, reason: "this host's own list of authorities \(reason)",
+                    advice: .trustAuthority)
+            }
+            return SourceError(kind, source: path, reason: reason, advice: advice)
+        }
+        return SourceError(kind, source: name, reason: reason, offset: offset, advice: advice)
+    }
+
+    /// That the files of the options are there and may be read. What is in them TLS looks at.
+    func checkFiles() throws(SourceError) {
+        for file in SourceError.OptionFile.allCases {
+            guard let path = path(of: file) else { continue }
+            var status = stat()
+            guard unsafe access(path, R_OK) == 0, unsafe stat(path, &status) == 0 else {
+                let cause = SystemError.current
+                let isRefused = cause.code == EACCES || cause.code == EPERM
+                throw error(isRefused ? .notPermitted : .unusableFile, "\(cause)", advice: .check(file))
+            }
+            if status.st_mode & S_IFMT == S_IFDIR {
+                throw error(.unusableFile, "is a directory, not a PEM file", advice: .check(file))
+            }
+        }
+    }
+
+    private func path(of file: SourceError.OptionFile) -> String? {
+        switch file {
+        case .authorities: options.caFile
+        case .clientCertificate: options.clientCertificateFile
+        // It may stand beside its certificate in one file.
+        case .clientKey: options.clientKeyFile ?? options.clientCertificateFile
+        }
     }
 
     /// A header line the user gave: well formed, and none that would change what the answer means.

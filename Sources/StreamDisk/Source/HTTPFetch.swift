@@ -15,6 +15,8 @@ final class HTTPFetch: @unchecked Sendable {
     private static let segmentBytesMin: UInt64 = 256 << 10
     /// libcurl's, of each of several connections.
     private static let smallBufferBytes = 64 << 10
+    /// For finding out whether TLS is spoken where a plain request was not answered.
+    private static let probeSeconds = 1.0
 
     private let endpoint: HTTPEndpoint
     private let session: CurlSession
@@ -99,9 +101,12 @@ final class HTTPFetch: @unchecked Sendable {
         for segment in startable { try start(segment) }
         for (easy, code) in session.perform() {
             guard let segment = segments.first(where: { $0.easy === easy }) else { continue }
-            let outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
+            var outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
             let target = easy.redirectURL
             end(segment)
+            if isHungUp(segment, code), speaksTLS(segment.place ?? endpoint.address, cancellation) {
+                outcome = .fail(.unreachable, "a plain request was not answered, and what is there speaks TLS", .useTLS)
+            }
             try settle(segment, outcome, redirectURL: target)
         }
         try endStalled()
@@ -110,6 +115,19 @@ final class HTTPFetch: @unchecked Sendable {
         if retireFront() { return !segments.isEmpty || planned < range.upperBound }
         if try !deliverFront() { session.wait(seconds: secondsToWait()) }
         return true
+    }
+
+    /// Whether first contact was a plain connection that was closed without a word: that is how many TLS servers take it.
+    private func isHungUp(_ segment: HTTPSegment, _ code: CURLcode) -> Bool {
+        segment.pin == nil && segment.spot.attempts == 0 && segment.isUnanswered
+            && !(segment.place ?? endpoint.address).isSecure
+            && [CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR].contains(code)
+    }
+
+    private func speaksTLS(_ place: HTTPAddress, _ cancellation: Cancellation) -> Bool {
+        session.speaksTLS(
+            at: "https" + place.origin.dropFirst("http".count), withinSeconds: Self.probeSeconds,
+            cancellation: cancellation)
     }
 
     private func planSegments() {
@@ -143,6 +161,8 @@ final class HTTPFetch: @unchecked Sendable {
             to: place, range: segment.isSequential ? nil : segment.missing,
             ifRange: segment.isSequential ? nil : segment.pin?.ifRange)
         if connections > 1 { request.receiveBufferBytes = Self.smallBufferBytes }
+        // Only then: a connection that was cut need not wait for a resolver, which may be away as well.
+        request.resolvesAnew = segment.spot.attempts > 0 && segment.isUnanswered
         segment.begin()
         switch session.start(request, receiver: segment) {
         case .success(let easy): segment.easy = easy
@@ -163,14 +183,19 @@ final class HTTPFetch: @unchecked Sendable {
         switch outcome {
         case .done: break
         case .redirect: try follow(redirectURL, for: segment)
+        case .short:
+            segment.redirects = 0
+            if let reason = segment.spot.shortPart(at: output.now, position: segment.position) {
+                throw endpoint.error(.unreachable, reason + elsewhere(segment), at: segment.position)
+            }
         case .fault(let fault): try retry(segment, fault)
-        case .fail(let kind, let reason):
+        case .fail(let kind, let reason, let advice):
             // A place that redirects led to before may have expired, such as a signed URL: the first address tells a
             // new one. An answer that came by way of it just now is final.
             if segment.place != nil, segment.redirects == 0, kind != .changed {
                 try retry(segment, SourceFault(reason: reason))
             } else {
-                throw endpoint.error(kind, reason + elsewhere(segment), at: segment.position)
+                throw endpoint.error(kind, reason + elsewhere(segment), at: segment.position, advice: advice)
             }
         case .refused(let error): throw error
         }

@@ -13,6 +13,10 @@ struct HTTPResponse {
 
     /// Takes one header line as libcurl hands it out. False: more headers than `headerBytesMax`.
     ///
+    /// Each byte is one character (ISO 8859-1), so that no two different lines read alike: a field may hold any bytes beyond
+    /// ASCII (RFC 9110 §5.5), and UTF-8 is not promised.
+    mutating func add(line: RawSpan) -> Bool { add(line: latin1(line)) }
+
     /// A status line starts anew: an interim answer (1xx) is followed by the real one.
     mutating func add(line: String) -> Bool {
         headerBytes += line.utf8.count
@@ -82,6 +86,16 @@ struct ContentRange: Equatable {
         else { return nil }
         range = first..<last + 1
     }
+}
+
+/// Each byte as the character of that number (ISO 8859-1).
+func latin1(_ bytes: RawSpan) -> String {
+    var text = String.UnicodeScalarView()
+    for index in bytes.byteOffsets {
+        // SAFETY: an offset of the span, and any byte is a UInt8.
+        text.append(Unicode.Scalar(unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)))
+    }
+    return String(text)
 }
 
 /// Digits only, in range: not what `UInt64.init` also takes, such as a sign.

@@ -23,14 +23,18 @@ final class HTTPSegment: CurlReceiver {
     enum Outcome {
         case done
         case redirect
+        /// A part came that is right and ends early: the next request goes on from there.
+        case short
         case fault(SourceFault)
-        case fail(SourceError.Kind, String)
+        case fail(SourceError.Kind, String, SourceError.Advice? = nil)
         /// The sink's own error, to be passed on.
         case refused(SourceError)
     }
 
     /// An answer that is not wanted is read to its end when it is short: that saves the connection.
     private static let discardedBytesMax = 64 << 10
+    /// So much of it is kept, for what it says of TLS.
+    private static let keptBytesMax = 1 << 10
     /// Fewer bytes than this in one stall time are no progress.
     private static let progressBytesMin = 512
 
@@ -59,7 +63,9 @@ final class HTTPSegment: CurlReceiver {
 
     private var response = HTTPResponse()
     private var verdict: HTTPVerdict?
-    private var bodyPosition: UInt64 = 0
+    /// What is to come of the body under way, by its headers.
+    private var body: Range<UInt64> = 0..<0
+    private var keptAnswer: [UInt8] = []
     private var refusal: SourceError?
     private var receivedBytes = 0
     private(set) var windowStart: Instant
@@ -82,11 +88,14 @@ final class HTTPSegment: CurlReceiver {
     var missing: Range<UInt64> { position..<range.upperBound }
     /// Whether an answer was accepted, so that the place it came from is worth remembering.
     var isAccepted: Bool { if case .body = verdict { true } else { false } }
+    /// Whether the last transfer brought nothing at all.
+    var isUnanswered: Bool { receivedBytes == 0 }
 
     /// To be called right before a transfer starts.
     func begin() {
         response = HTTPResponse()
         verdict = nil
+        keptAnswer = []
         receivedBytes = 0
         windowBytes = 0
         windowStart = output.now
@@ -123,17 +132,15 @@ final class HTTPSegment: CurlReceiver {
 
     func receiveHeader(_ line: RawSpan) -> Bool {
         receivedBytes += line.byteCount
-        // SAFETY: decoded, which copies, while the span lives.
-        let text = unsafe line.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
-        guard response.add(line: text) else {
+        guard response.add(line: line) else {
             verdict = .fault(SourceFault(reason: "more than 64 KiB of headers came", isContradiction: true))
             return false
         }
         guard response.isComplete, verdict == nil else { return true }
         let judged = HTTPVerdict(response, asked: missing, pin: pin, isSequential: isSequential)
         switch judged {
-        case .body(let first, let stated):
-            bodyPosition = first
+        case .body(let part, let stated):
+            body = part
             if pin == nil, let size = stated.sizeBytes { range = range.lowerBound..<min(range.upperBound, size) }
             pin = stated
             verdict = judged
@@ -142,8 +149,8 @@ final class HTTPSegment: CurlReceiver {
             isHeld = true
             pin = stated
             range = 0..<(stated.sizeBytes ?? UInt64.max)
-            bodyPosition = 0
-            verdict = .body(position: 0, pin: stated)
+            body = range
+            verdict = .body(range, pin: stated)
         case .empty:
             range = 0..<0
             pin = HTTPPin(response, sizeBytes: 0)
@@ -154,17 +161,14 @@ final class HTTPSegment: CurlReceiver {
     }
 
     func receiveBody(_ bytes: RawSpan) -> CurlReception {
-        guard case .body = verdict else {
-            receivedBytes += bytes.byteCount
-            return receivedBytes > Self.discardedBytesMax ? .abort : .taken
-        }
+        guard case .body = verdict else { return discard(bytes) }
         if isHeld { return .pause }
         receivedBytes += bytes.byteCount
         // Only bytes at their place are delivered: those that came before are passed over, and none beyond the end.
         let count = UInt64(bytes.byteCount)
-        let passed = min(position - bodyPosition, count)
-        let taken = min(count - passed, range.upperBound - position)
-        bodyPosition += count
+        let passed = min(position - body.lowerBound, count)
+        let taken = min(count - passed, min(range.upperBound, body.upperBound) - position)
+        body = min(body.lowerBound + count, body.upperBound)..<body.upperBound
         if taken > 0 {
             let wanted = bytes.extracting(Int(passed)..<Int(passed + taken))
             do throws(SourceError) {
@@ -183,6 +187,18 @@ final class HTTPSegment: CurlReceiver {
         return passed + taken == count ? .taken : .abort
     }
 
+    /// Passes over the body of an answer that is not wanted.
+    private func discard(_ bytes: RawSpan) -> CurlReception {
+        receivedBytes += bytes.byteCount
+        // SAFETY: copied while the span lives.
+        unsafe bytes.withUnsafeBytes { unsafe keptAnswer.append(contentsOf: $0.prefix(Self.keptBytesMax - keptAnswer.count)) }
+        if verdict == nil {
+            verdict = HTTPFailure.meaning(ofBytesThatAreNotHTTP: keptAnswer)
+            return .abort
+        }
+        return receivedBytes > Self.discardedBytesMax ? .abort : .taken
+    }
+
     // MARK: How it ended
 
     /// What the end of the transfer means.
@@ -193,6 +209,7 @@ final class HTTPSegment: CurlReceiver {
             // Without a stated size the end of the body is the end of the image.
             if code == CURLE_OK, range.upperBound == UInt64.max { range = range.lowerBound..<position }
             if isComplete { return .done }
+            if !isSequential, position == body.upperBound { return .short }
             if code == CURLE_OK || code == CURLE_PARTIAL_FILE {
                 return .fault(SourceFault(reason: "the connection was closed before the end"))
             }
@@ -200,36 +217,9 @@ final class HTTPSegment: CurlReceiver {
         case .wholeBody, .empty: return .done
         case .redirect: return .redirect
         case .fault(let fault): return .fault(fault)
-        case .fail(let kind, let reason): return .fail(kind, reason)
-        case nil: return Self.meaning(of: code, reason: reason, proxyStatus: proxyStatus)
-        }
-    }
-
-    /// What it means that a transfer ended with no answer.
-    private static func meaning(of code: CURLcode, reason: String, proxyStatus: Int) -> Outcome {
-        switch proxyStatus {
-        case 401, 403, 407: return .fail(.notPermitted, "the proxy answered \(proxyStatus)")
-        case 400...499 where ![408, 425, 429].contains(proxyStatus):
-            return .fail(.unreachable, "the proxy answered \(proxyStatus)")
-        case 400...: return .fault(SourceFault(reason: "the proxy answered \(proxyStatus)"))
-        default: break
-        }
-        switch code {
-        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS,
-            CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-            return .fail(.unreachable, "the server's certificate is not trusted: \(reason)")
-        case CURLE_SSL_CLIENTCERT: return .fail(.notPermitted, "the server wants a client certificate: \(reason)")
-        case CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CRL_BADFILE, CURLE_SSL_CIPHER:
-            return .fail(.invalidReference, reason)
-        case CURLE_URL_MALFORMAT: return .fail(.invalidReference, reason)
-        case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT, CURLE_NOT_BUILT_IN, CURLE_BAD_FUNCTION_ARGUMENT,
-            CURLE_UNKNOWN_OPTION:
-            return .fail(.unreachable, reason)
-        // Bytes came, and they were not HTTP/1.
-        case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY:
-            return .fault(SourceFault(reason: reason, isContradiction: true))
-        case CURLE_OK: return .fault(SourceFault(reason: "the server gave no answer"))
-        default: return .fault(SourceFault(reason: reason))
+        case .fail(let kind, let reason, let advice):
+            return HTTPFailure.meaning(of: keptAnswer, to: response.status) ?? .fail(kind, reason, advice)
+        case nil: return HTTPFailure.meaning(of: code, reason: reason, proxyStatus: proxyStatus)
         }
     }
 }

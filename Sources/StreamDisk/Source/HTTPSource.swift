@@ -20,8 +20,11 @@ public final class HTTPSource: ImageSource {
 
     public var name: String { endpoint.name }
 
+    public var isUnprotected: Bool { !endpoint.address.isSecure }
+
     public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
         let wanted = max(wantedBytes, 1)
+        try endpoint.checkFiles()
         let session = try takeSession()
         let collector = ByteCollector(bytesMax: wanted)
         let fetch = HTTPFetch(

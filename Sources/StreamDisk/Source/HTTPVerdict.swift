@@ -11,10 +11,12 @@ struct HTTPPin: Equatable, Sendable {
         self.sizeBytes = sizeBytes
     }
 
-    /// For `If-Range`: a strong ETag, else the date. A weak ETag must not stand there (RFC 9110 §13.1.5).
+    /// For `If-Range`: a strong ETag, else the date. A weak ETag must not stand there (RFC 9110 §13.1.5), and what is not
+    /// plain ASCII might not come back as the bytes it was.
     var ifRange: String? {
-        if let etag, !etag.hasPrefix("W/") { return etag }
-        return lastModified
+        func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { (0x20...0x7e).contains($0) } }
+        if let etag, !etag.hasPrefix("W/"), isPlain(etag) { return etag }
+        return lastModified.flatMap { isPlain($0) ? $0 : nil }
     }
 
     /// Why `response`, which states `sizeBytes`, is of another version; nil when nothing says so.
@@ -34,8 +36,9 @@ struct HTTPPin: Equatable, Sendable {
 
 /// What an answer's status and headers mean for the bytes that were asked for.
 enum HTTPVerdict: Equatable {
-    /// The body is wanted; its first byte is the image's byte `position`. The pin is what this answer states.
-    case body(position: UInt64, pin: HTTPPin)
+    /// The body is wanted; it is these bytes of the image, to UInt64.max when only its end will tell. They may be fewer than were
+    /// asked for (RFC 9110 §15.3.7). The pin is what this answer states.
+    case body(Range<UInt64>, pin: HTTPPin)
     /// First contact: the server sends all of it, because it does not do ranges.
     case wholeBody(pin: HTTPPin)
     /// First contact: the image has no bytes.
@@ -44,7 +47,7 @@ enum HTTPVerdict: Equatable {
     case redirect
     case fault(SourceFault)
     /// No retry mends this.
-    case fail(SourceError.Kind, String)
+    case fail(SourceError.Kind, String, SourceError.Advice? = nil)
 
     /// - Parameters:
     ///   - asked: the bytes requested; never empty.
@@ -77,7 +80,12 @@ enum HTTPVerdict: Equatable {
                 self = .contradiction("\(status) to a range that starts at 0")
             }
         case 408, 425, 429, 500...599:
-            self = .fault(SourceFault(reason: status, retryAfterSeconds: response.retryAfterSeconds))
+            let asked = response.retryAfterSeconds
+            let wish = asked.map { $0 > 0 ? " and asks to wait \(decimal($0)) s" : "" } ?? ""
+            self = .fault(SourceFault(reason: status + wish, retryAfterSeconds: asked))
+        // nginx's own, for a client certificate that is wrong or missing and for a plain request.
+        case 495, 496: self = .fail(.notPermitted, status, .giveClientCertificate)
+        case 497: self = .fail(.unreachable, status, .useTLS)
         case 400...499: self = .fail(.unreachable, status)
         default: self = .contradiction(status)
         }
@@ -92,7 +100,7 @@ enum HTTPVerdict: Equatable {
         if let difference = pin.difference(from: response, sizeBytes: sizeBytes) {
             self = .fail(.changed, difference)
         } else if isSequential {
-            self = .body(position: 0, pin: pin)
+            self = .body(0..<(pin.sizeBytes ?? UInt64.max), pin: pin)
         } else {
             self = .contradiction("the server answered 200 with the whole, where it answered with ranges before")
         }
@@ -116,13 +124,13 @@ enum HTTPVerdict: Equatable {
             self = isSameTag ? .contradiction("Content-Range is \(text): \(difference)") : .fail(.changed, difference)
             return
         }
-        let expected = asked.lowerBound..<(pin == nil ? min(asked.upperBound, total) : asked.upperBound)
-        guard range == expected else {
+        // Its end may come earlier than asked for: the next request goes on from there.
+        guard range.lowerBound == asked.lowerBound, range.upperBound <= asked.upperBound else {
             self = .contradiction(
                 "bytes \(asked.lowerBound)-\(asked.upperBound - 1) were asked for and Content-Range is \(text)")
             return
         }
-        self = .body(position: range.lowerBound, pin: pin ?? HTTPPin(response, sizeBytes: total))
+        self = .body(range, pin: pin ?? HTTPPin(response, sizeBytes: total))
     }
 
     private static func contradiction(_ reason: String) -> HTTPVerdict {

@@ -6,6 +6,9 @@ public protocol ImageSource: AnyObject, Sendable {
     /// How a person would name it, without credentials.
     var name: String { get }
 
+    /// Whether others can change the bytes on their way here: a network without TLS.
+    var isUnprotected: Bool { get }
+
     /// First contact: finds out size and abilities, and brings the first bytes. Called once, before `read`.
     ///
     /// - Parameter wantedBytes: how many first bytes would be useful; fewer come when the image is shorter.
@@ -20,6 +23,10 @@ public protocol ImageSource: AnyObject, Sendable {
 
     /// Ends what still runs in the background. May be called more than once; no `read` may run.
     func close()
+}
+
+extension ImageSource {
+    public var isUnprotected: Bool { false }
 }
 
 /// The first bytes of an image and what is known of the whole.
@@ -92,8 +99,35 @@ public struct SourceError: Error, Sendable, Equatable {
         case changed
         /// The reference itself makes no sense (scheme, URL).
         case invalidReference
+        /// A file that `SourceOptions` names is missing, or not what it should be. Then `source` is its path.
+        case unusableFile
         /// The run was cancelled, or the sink wants no more.
         case stopped
+    }
+
+    /// What a person can do about it, where more is known than `kind` says.
+    public enum Advice: Sendable, Equatable {
+        /// Name an authority that the server's certificate is signed by (`SourceOptions.caFile`).
+        case trustAuthority
+        /// A certificate is not valid yet, or no longer, by this host's clock.
+        case checkClock
+        /// The certificate is for another name than the URL's.
+        case useCertifiedName
+        /// The server wants one, or another one (`SourceOptions.clientCertificateFile` and `clientKeyFile`).
+        case giveClientCertificate
+        /// Both speak TLS, and agree on no version or cipher, or the server wants a client certificate: it does not say.
+        case agreeOnTLS
+        /// Nothing speaks TLS there: an http URL, or another port.
+        case usePlainHTTP
+        /// What is there speaks TLS: an https URL.
+        case useTLS
+        /// Look at a file of the options. `source` is its path.
+        case check(OptionFile)
+    }
+
+    /// The files that `SourceOptions` names.
+    public enum OptionFile: Sendable, CaseIterable {
+        case authorities, clientCertificate, clientKey
     }
 
     public let kind: Kind
@@ -103,8 +137,10 @@ public struct SourceError: Error, Sendable, Equatable {
     public let reason: String
     /// Position of the image, where one is known.
     public let offset: UInt64?
+    public let advice: Advice?
 
-    public init(_ kind: Kind, source: String, reason: String, offset: UInt64? = nil) {
+    public init(_ kind: Kind, source: String, reason: String, offset: UInt64? = nil, advice: Advice? = nil) {
+        self.advice = advice
         self.kind = kind
         self.source = source
         self.reason = reason

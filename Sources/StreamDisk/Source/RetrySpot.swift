@@ -23,6 +23,8 @@ struct RetrySpot {
     static let contradictionsMax = 4
     static let delayMinSeconds = 0.1
     static let delayMaxSeconds = 5.0
+    /// What a server asks for is waited for at most so long, and then tried: it may have come back earlier than it feared.
+    static let retryAfterMaxSeconds = 60.0
 
     private let timeoutSeconds: Double
     private var first: (time: Instant, position: UInt64)?
@@ -37,11 +39,23 @@ struct RetrySpot {
         return now.seconds(since: first.time) >= timeoutSeconds
     }
 
+    /// Takes note of a part that is shorter than asked for, and right: no fault, but such parts must come to something in
+    /// the time for retries. A reason to give up when they do not.
+    mutating func shortPart(at now: Instant, position: UInt64) -> String? {
+        if isExpired(at: now, position: position) { return "parts of a few bytes came for \(decimal(timeoutSeconds)) s" }
+        forgetBeforeProgress(to: position)
+        first = first ?? (now, position)
+        return nil
+    }
+
+    private mutating func forgetBeforeProgress(to position: UInt64) {
+        guard let first, position - first.position >= Self.progressBytesMin else { return }
+        self = RetrySpot(timeoutSeconds: timeoutSeconds)
+    }
+
     /// Takes note of a fault at `position`, and says what to do next.
     mutating func fault(_ fault: SourceFault, at now: Instant, position: UInt64) -> Decision {
-        if let first, position - first.position >= Self.progressBytesMin {
-            self = RetrySpot(timeoutSeconds: timeoutSeconds)
-        }
+        forgetBeforeProgress(to: position)
         let start = first ?? (now, position)
         first = start
         attempts += 1
@@ -57,15 +71,10 @@ struct RetrySpot {
             let tries = attempts == 1 ? "1 try" : "\(attempts) tries"
             return .giveUp(kind, "no progress for \(decimal(spentSeconds)) s (\(tries)); last: \(fault.reason)")
         }
-        if let asked = fault.retryAfterSeconds, asked > leftSeconds {
-            let left = decimal(leftSeconds)
-            return .giveUp(
-                kind,
-                "\(fault.reason), and asks to wait \(decimal(asked)) s: only \(left) s of the retry timeout are left")
-        }
         let doubled = Self.delayMinSeconds * Double(UInt64(1) << UInt64(min(attempts - 1, 10)))
         // Jitter, so that a hundred machines installed at once do not come back at once.
-        let delay = max(min(doubled, Self.delayMaxSeconds) * Double.random(in: 0.5...1), fault.retryAfterSeconds ?? 0)
+        let asked = min(fault.retryAfterSeconds ?? 0, Self.retryAfterMaxSeconds)
+        let delay = max(min(doubled, Self.delayMaxSeconds) * Double.random(in: 0.5...1), asked)
         return .retry(delaySeconds: min(delay, leftSeconds), attempt: attempts)
     }
 }
