@@ -37,11 +37,13 @@ func quoted(_ text: String) -> String {
     "'\(printable(text))'"
 }
 
-/// As `quoted` without the quotes: for whatever of an image is shown to a person.
-public func printable(_ text: String) -> String {
+/// As `quoted` without the quotes: for whatever comes from outside and is shown to a person.
+///
+/// - Parameter scalarsMax: what is longer is cut off.
+public func printable(_ text: String, scalarsMax: Int = 200) -> String {
     var result = ""
     for (count, scalar) in text.unicodeScalars.enumerated() {
-        guard count < 200 else { return result + "…" }
+        guard count < scalarsMax else { return result + "…" }
         if isPrintable(scalar) {
             result.unicodeScalars.append(scalar)
         } else {
@@ -52,7 +54,7 @@ public func printable(_ text: String) -> String {
 }
 
 /// A character that shows itself and does nothing to the text around it.
-func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+package func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
     default: true

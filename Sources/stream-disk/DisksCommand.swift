@@ -16,7 +16,7 @@ struct DisksCommand: ParsableCommand {
             return
         }
         guard !disks.isEmpty else {
-            try Terminal.result("This host has no disks.\n")
+            try Terminal.result(["This host has no disks."])
             return
         }
         var table = Table(["disk", "size", "block", "model", "candidate"])
@@ -27,7 +27,7 @@ struct DisksCommand: ParsableCommand {
                 reasons.isEmpty ? "yes" : "no: " + reasons,
             ])
         }
-        try Terminal.result(table.text + "\n")
+        try Terminal.result(table.lines)
     }
 
     private func object(_ disk: DiskInfo) -> JSONValue {

@@ -4,12 +4,31 @@ import StreamDisk
 
 /// `--events FD`: one JSON object a line, for programs.
 ///
-/// `{"v":1,"t":<seconds since start>,"event":…}` and what belongs to the event. A reader that goes away does not end the run.
+/// `{"v":1,"t":<seconds since start>,"event":…}` and what belongs to the event. Calls return at once: a reader that is late or
+/// goes away neither stops nor ends the run.
 final class EventLog {
-    private let descriptor: Int32
-    private let begin = monotonicSeconds()
+    /// Progress is told so often at most; with the last words of two phases that stays under five in a second.
+    private static let progressSeconds = 0.25
 
-    init(descriptor: Int32) { self.descriptor = descriptor }
+    private let writer: LineWriter
+    private let begin = Instant.now
+    private var estimate = ProgressEstimate()
+    /// Progress that came too soon after another; told when a phase ends with it.
+    private var heldProgress: StreamProgress?
+    private var toldProgressAt: Instant?
+
+    init(descriptor: Int32) {
+        writer = LineWriter(descriptor: descriptor) { count, seconds in
+            Self.line(
+                "warning", ["message": .text("\(count) warnings and retries were not read in time and are left out")], seconds)
+        }
+    }
+
+    /// Waits until everything was read.
+    func end(until deadline: Instant) -> LineWriter.Outcome {
+        defer { writer.end() }
+        return writer.flush(until: deadline)
+    }
 
     static func isWritable(_ descriptor: Int32) -> Bool {
         let flags = fcntl(descriptor, F_GETFL)
@@ -18,38 +37,59 @@ final class EventLog {
 
     func write(_ event: StreamEvent) {
         switch event {
-        case .phase(let phase): emit("phase", ["phase": .text(phase.rawValue)])
-        case .warning(let text): emit("warning", ["message": .text(text)])
+        case .phase(let phase):
+            tellHeldProgress()
+            emit("phase", ["phase": .text(phase.rawValue)])
+        case .warning(let text): emit("warning", ["message": .text(text)], .note)
         case .retry(let note):
             emit(
                 "retry",
                 [
                     "offset": .count(note.offset), "attempt": .count(UInt64(max(note.attempt, 0))),
                     "delaySeconds": .number(note.delaySeconds), "message": .text(note.reason),
-                ])
+                ], .note)
         case .progress(let progress):
-            let seconds = max(progress.elapsedSeconds, 0.001)
-            func rate(_ bytes: UInt64) -> JSONValue { .number((Double(bytes) / seconds).rounded()) }
-            emit(
-                "progress",
-                [
-                    "phase": .text(progress.phase.rawValue), "fetchedBytes": .count(progress.fetchedBytes),
-                    "decodedBytes": .count(progress.decodedBytes), "writtenBytes": .count(progress.writtenBytes),
-                    "zeroedBytes": .count(progress.zeroedBytes), "verifiedBytes": .count(progress.verifiedBytes),
-                    "verifiedBytesTotal": .count(progress.verifiedBytesTotal),
-                    "compressedBytesTotal": .count(progress.compressedBytesTotal),
-                    "uncompressedBytesTotal": .count(progress.uncompressedBytesTotal),
-                    "fetchedBytesPerSecond": rate(progress.fetchedBytes),
-                    "decodedBytesPerSecond": rate(progress.decodedBytes),
-                    "writtenBytesPerSecond": rate(progress.writtenBytes),
-                    "waitingBytes": .count(UInt64(max(progress.waitingBytes, 0))),
-                    "bytesInFlight": .count(UInt64(max(progress.bytesInFlight, 0))),
-                ])
+            estimate.add(progress)
+            if let told = toldProgressAt, Instant.now.seconds(since: told) < Self.progressSeconds {
+                heldProgress = progress
+            } else {
+                tell(progress)
+            }
         case .plan(let plan): emit("plan", planFields(plan))
         }
     }
 
+    private func tell(_ progress: StreamProgress) {
+        heldProgress = nil
+        toldProgressAt = .now
+        emit("progress", progressFields(progress), .progress)
+    }
+
+    private func tellHeldProgress() {
+        if let heldProgress { tell(heldProgress) }
+    }
+
+    private func progressFields(_ progress: StreamProgress) -> [String: JSONValue] {
+        // Of the last seconds, not of the whole run.
+        func rate(_ rate: Double) -> JSONValue { .number(rate.rounded()) }
+        return [
+            "phase": .text(progress.phase.rawValue), "fetchedBytes": .count(progress.fetchedBytes),
+            "decodedBytes": .count(progress.decodedBytes), "writtenBytes": .count(progress.writtenBytes),
+            "zeroedBytes": .count(progress.zeroedBytes), "verifiedBytes": .count(progress.verifiedBytes),
+            "verifiedBytesTotal": .count(progress.verifiedBytesTotal),
+            "compressedBytesTotal": .count(progress.compressedBytesTotal),
+            "uncompressedBytesTotal": .count(progress.uncompressedBytesTotal),
+            "fetchedBytesPerSecond": rate(estimate.rates.fetched), "decodedBytesPerSecond": rate(estimate.rates.decoded),
+            "writtenBytesPerSecond": rate(estimate.rates.written), "verifiedBytesPerSecond": rate(estimate.rates.verified),
+            "etaSeconds": estimate.etaSeconds.map { .number(($0 * 10).rounded() / 10) } ?? .null,
+            "partitions": .list(progress.partitions.map { .count(UInt64(max($0, 0))) }),
+            "waitingBytes": .count(UInt64(max(progress.waitingBytes, 0))),
+            "bytesInFlight": .count(UInt64(max(progress.bytesInFlight, 0))),
+        ]
+    }
+
     func write(completed result: StreamResult) {
+        tellHeldProgress()
         let seconds = max(result.elapsedSeconds, 0.001)
         emit(
             "completed",
@@ -65,9 +105,10 @@ final class EventLog {
             ])
     }
 
-    func write(_ error: StreamError, code: Int32) {
+    func write(_ error: StreamError, code: Int32, message: String) {
+        tellHeldProgress()
         var fields: [String: JSONValue] = [
-            "code": .count(UInt64(code)), "kind": .text(error.cause.kind), "message": .text(error.description),
+            "code": .count(UInt64(code)), "kind": .text(error.cause.kind), "message": .text(message),
             "phase": .text(error.phase.rawValue), "disk": .text(error.disk.rawValue),
         ]
         if let offset = error.cause.offset { fields["offset"] = .count(offset) }
@@ -102,12 +143,17 @@ final class EventLog {
         ]
     }
 
-    private func emit(_ event: String, _ fields: [String: JSONValue]) {
+    private func emit(_ event: String, _ fields: [String: JSONValue], _ kind: LineWriter.Kind = .vital) {
+        let seconds = Instant.now.seconds(since: begin)
+        writer.send(Self.line(event, fields, seconds), kind, seconds: seconds)
+    }
+
+    private static func line(_ event: String, _ fields: [String: JSONValue], _ seconds: Double) -> String {
         var all = fields
         all["v"] = .count(1)
-        all["t"] = .number(((monotonicSeconds() - begin) * 1e6).rounded() / 1e6)
+        all["t"] = .number((seconds * 1e6).rounded() / 1e6)
         all["event"] = .text(event)
-        Terminal.writeAll(JSONValue.object(all).line, to: descriptor)
+        return JSONValue.object(all).line
     }
 }
 
@@ -127,10 +173,4 @@ extension DiskMismatch {
         }
         return fields
     }
-}
-
-private func monotonicSeconds() -> Double {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }

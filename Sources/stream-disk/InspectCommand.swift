@@ -17,8 +17,9 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         let signals = SignalWatch()
-        let display = ProgressDisplay(isVerbose: false, isQuiet: false)
-        let result: String
+        let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: source.retryTimeout)
+        defer { display.end(nil) }
+        let contents: ImageContents
         do throws(StreamFault) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -27,31 +28,29 @@ struct InspectCommand: ParsableCommand {
                 throw .source(error)
             }
             defer { image.close() }
-            let observer = SourceObserver(cancellation: signals.cancellation) { note in
-                Terminal.writeAll("retrying from byte \(note.offset): \(note.reason)\n", to: 2)
-            }
-            let contents = try inspectImage(image, observer: observer)
-            result = json ? object(contents).pretty : text(contents)
+            let observer = SourceObserver(cancellation: signals.cancellation) { display.show(.retry($0)) }
+            contents = try inspectImage(image, observer: observer)
         } catch {
-            display.error(error.description)
+            display.error(error.description(cancelledAs: signals.words))
             throw ExitCode(signals.exitCode(for: error))
         }
-        try Terminal.result(result)
+        display.finish()
+        if json { try Terminal.result(object(contents).pretty, signals) } else { try Terminal.result(lines(contents), signals) }
     }
 
-    private func text(_ contents: ImageContents) -> String {
+    private func lines(_ contents: ImageContents) -> [String] {
         let metadata = contents.metadata
         var lines = [
             "image         \(contents.name)",
             "version       COSI \(metadata.version), \(metadata.osArch)",
-            "os            \(printable(osName(metadata)))",
+            "os            \(osName(metadata))",
             "disk          \(sizeText(metadata.disk.sizeBytes)), \(metadata.disk.lbaSize)-byte blocks, "
                 + "GUID \(contents.gpt.diskGUID)",
             "to write      \(sizeText(contents.uncompressedBytes)), to fetch \(sizeText(contents.compressedBytes)) "
                 + "(\(ratio(contents.compressedBytes, contents.uncompressedBytes)))",
             "zstd window   \(shortSizeText(contents.windowBytesMax))",
             "packages      \(metadata.osPackages.map { "\($0.count)" } ?? "not listed")",
-            "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : printable(metadata.bootloader.type))",
+            "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : metadata.bootloader.type)",
             "hash          sha384:\(hexadecimal(contents.metadataSHA384))", "",
         ]
         if let id = metadata.id { lines.insert("id            \(id)", at: 2) }
@@ -69,9 +68,7 @@ struct InspectCommand: ParsableCommand {
                 row.filesystem?.mountPoint ?? "-", image.path,
             ])
         }
-        lines.append(table.text)
-        lines += contents.warnings.map { "warning: \($0)" }
-        return lines.joined(separator: "\n") + "\n"
+        return lines + table.lines + contents.warnings.map { "warning: \($0)" }
     }
 
     private struct Row {

@@ -1,3 +1,4 @@
+import CosiFormat
 import FoundationEssentials
 
 /// A JSON value to be written.
@@ -34,6 +35,23 @@ enum JSONValue: Encodable {
         encoder.outputFormatting = format
         // Only a number that is not finite could fail, and there is none.
         guard let data = try? encoder.encode(self) else { return "{}\n" }
-        return String(decoding: data, as: UTF8.self) + "\n"
+        return Self.escaped(String(decoding: data, as: UTF8.self)) + "\n"
+    }
+
+    /// What could drive a terminal stands in strings only, and is written as `\uXXXX` there: JSON is shown on terminals too.
+    private static func escaped(_ json: String) -> String {
+        guard !json.utf8.allSatisfy({ $0 < 0x7f }) else { return json }
+        var result = ""
+        for scalar in json.unicodeScalars {
+            if scalar == "\n" || isPrintable(scalar) {
+                result.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in String(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return result
     }
 }

@@ -7,8 +7,8 @@ enum PlanText {
         "\(plan.imageName) → \(plan.diskPath) (\(diskText(plan)))"
     }
 
-    static func text(_ plan: StreamPlan) -> String {
-        var lines = [
+    static func lines(_ plan: StreamPlan) -> [String] {
+        let lines = [
             "image   \(plan.imageName)",
             "        \(plan.architecture), \(sizeText(plan.uncompressedBytes)) to write, "
                 + "\(sizeText(plan.compressedBytes)) to fetch",
@@ -24,8 +24,7 @@ enum PlanText {
                 partition.mountPoint ?? "-",
             ])
         }
-        lines.append(table.text)
-        return lines.joined(separator: "\n") + "\n"
+        return lines + table.lines
     }
 
     static func summary(_ result: StreamResult) -> String {
@@ -58,16 +57,15 @@ enum PlanText {
     }
 }
 
-/// Columns as wide as their widest cell. Names and mount points come from the image: control characters are escaped, so that
-/// none can drive the terminal or draw another table.
+/// Columns as wide as their widest cell. Cells are escaped before they are measured.
 struct Table {
     private var rows: [[String]]
 
     init(_ header: [String]) { rows = [header] }
 
-    mutating func add(_ row: [String]) { rows.append(row.map(printable)) }
+    mutating func add(_ row: [String]) { rows.append(row.map { printable($0) }) }
 
-    var text: String {
+    var lines: [String] {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in
             rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
@@ -78,7 +76,7 @@ struct Table {
                 line += column + 1 == row.count ? cell : cell + String(repeating: " ", count: widths[column] + 2 - cell.count)
             }
             return line
-        }.joined(separator: "\n")
+        }
     }
 }
 

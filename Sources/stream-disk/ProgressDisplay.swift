@@ -1,117 +1,144 @@
+import CosiFormat
 import Glibc
 import StreamDisk
+import Synchronization
 
-/// Progress for a person, on standard error: a live line on a terminal, a plain line every few seconds elsewhere.
-final class ProgressDisplay {
+/// What a person reads on standard error: progress, as a live line on a terminal and as a plain line every few seconds
+/// elsewhere, and everything else above it. The one outlet for text: whatever could drive a terminal is escaped here.
+///
+/// Calls return at once: `LineWriter` waits for the reader.
+final class ProgressDisplay: Sendable {
     private static let plainSeconds = 5.0
+    /// So long the last words of a run are waited for, all readers together.
+    private static let patienceSeconds = 5.0
+
+    private struct State {
+        var estimate = ProgressEstimate()
+        var lastPlain = 0.0
+        /// Names of partitions by number.
+        var names: [Int: String] = [:]
+        var widths: [ProgressLine.Part: Int] = [:]
+        var reconnecting: (since: Instant, fetchedBytes: UInt64, reason: String)?
+        var fetchedBytes: UInt64 = 0
+        var patienceEnds: Instant?
+    }
 
     private let isVerbose: Bool
     private let isQuiet: Bool
     private let isLive: Bool
-    private var isLineOpen = false
-    private var lastPlain = 0.0
-    private var phase = StreamPhase.preflight
-    /// For the rate: the last second or so, smoothed.
-    private var rate = 0.0
-    private var last: (seconds: Double, bytes: UInt64)?
+    private let retryTimeoutSeconds: Double
+    private let writer: LineWriter
+    private let state = Mutex(State())
 
-    init(isVerbose: Bool, isQuiet: Bool) {
+    init(isVerbose: Bool, isQuiet: Bool, retryTimeoutSeconds: Double) {
         self.isVerbose = isVerbose
         self.isQuiet = isQuiet
-        isLive = Terminal.isShown && !isQuiet
+        self.retryTimeoutSeconds = retryTimeoutSeconds
+        isLive = Terminal.canRedraw && !isQuiet
+        writer = LineWriter(descriptor: STDERR_FILENO, redraws: Terminal.canRedraw)
     }
 
     func show(_ event: StreamEvent) {
         if isQuiet { return }
         switch event {
         case .phase(let phase):
-            self.phase = phase
-            (rate, last) = (0, nil)
             if isVerbose || (!isLive && phase != .preflight && phase != .done) { line(phase.title) }
-        case .progress(let progress): update(progress)
-        case .retry(let note):
-            line(
-                "retrying from byte \(note.offset) in \(oneDecimal(note.delaySeconds)) s (try \(note.attempt)): \(note.reason)")
-        case .warning(let text): line("warning: \(text)")
+        case .progress(let progress): show(progress)
+        case .retry(let note): show(note)
+        case .warning(let text): send(["warning: \(text)"], .note)
         case .plan(let plan):
-            if isVerbose {
-                line(PlanText.text(plan))
-            } else {
-                line(PlanText.headline(plan))
+            state.withLock { state in
+                for partition in plan.partitions { state.names[partition.number] = partition.name }
             }
+            lines(isVerbose ? PlanText.lines(plan) : [PlanText.headline(plan)])
         }
     }
 
     /// A line of its own, above the live one.
-    func line(_ text: String) {
-        finish()
-        Terminal.writeAll(text.hasSuffix("\n") ? text : text + "\n", to: STDERR_FILENO)
-    }
+    func line(_ text: String) { lines([text]) }
+
+    func lines(_ lines: [String]) { send(lines, .vital) }
 
     func error(_ text: String) { line("stream-disk: \(text)") }
 
-    /// Ends the live line.
+    /// A question, whose answer comes on the same line.
+    func question(_ text: String) { writer.send(printable(text, scalarsMax: .max), .vital) }
+
+    /// Takes the live line away and waits a moment for what was said, so that a result stands below it.
     func finish() {
-        guard isLineOpen else { return }
-        Terminal.writeAll("\n", to: STDERR_FILENO)
-        isLineOpen = false
+        writer.clear()
+        _ = writer.flush(until: patienceEnds)
     }
 
-    private func update(_ progress: StreamProgress) {
-        measure(progress)
-        if isLive {
-            let width = Terminal.columns
-            let text = bar(progress, width: width)
-            Terminal.writeAll("\r\u{1b}[K" + text.prefix(max(width - 1, 20)), to: STDERR_FILENO)
-            isLineOpen = true
-        } else if progress.elapsedSeconds - lastPlain >= Self.plainSeconds {
-            lastPlain = progress.elapsedSeconds
-            line(plain(progress))
+    /// The last words: waits a few seconds for the readers of the events and of this, and says if the former did not get all.
+    func end(_ log: EventLog?) {
+        switch log?.end(until: patienceEnds) {
+        case nil, .delivered: break
+        case .failed(let code): if !isQuiet { line("warning: not all events could be written: \(SystemError(code))") }
+        case .gaveUp: if !isQuiet { line("warning: not all events were read in time") }
+        }
+        writer.clear()
+        _ = writer.flush(until: max(patienceEnds, .after(seconds: 0.5)))
+        writer.end()
+    }
+
+    /// When waiting for readers ends; counted from the first time that somebody waits.
+    var patienceEnds: Instant {
+        state.withLock { state in
+            let end = state.patienceEnds ?? .after(seconds: Self.patienceSeconds)
+            state.patienceEnds = end
+            return end
         }
     }
 
-    private func measure(_ progress: StreamProgress) {
-        let bytes = progress.way.done
-        defer { last = (progress.elapsedSeconds, bytes) }
-        guard let last, progress.elapsedSeconds > last.seconds, bytes >= last.bytes else { return }
-        let now = Double(bytes - last.bytes) / (progress.elapsedSeconds - last.seconds)
-        rate = rate == 0 ? now : 0.8 * rate + 0.2 * now
+    // MARK: Parts
+
+    /// Each is one line: a newline in it came from outside and is escaped.
+    private func send(_ lines: [String], _ kind: LineWriter.Kind) {
+        writer.send(lines.map { printable($0, scalarsMax: .max) + "\n" }.joined(), kind)
     }
 
-    private func share(_ progress: StreamProgress) -> Double {
-        let (done, total) = progress.way
-        return total > 0 ? min(1, Double(done) / Double(total)) : 1
+    private func show(_ progress: StreamProgress) {
+        let text = state.withLock { state -> String? in
+            let before = state.estimate.limit
+            state.estimate.add(progress)
+            if state.estimate.limit != before { state.widths = [:] }
+            state.fetchedBytes = progress.fetchedBytes
+            if let reconnecting = state.reconnecting, progress.fetchedBytes > reconnecting.fetchedBytes { state.reconnecting = nil }
+            if !isLive {
+                guard progress.elapsedSeconds - state.lastPlain >= Self.plainSeconds else { return nil }
+                state.lastPlain = progress.elapsedSeconds
+            }
+            var line = ProgressLine(progress: progress, estimate: state.estimate)
+            line.partitions = progress.partitions.map { state.names[$0] ?? "partition \($0)" }
+            line.reconnecting = state.reconnecting.map { reconnecting($0.since, $0.reason) }
+            return isLive ? line.live(columns: Terminal.columns, widths: &state.widths) : line.plain
+        }
+        guard let text else { return }
+        writer.send(printable(text, scalarsMax: .max) + (isLive ? "" : "\n"), .progress)
     }
 
-    private func bar(_ progress: StreamProgress, width: Int) -> String {
-        let text = " " + plain(progress)
-        let cells = max(0, min(30, width - text.count - 4))
-        guard cells >= 5 else { return text }
-        let full = Int(share(progress) * Double(cells))
-        return "[" + String(repeating: "#", count: full) + String(repeating: "-", count: cells - full) + "]" + text
+    /// On a terminal a state of the live line, elsewhere a line.
+    private func show(_ note: SourceNote) {
+        let now = state.withLock { state in
+            let since = state.reconnecting?.since ?? .now
+            state.reconnecting = (since, state.fetchedBytes, note.reason)
+            return reconnecting(since, note.reason)
+        }
+        if isLive {
+            let text = printable("\(now.text)  \(now.reason)", scalarsMax: .max)
+            writer.send(ProgressLine.prefix(of: text, columns: Terminal.columns - 1), .progress)
+        }
+        if !isLive || isVerbose {
+            send(
+                ["retrying from \(shortSizeText(note.offset)) in \(oneDecimal(note.delaySeconds)) s (try \(note.attempt), "
+                    + "\(now.text)): \(note.reason)"], .note)
+        }
     }
 
-    private func plain(_ progress: StreamProgress) -> String {
-        let (done, total) = progress.way
-        let name = progress.phase == .write && done == total ? "flush" : progress.phase.rawValue
-        var text = "\(name) \(Int(share(progress) * 100)) %  \(shortSizeText(done)) of \(shortSizeText(total))  "
-            + "\(shortSizeText(UInt64(rate)))/s"
-        if rate > 0, done < total { text += "  \(duration(Double(total - done) / rate)) left" }
-        return text
-    }
-
-    private func duration(_ seconds: Double) -> String {
-        let whole = Int(min(seconds, 359_999))
-        let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
-        if hours > 0 { return "\(hours) h \(minutes) min" }
-        return minutes > 0 ? "\(minutes) min \(rest) s" : "\(rest) s"
-    }
-}
-
-extension StreamProgress {
-    /// How far the present phase is, in bytes.
-    fileprivate var way: (done: UInt64, total: UInt64) {
-        phase == .verify ? (verifiedBytes, verifiedBytesTotal) : (decodedBytes, uncompressedBytesTotal)
+    private func reconnecting(_ since: Instant, _ reason: String) -> ProgressLine.Reconnecting {
+        ProgressLine.Reconnecting(
+            seconds: Instant.now.seconds(since: since), timeoutSeconds: retryTimeoutSeconds, reason: reason)
     }
 }
 
@@ -126,10 +153,4 @@ extension StreamPhase {
         case .done: "done"
         }
     }
-}
-
-/// One digit behind the point, without Foundation.
-func oneDecimal(_ value: Double) -> String {
-    let tenths = Int((min(max(value, 0), 1e15) * 10).rounded())
-    return "\(tenths / 10).\(tenths % 10)"
 }

@@ -44,7 +44,9 @@ struct RunArguments: ParsableArguments {
 
     var eventLog: EventLog? { events.map { EventLog(descriptor: $0) } }
 
-    var display: ProgressDisplay { ProgressDisplay(isVerbose: verbose, isQuiet: quiet) }
+    func display(_ source: SourceArguments) -> ProgressDisplay {
+        ProgressDisplay(isVerbose: verbose, isQuiet: quiet, retryTimeoutSeconds: source.retryTimeout)
+    }
 }
 
 /// How the disk is written and read.

@@ -2,20 +2,28 @@ import Glibc
 import StreamDisk
 import Synchronization
 
-/// SIGINT and SIGTERM end the run cleanly: the first cancels it, a second one ends the process at once.
+/// SIGINT, SIGTERM and SIGHUP end the run cleanly: the first cancels it, a second one ends the process at once.
+///
+/// SIGHUP is left alone where it is ignored from the start, as nohup(1) does.
 ///
 /// Made before any other thread, so that all of them have the signals blocked and only this one's thread takes them.
 final class SignalWatch: Sendable {
     let cancellation = Cancellation()
+    /// When a terminal goes, kernel and shell may each send a SIGHUP: one that comes so soon after another is no second signal.
+    private static let hangUpSeconds = 1.0
+
     private let first = Atomic<Int32>(0)
+    private let watchesHangUp: Bool
 
     init() {
         // A reader of the events that went away must not end a run.
         signal(SIGPIPE, SIG_IGN)
-        var watched = sigset_t()
-        unsafe sigemptyset(&watched)
-        unsafe sigaddset(&watched, SIGINT)
-        unsafe sigaddset(&watched, SIGTERM)
+        var hangUp = sigaction()
+        unsafe sigaction(SIGHUP, nil, &hangUp)
+        // SAFETY: only compared; without SA_SIGINFO the handler is the union's member.
+        watchesHangUp = unsafe unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self)
+            != unsafeBitCast(SIG_IGN, to: Int.self)
+        var watched = self.watched
         unsafe pthread_sigmask(SIG_BLOCK, &watched, nil)
 
         var thread = pthread_t()
@@ -41,20 +49,39 @@ final class SignalWatch: Sendable {
         return number == 0 ? nil : number
     }
 
-    /// 130 or 143 when a signal ended the run, else the error's own.
+    /// What a person is told of a run that was cancelled.
+    var words: String {
+        switch received {
+        case SIGTERM: "interrupted: terminated"
+        case SIGHUP: "interrupted: hung up"
+        default: "interrupted"
+        }
+    }
+
+    /// 130, 143 or 129 when a signal ended the run, else the error's own.
     func exitCode(for fault: StreamFault) -> Int32 {
         guard case .cancelled = fault, let received else { return fault.exitCode }
         return 128 + received
     }
 
+    private var watched: sigset_t {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        unsafe sigaddset(&set, SIGINT)
+        unsafe sigaddset(&set, SIGTERM)
+        if watchesHangUp { unsafe sigaddset(&set, SIGHUP) }
+        return set
+    }
+
     private func watch() {
-        var watched = sigset_t()
-        unsafe sigemptyset(&watched)
-        unsafe sigaddset(&watched, SIGINT)
-        unsafe sigaddset(&watched, SIGTERM)
+        var watched = self.watched
+        var hungUpAt: Instant?
         while true {
             var number: Int32 = 0
             guard unsafe sigwait(&watched, &number) == 0 else { continue }
+            let isSameHangUp = number == SIGHUP && hungUpAt.map { Instant.now.seconds(since: $0) < Self.hangUpSeconds } == true
+            if number == SIGHUP { hungUpAt = .now }
+            if isSameHangUp { continue }
             if received != nil { _exit(128 + number) }
             first.store(number, ordering: .releasing)
             cancellation.cancel()

@@ -34,12 +34,13 @@ struct StreamCommand: ParsableCommand {
     func run() throws {
         let signals = SignalWatch()
         let log = common.eventLog
-        let display = common.display
+        let display = common.display(source)
+        defer { display.end(log) }
         var options = common.options
         options.isDryRun = dryRun
         options.readsBack = verify
         var isDeclined = false
-        let output: String
+        let result: StreamResult
         do throws(StreamError) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -47,7 +48,7 @@ struct StreamCommand: ParsableCommand {
             } catch {
                 throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
             }
-            let result = try streamImage(
+            result = try streamImage(
                 from: image, to: disk.map { .path($0) } ?? .smallestDisk, options: options,
                 cancellation: signals.cancellation,
                 approve: { plan in
@@ -58,28 +59,32 @@ struct StreamCommand: ParsableCommand {
                     log?.write(event)
                     display.show(event)
                 })
-            display.finish()
             // A no is an interruption by the one who was asked.
             if isDeclined { throw .declined }
             log?.write(completed: result)
-            output = dryRun ? PlanText.text(result.plan) : common.quiet ? "" : PlanText.summary(result) + "\n"
         } catch {
-            display.finish()
             let code = signals.exitCode(for: error.cause)
-            log?.write(error, code: code)
-            display.error(error.description)
+            let message = error.description(
+                cancelledAs: isDeclined && signals.received == nil ? "not confirmed; type yes" : signals.words)
+            log?.write(error, code: code, message: message)
+            display.error(message)
             throw ExitCode(code)
         }
+        display.finish()
         // The disk is written, whether or not someone reads of it; a plan is only good when it was read.
-        if dryRun { try Terminal.result(output) } else { Terminal.writeAll(output, to: 1) }
+        if dryRun {
+            try Terminal.result(PlanText.lines(result.plan), signals)
+        } else if !common.quiet {
+            Terminal.summary([PlanText.summary(result)], until: display.patienceEnds)
+        }
     }
 
     /// On a terminal without `--yes`, the plan is shown and a yes asked; with no terminal none is asked.
     private func approve(_ plan: StreamPlan, _ display: ProgressDisplay, _ signals: SignalWatch) -> Bool {
         guard !yes, Terminal.canAsk else { return true }
-        display.finish()
-        display.line(PlanText.text(plan))
-        return Terminal.ask("Everything on \(plan.diskPath) will be lost. Write it? Type yes: ", signals.cancellation)
+        display.lines(PlanText.lines(plan))
+        return Terminal.ask(
+            "Everything on \(plan.diskPath) will be lost. Write it? Type yes: ", on: display, signals.cancellation)
     }
 }
 

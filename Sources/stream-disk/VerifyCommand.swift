@@ -30,8 +30,9 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         let signals = SignalWatch()
         let log = common.eventLog
-        let display = common.display
-        let output: String
+        let display = common.display(source)
+        defer { display.end(log) }
+        let result: StreamResult
         do throws(StreamError) {
             let image: any ImageSource
             do throws(SourceError) {
@@ -39,30 +40,30 @@ struct VerifyCommand: ParsableCommand {
             } catch {
                 throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
             }
-            let result = try verifyImage(
+            result = try verifyImage(
                 from: image, onDisk: disk, options: common.options, cancellation: signals.cancellation,
                 onEvent: { event in
                     log?.write(event)
                     display.show(event)
                 })
-            display.finish()
             log?.write(completed: result)
-            if json {
-                output = JSONValue.object(["equal": .flag(true)]).line
-            } else {
-                output = common.quiet ? "" : PlanText.comparison(result) + "\n"
-            }
         } catch {
-            display.finish()
             let code = signals.exitCode(for: error.cause)
-            log?.write(error, code: code)
+            let message = error.description(cancelledAs: signals.words)
+            log?.write(error, code: code, message: message)
+            display.error(message)
             if json, case .mismatch(let mismatch) = error.cause {
+                display.finish()
                 let fields = mismatch.fields.merging(["equal": .flag(false)]) { _, new in new }
-                Terminal.writeAll(JSONValue.object(fields).line, to: 1)
+                try? Terminal.result(JSONValue.object(fields).line, signals)
             }
-            display.error(error.description)
             throw ExitCode(code)
         }
-        try Terminal.result(output)
+        display.finish()
+        if json {
+            try Terminal.result(JSONValue.object(["equal": .flag(true)]).line, signals)
+        } else if !common.quiet {
+            try Terminal.result([PlanText.comparison(result)], signals)
+        }
     }
 }

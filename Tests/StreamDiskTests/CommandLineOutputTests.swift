@@ -2,6 +2,8 @@ import Foundation
 import Glibc
 import Testing
 
+@testable import stream_disk
+
 extension CommandLineContract {
     /// Results go to standard output, everything else to standard error, and what is for programs can be parsed.
     @Suite struct OutputTests {
@@ -41,6 +43,11 @@ extension CommandLineContract {
                 for name in ["fetchedBytes", "writtenBytes", "decodedBytesPerSecond", "bytesInFlight"] {
                     #expect(progress.allSatisfy { $0[name] is NSNumber }, "\(name)")
                 }
+                #expect(progress.allSatisfy { $0.keys.contains("etaSeconds") })
+                #expect(progress.contains { $0["etaSeconds"] is NSNumber })
+                // At most five a second.
+                let moments = progress.compactMap { $0["t"] as? Double }
+                for (index, moment) in moments.enumerated() where index >= 5 { #expect(moment - moments[index - 5] >= 1) }
                 let completed = try #require(ended.events.last)
                 #expect(completed["hash"] as? String == "sha384:" + image.manifest.metadataSha384)
                 #expect(completed["decodedBytes"] as? UInt64 == image.uncompressedBytes)
@@ -165,6 +172,36 @@ extension CommandLineContract {
                     }
                     #expect(controls.isEmpty, "\(controls)")
                 }
+            }
+        }
+
+        @Test("A name that a person or a server gave cannot drive the terminal either, or draw a line of its own")
+        func foreignNames() throws {
+            try withTemporaryFolder { folder in
+                let missing = folder.path + "/\u{1b}[2J\nstream-disk: all is well\u{202e}\u{9b}.cosi"
+                for arguments in [["inspect", missing], ["stream", missing, "--disk", missing, "--yes"]] {
+                    let ended = try Program.run(arguments)
+                    expectFailure(ended, 66, says: [#"/\u{1b}[2J\u{a}stream-disk: all is well\u{202e}\u{9b}.cosi"#])
+                }
+                let image = try SampleImage.make()
+                let disk = folder.path + "/disk\u{1b}[2J\n.raw"
+                try run("truncate", ["-s", "\(image.diskBytes)", disk])
+                let ended = try Program.run([image.path, "--disk", disk, "--yes", "-v"])
+                #expect(ended.code == 0)
+                #expect(ended.errors.contains(#"disk\u{1b}[2J\u{a}.raw"#))
+                #expect(ended.output.split(separator: "\n").count == 1)
+                #expect(!(ended.output + ended.errors).contains("\u{1b}"))
+            }
+        }
+
+        @Test("JSON is valid, says the same, and cannot drive a terminal") func jsonOfForeignText() throws {
+            let text = "a\u{1b}\u{7f}\u{9b}31m\u{202e}\u{2028}\"\\\n\u{f0000}é日\u{10ffff}"
+            for json in [JSONValue.object(["text": .text(text)]).line, JSONValue.object(["text": .text(text)]).pretty] {
+                let object = try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: String]
+                #expect(object?["text"] == text)
+                #expect(json.contains("é日"))
+                let categories = json.unicodeScalars.filter { $0 != "\n" }.map(\.properties.generalCategory)
+                #expect(!categories.contains { [.control, .format, .lineSeparator, .privateUse].contains($0) }, "\(json)")
             }
         }
 

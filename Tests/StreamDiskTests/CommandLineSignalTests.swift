@@ -16,17 +16,45 @@ extension CommandLineContract {
             }
         }
 
-        @Test(arguments: [SIGINT: 130, SIGTERM: 143])
-        func aSignalEndsTheRunCleanly(signal: Int32, code: Int32) throws {
+        @Test(arguments: [(SIGINT, 130, "interrupted"), (SIGTERM, 143, "terminated"), (SIGHUP, 129, "hung up")])
+        func aSignalEndsTheRunCleanly(signal: Int32, code: Int32, word: String) throws {
             try withSlowRun { running, disk in
                 running.signal(signal)
                 let ended = try running.wait(seconds: 5)
-                expectFailure(ended, code, says: ["interrupted", "no partition table", "run again"], isQuiet: false)
+                expectFailure(ended, code, says: ["interrupted", word, "no partition table", "run again"], isQuiet: false)
                 #expect(try tablesLeft(on: disk) == [])
                 let last = try #require(ended.events.last)
                 #expect(last["event"] as? String == "error")
                 #expect(last["code"] as? Int32 == code)
                 #expect(last["kind"] as? String == "cancelled")
+                #expect((last["message"] as? String)?.contains(word) == true)
+            }
+        }
+
+        @Test("A terminal that goes sends SIGHUP more than once: the run still ends cleanly")
+        func hangUpsAtOnce() throws {
+            try withSlowRun { running, disk in
+                for _ in 0..<3 {
+                    running.signal(SIGHUP)
+                    usleep(1000)
+                }
+                expectFailure(try running.wait(seconds: 5), 129, says: ["hung up", "no partition table"], isQuiet: false)
+                #expect(try tablesLeft(on: disk) == [])
+            }
+        }
+
+        @Test("Under nohup a SIGHUP changes nothing")
+        func nohup() throws {
+            let image = try SampleImage.make()
+            let nginx = try Nginx(.init(limitRate: "4m"))
+            try nginx.serve("image.cosi", image.bytes)
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
+                let running = try Running(
+                    [nginx.url("image.cosi"), "--disk", disk, "--yes"], events: true, through: ["nohup"])
+                try running.waitForBytes()
+                running.signal(SIGHUP)
+                #expect(try running.wait().code == 0)
+                try image.expectStreamed(to: disk, was: was)
             }
         }
 

@@ -74,6 +74,8 @@ func fetchImages(_ jobs: any JobFeed, from source: any ImageSource, pool: LanePo
         while !run.stop.isCancelled, let job = try jobs.next(observer: observer) {
             let router = FrameRouter(job, pool: pool, limits: pool.limits, counters: run.counters)
             var sourceError: SourceError?
+            run.begin(job)
+            defer { run.end(job) }
             do throws(SourceError) {
                 try source.read(job.sourceRange, into: router, observer: observer)
             } catch {

@@ -9,6 +9,7 @@ final class RunState: Sendable {
     private struct State {
         var failure: StreamFault?
         var notes: [SourceNote] = []
+        var fetching: [ImageJob] = []
     }
     private static let notesMax = 64
     private let state = Monitor(State())
@@ -27,6 +28,15 @@ final class RunState: Sendable {
             state.update { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
         }
     }
+
+    /// Notes that a fetch thread begins with an image, and that it has ended with it.
+    func begin(_ job: ImageJob) { state.withLock { $0.fetching.append(job) } }
+    func end(_ job: ImageJob) {
+        state.withLock { $0.fetching.removeAll { $0.deviceOffset == job.deviceOffset } }
+    }
+
+    /// Where on the device the images go that are being fetched, the one that began first before the others.
+    var fetchingOffsets: [UInt64] { state.withLock { $0.fetching.map(\.deviceOffset) } }
 
     func takeNotes() -> [SourceNote] {
         state.withLock { state in

@@ -2,8 +2,11 @@
 
 extension StreamError: CustomStringConvertible {
     /// One line.
-    public var description: String {
-        var text = cause.description
+    public var description: String { description(cancelledAs: StreamFault.cancelled.description) }
+
+    /// The same, where the caller knows why it has cancelled the run, and says so in words of its own.
+    public func description(cancelledAs words: String) -> String {
+        var text = cause.description(cancelledAs: words)
         switch disk {
         case .untouched: text += ". Nothing was written"
         case .withoutTable:
@@ -18,7 +21,10 @@ extension StreamError: CustomStringConvertible {
 
 extension StreamFault: CustomStringConvertible {
     /// What went wrong, where and why, without what it means for the disk.
-    public var description: String {
+    public var description: String { description(cancelledAs: "interrupted") }
+
+    /// The same, where the caller knows why it has cancelled the run, and says so in words of its own.
+    public func description(cancelledAs words: String) -> String {
         switch self {
         case .image(let error): "invalid image: \(error.place): \(error.problem)"
         case .source(let error): error.sentence
@@ -30,7 +36,7 @@ extension StreamFault: CustomStringConvertible {
                 ?? error.reason + "; attach or free a disk, or name one that is only used when named (--disk)"
         case .memory(let needed, let limit):
             "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit))"
-        case .cancelled: "interrupted"
+        case .cancelled: words
         case .host(let operation, let cause): "cannot \(operation): \(cause)"
         }
     }

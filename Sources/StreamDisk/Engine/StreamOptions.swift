@@ -59,6 +59,8 @@ public struct StreamProgress: Sendable {
     public let verifiedBytesTotal: UInt64
     public let compressedBytesTotal: UInt64
     public let uncompressedBytesTotal: UInt64
+    /// The partitions whose images are being fetched, by their numbers, the one that began first before the others.
+    public let partitions: [Int]
     /// Fetched and waiting for a decoder, and being written.
     public let waitingBytes: Int
     public let bytesInFlight: Int

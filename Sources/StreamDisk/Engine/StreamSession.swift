@@ -303,6 +303,9 @@ struct StreamSession {
     ) {
         reportNotes(onEvent)
         let counters = run.counters
+        let partitions = run.fetchingOffsets.compactMap { offset in
+            work.plan.partitions.first { $0.offsetBytes == offset }?.number
+        }
         onEvent(
             .progress(
                 StreamProgress(
@@ -313,7 +316,8 @@ struct StreamSession {
                     zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed),
                     verifiedBytes: writer.comparedBytes, verifiedBytesTotal: work.bytesToVerify,
                     compressedBytesTotal: work.plan.compressedBytes,
-                    uncompressedBytesTotal: work.plan.uncompressedBytes, waitingBytes: work.lanes.waitingBytes,
+                    uncompressedBytesTotal: work.plan.uncompressedBytes, partitions: partitions,
+                    waitingBytes: work.lanes.waitingBytes,
                     bytesInFlight: writer.bytesInFlight)))
     }
 

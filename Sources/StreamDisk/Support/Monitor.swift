@@ -4,16 +4,16 @@ import Synchronization
 
 /// State shared by threads: a mutex, the state it guards, and one condition to wait on.
 ///
-/// The one way threads of this library share mutable state. `Synchronization.Mutex` has no condition to wait on, and the
+/// The one way threads of this package share mutable state. `Synchronization.Mutex` has no condition to wait on, and the
 /// pipeline's back pressure is nothing but waiting. Bodies run under the lock: they must be short and must not call out.
 @safe
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
     // SAFETY: both are allocated in `init`, never moved, and destroyed in `deinit`, when no thread can hold a reference.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private var state: State
 
-    init(_ state: State) {
+    package init(_ state: State) {
         self.state = state
         unsafe mutex = .allocate(capacity: 1)
         unsafe condition = .allocate(capacity: 1)
@@ -34,14 +34,14 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` with the state, alone.
-    func withLock<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
+    package func withLock<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
 
     /// Runs `body` like `withLock` and then wakes every waiter.
-    func update<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
+    package func update<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer {
             unsafe pthread_cond_broadcast(condition)
@@ -51,10 +51,10 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Wakes every waiter, when only some changes are worth a wake.
-    func broadcast() { unsafe pthread_cond_broadcast(condition) }
+    package func broadcast() { unsafe pthread_cond_broadcast(condition) }
 
     /// Waits until `body` returns a value, and returns that. It is asked again after each `update` or `broadcast`.
-    func wait<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value?) throws(Failure) -> Value {
+    package func wait<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value?) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         while true {
@@ -79,7 +79,7 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Like `wait`, but gives up at `deadline` and returns nil then.
-    func wait<Value, Failure: Error>(
+    package func wait<Value, Failure: Error>(
         until deadline: Instant, _ body: (inout State) throws(Failure) -> Value?
     ) throws(Failure) -> Value? {
         unsafe pthread_mutex_lock(mutex)
@@ -93,23 +93,23 @@ final class Monitor<State>: @unchecked Sendable {
 }
 
 /// A point on CLOCK_MONOTONIC, in nanoseconds since boot.
-struct Instant: Comparable, Sendable {
-    var nanoseconds: UInt64
+package struct Instant: Comparable, Sendable {
+    package var nanoseconds: UInt64
 
-    static var now: Instant {
+    package static var now: Instant {
         var time = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
 
     /// Now plus so many seconds; a negative or absurd number is brought into 0…10 years.
-    static func after(seconds: Double) -> Instant {
+    package static func after(seconds: Double) -> Instant {
         let bounded = min(max(seconds, 0), 3e8)
         return Instant(nanoseconds: now.nanoseconds + UInt64(bounded * 1e9))
     }
 
     /// Seconds from `earlier` to this; 0 when `earlier` is later.
-    func seconds(since earlier: Instant) -> Double {
+    package func seconds(since earlier: Instant) -> Double {
         nanoseconds > earlier.nanoseconds ? Double(nanoseconds - earlier.nanoseconds) / 1e9 : 0
     }
 
@@ -117,5 +117,5 @@ struct Instant: Comparable, Sendable {
         timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
     }
 
-    static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+    package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 }

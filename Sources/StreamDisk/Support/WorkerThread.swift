@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// A thread with a name, to be joined exactly once.
-struct WorkerThread: ~Copyable {
+package struct WorkerThread: ~Copyable {
     private final class Body {
         let name: String
         let run: @Sendable () -> Void
@@ -15,7 +15,7 @@ struct WorkerThread: ~Copyable {
     private let handle: pthread_t
 
     /// Starts `body` on a new thread. `name` shows in `top -H` and debuggers: at most 15 bytes (pthread_setname_np(3)).
-    init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         // SAFETY: the box is retained here and released by the thread, or here when there is no thread.
         let box = unsafe Unmanaged.passRetained(Body(name: String(name.prefix(15)), run: body))
         var handle = pthread_t()
@@ -36,7 +36,7 @@ struct WorkerThread: ~Copyable {
     }
 
     /// Waits for the thread to end. A thread that was not joined is detached by `deinit`.
-    consuming func join() {
+    package consuming func join() {
         pthread_join(handle, nil)
         discard self
     }

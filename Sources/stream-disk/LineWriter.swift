@@ -1,0 +1,153 @@
+import Glibc
+import StreamDisk
+
+/// Lines on their way to one descriptor. A thread of its own writes them: whoever has something to say never waits for a
+/// reader.
+///
+/// Lines come out in the order in which they were sent, each of them whole, on a descriptor that blocks and on one that does
+/// not. What waits is bounded (`LineQueue`). A descriptor that fails (its reader went away, its disk is full) gets nothing more.
+final class LineWriter: Sendable {
+    typealias Kind = LineQueue.Kind
+
+    enum Outcome: Equatable {
+        case delivered
+        /// With its errno.
+        case failed(Int32)
+        /// Not all of it was read in time.
+        case gaveUp
+    }
+
+    private struct State {
+        var waiting = LineQueue()
+        var isWriting = false
+        var failure: Int32?
+        var isEnded = false
+        var hasThread = true
+
+        var isIdle: Bool { failure != nil || waiting.isEmpty && !isWriting }
+    }
+
+    private let descriptor: Int32
+    private let redraws: Bool
+    private let dropped: @Sendable (_ count: Int, _ seconds: Double) -> String
+    private let state = Monitor(State())
+
+    /// - Parameters:
+    ///   - redraws: `.progress` is a line that the next one takes the place of, on a terminal; it comes without a newline.
+    ///   - dropped: makes the line that says how many were dropped, and when the last of them was sent.
+    init(
+        descriptor: Int32, redraws: Bool = false,
+        dropped: @escaping @Sendable (_ count: Int, _ seconds: Double) -> String = { count, _ in
+            "(\(count) lines were not read in time and are left out)\n"
+        }
+    ) {
+        self.descriptor = descriptor
+        self.redraws = redraws
+        self.dropped = dropped
+        do throws(SystemError) {
+            _ = try WorkerThread(name: "sd-write-\(descriptor)") { self.writeAll() }
+        } catch {
+            // A host without a thread to spare has none for a run either: what is left to be said is why.
+            state.withLock { $0.hasThread = false }
+        }
+    }
+
+    /// Sends a line, with its newline. Never blocks.
+    ///
+    /// - Parameter seconds: when, for the line that says what was dropped.
+    func send(_ text: String, _ kind: Kind, seconds: Double = 0) {
+        let hasThread = state.update { state in
+            guard state.failure == nil, !state.isEnded, state.hasThread else { return state.hasThread }
+            state.waiting.append(text, kind, seconds: seconds)
+            return true
+        }
+        if !hasThread, let failure = write(text) { state.withLock { $0.failure = failure } }
+    }
+
+    /// Takes the live line away, if one stands.
+    func clear() {
+        guard redraws else { return }
+        state.update { state in
+            guard state.failure == nil, !state.isEnded, state.hasThread else { return }
+            state.waiting.dropProgress()
+            state.waiting.append("", .vital, seconds: 0)
+        }
+    }
+
+    /// Waits until all that was sent is written; not for a descriptor that failed, and not past `deadline`, if there is one, or
+    /// a cancellation.
+    func flush(until deadline: Instant?, unless cancellation: Cancellation? = nil) -> Outcome {
+        let isOver: (inout State) -> Bool? = { state in state.isIdle || cancellation?.isCancelled == true ? true : nil }
+        let wait = {
+            if let deadline {
+                _ = self.state.wait(until: deadline, isOver)
+            } else {
+                _ = self.state.wait(isOver)
+            }
+        }
+        if let cancellation {
+            cancellation.withHandler({ [state] in state.update { _ in } }, wait)
+        } else {
+            wait()
+        }
+        return state.withLock { state in
+            if let failure = state.failure { return .failed(failure) }
+            return state.isIdle ? .delivered : .gaveUp
+        }
+    }
+
+    /// Ends the thread when it has written what waits; what is sent from now on is ignored.
+    func end() { state.update { $0.isEnded = true } }
+
+    // MARK: The thread
+
+    private func writeAll() {
+        var isLive = false
+        while let entry = next() {
+            var text = entry.droppedCount > 0 ? dropped(entry.droppedCount, entry.seconds) : entry.text
+            if redraws {
+                // One write, so that nothing comes between the two.
+                if isLive || entry.kind == .progress { text = "\r\u{1b}[K" + text }
+                isLive = entry.kind == .progress
+            }
+            let failure = write(text)
+            state.update { state in
+                state.isWriting = false
+                guard let failure else { return }
+                state.failure = failure
+                state.waiting = LineQueue()
+            }
+        }
+    }
+
+    private func next() -> LineQueue.Entry? {
+        state.wait { (state: inout State) -> LineQueue.Entry?? in
+            if state.failure != nil { return .some(nil) }
+            guard let entry = state.waiting.removeFirst() else { return state.isEnded ? .some(nil) : nil }
+            state.isWriting = true
+            return entry
+        }
+    }
+
+    /// Writes all of it, for as long as it takes. Returns the errno of a descriptor that takes no more.
+    private func write(_ text: String) -> Int32? {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                bytes = bytes.dropFirst(count)
+                continue
+            }
+            let failure = count == 0 ? EAGAIN : errno
+            switch failure {
+            case EINTR: continue
+            case EAGAIN:
+                var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                // Some report room where a write still finds none: not too often then.
+                if unsafe poll(&wanted, 1, 1000) != 0 { usleep(1000) }
+            default: return failure
+            }
+        }
+        return nil
+    }
+}

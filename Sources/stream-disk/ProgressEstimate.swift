@@ -1,0 +1,117 @@
+import StreamDisk
+
+/// How fast a run is now and how long its phase will still take: by what limits it.
+///
+/// Fed with every `StreamProgress` of a run; asks no clock.
+struct ProgressEstimate {
+    /// What the phase waits for most, and so what its share and its time are counted in.
+    enum Limit: Equatable {
+        /// The source: compressed bytes.
+        case source
+        /// Decoding and the disk: bytes on the disk, zeroed ones among them.
+        case disk
+        /// Everything is written; the disk empties its cache. Nobody knows how long that takes.
+        case flush
+        /// Reading the disk and comparing.
+        case verify
+    }
+
+    /// Bytes a second, over the last seconds.
+    struct Rates: Equatable {
+        var fetched = 0.0
+        var decoded = 0.0
+        /// Those zeroed by the device not counted.
+        var written = 0.0
+        /// Those zeroed by the device among them.
+        var onDisk = 0.0
+        var verified = 0.0
+    }
+
+    /// Rates are of so many last seconds.
+    static let windowSeconds = 5.0
+    /// A time that is left is told after so many.
+    static let settlingSeconds = 1.0
+    /// With less than this waiting for the decoders, they wait for the source. A lane holds up to 4 MiB.
+    static let backlogBytesMin = 1 << 20
+
+    private var window: [StreamProgress] = []
+    private(set) var rates = Rates()
+    private(set) var limit = Limit.source
+    /// How far the phase is, in bytes of what limits it.
+    private(set) var doneBytes: UInt64 = 0
+    private(set) var totalBytes: UInt64 = 0
+    /// Since the limit became what it is.
+    private(set) var limitSeconds = 0.0
+    private var limitSince: Double?
+
+    mutating func add(_ progress: StreamProgress) {
+        let isFlush = progress.isFlush
+        if let last = window.last, last.phase != progress.phase || last.isFlush != isFlush { window = [] }
+        window.append(progress)
+        // One from before the window stays, to measure from.
+        while window.count > 2, progress.elapsedSeconds - window[1].elapsedSeconds >= Self.windowSeconds { window.removeFirst() }
+        rates = measuredRates
+        let before = limit
+        limit = limit(of: progress, isFlush: isFlush)
+        if limit != before || limitSince == nil { limitSince = progress.elapsedSeconds }
+        limitSeconds = progress.elapsedSeconds - (limitSince ?? progress.elapsedSeconds)
+        (doneBytes, totalBytes) =
+            switch limit {
+            case .source: (progress.fetchedBytes, progress.compressedBytesTotal)
+            case .disk, .flush: (progress.onDiskBytes, progress.uncompressedBytesTotal)
+            case .verify: (progress.verifiedBytes, progress.verifiedBytesTotal)
+            }
+        doneBytes = min(doneBytes, totalBytes)
+    }
+
+    /// 0 to 1.
+    var share: Double { totalBytes > 0 ? Double(doneBytes) / Double(totalBytes) : 1 }
+
+    /// Bytes a second of what limits.
+    var rate: Double {
+        switch limit {
+        case .source: rates.fetched
+        case .disk: rates.onDisk
+        case .flush: 0
+        case .verify: rates.verified
+        }
+    }
+
+    /// Until the end of the phase; nil while nobody can tell.
+    var etaSeconds: Double? {
+        guard limit != .flush else { return nil }
+        if doneBytes == totalBytes { return 0 }
+        guard let first = window.first, let last = window.last, rate > 0,
+            last.elapsedSeconds - first.elapsedSeconds >= Self.settlingSeconds
+        else { return nil }
+        return Double(totalBytes - doneBytes) / rate
+    }
+
+    private var measuredRates: Rates {
+        guard let first = window.first, let last = window.last, last.elapsedSeconds > first.elapsedSeconds else { return Rates() }
+        let seconds = last.elapsedSeconds - first.elapsedSeconds
+        func rate(_ bytes: (StreamProgress) -> UInt64) -> Double {
+            Double(max(bytes(last), bytes(first)) - bytes(first)) / seconds
+        }
+        return Rates(
+            fetched: rate(\.fetchedBytes), decoded: rate(\.decodedBytes), written: rate(\.writtenBytes),
+            onDisk: rate(\.onDiskBytes), verified: rate(\.verifiedBytes))
+    }
+
+    private func limit(of progress: StreamProgress, isFlush: Bool) -> Limit {
+        if isFlush { return .flush }
+        let behindSource: Limit = progress.phase == .verify ? .verify : .disk
+        guard progress.fetchedBytes < progress.compressedBytesTotal else { return behindSource }
+        // One moment's backlog says little: what most of the window shows.
+        let starved = window.count { $0.waitingBytes < Self.backlogBytesMin }
+        return 2 * starved >= window.count ? .source : behindSource
+    }
+}
+
+extension StreamProgress {
+    /// Written or zeroed by the device.
+    var onDiskBytes: UInt64 { writtenBytes + zeroedBytes }
+
+    /// Everything is written, and what is waited for is the disk's cache.
+    var isFlush: Bool { phase == .write && onDiskBytes >= uncompressedBytesTotal && bytesInFlight == 0 }
+}

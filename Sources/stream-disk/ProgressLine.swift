@@ -1,0 +1,152 @@
+import CosiFormat
+import StreamDisk
+
+/// The words and the bar that show how far a run is. Decides only what is shown, never where.
+struct ProgressLine {
+    let progress: StreamProgress
+    let estimate: ProgressEstimate
+    /// What is being fetched, by the names of its partitions.
+    var partitions: [String] = []
+    /// The source does not answer: how long it has not, how long it may, and why.
+    var reconnecting: Reconnecting?
+
+    struct Reconnecting {
+        var seconds: Double
+        var timeoutSeconds: Double
+        var reason: String
+
+        var text: String { "reconnecting, \(Int(seconds)) s of \(Int(timeoutSeconds)) s" }
+    }
+
+    /// What a line says, the most important first: what has no room is left out from the end.
+    enum Part: Int {
+        case percent, reconnecting, motion, onDisk, elapsed, partition, phase, reason
+    }
+
+    /// In the order in which they stand.
+    private var parts: [(part: Part, text: String)] {
+        let number = "\(Int(estimate.share * 100))"
+        var parts: [(part: Part, text: String)] = [
+            (.phase, estimate.limit == .flush ? "flush" : progress.phase.rawValue),
+            (.percent, String(repeating: " ", count: 3 - number.count) + number + " %"),
+        ]
+        if let reconnecting { parts.append((.reconnecting, reconnecting.text)) }
+        parts.append((.motion, motion))
+        if estimate.limit == .source, progress.phase == .write {
+            parts.append((.onDisk, "\(roundSizeText(progress.onDiskBytes)) on disk"))
+        }
+        if let first = partitions.first {
+            parts.append((.partition, first + (partitions.count > 1 ? " +\(partitions.count - 1)" : "")))
+        }
+        parts.append((.elapsed, durationText(progress.elapsedSeconds)))
+        if let reconnecting { parts.append((.reason, reconnecting.reason)) }
+        return parts
+    }
+
+    /// For where lines stand one under the other.
+    var plain: String { parts.map(\.text).joined(separator: "  ") }
+
+    /// For a terminal of so many columns: never so long that it would wrap. The bar keeps its length, and each part the width
+    /// it has had before (`widths`), so that nothing jumps about.
+    func live(columns: Int, widths: inout [Part: Int]) -> String {
+        let cells = columns >= 120 ? 20 : columns >= 100 ? 10 : columns >= 60 ? 5 : 0
+        var bar = ""
+        if cells > 0 {
+            let full = Int(estimate.share * Double(cells))
+            bar = "[" + String(repeating: "#", count: full) + String(repeating: "-", count: cells - full) + "]"
+        }
+        // Escaped before it is measured.
+        var parts = self.parts.map { (part: $0.part, text: printable($0.text)) }
+        for (part, text) in parts { widths[part] = max(widths[part] ?? 0, Self.columns(of: text)) }
+        let room = columns - 1 - bar.count - (bar.isEmpty || columns < 100 ? 0 : 1)
+        while parts.reduce(0, { $0 + 2 + (widths[$1.part] ?? 0) }) > room + 2,
+            let least = parts.max(by: { $0.part.rawValue < $1.part.rawValue }), least.part.rawValue > Part.motion.rawValue
+        {
+            // A reason is better cut than left out.
+            if least.part == .reason, room > 100 { break }
+            parts.removeAll { $0.part == least.part }
+        }
+        // A percentage below 100 has a space before it already.
+        if !bar.isEmpty, parts.first?.part != .percent { bar += " " }
+        for (part, text) in parts {
+            bar += text + String(repeating: " ", count: max(0, (widths[part] ?? 0) - Self.columns(of: text)) + 2)
+        }
+        while bar.hasSuffix(" ") { bar.removeLast() }
+        return Self.prefix(of: bar, columns: columns - 1)
+    }
+
+    private var motion: String {
+        let verb: String
+        switch estimate.limit {
+        case .source: verb = "fetched"
+        case .disk: verb = "written"
+        case .verify: verb = "compared"
+        case .flush: return "\(roundSizeText(progress.onDiskBytes)) written, flushing for \(durationText(estimate.limitSeconds))"
+        }
+        var text = "\(verb) \(pairText(estimate.doneBytes, of: estimate.totalBytes))"
+        if reconnecting != nil { return text }
+        text += " at \(shortSizeText(UInt64(estimate.rate)))/s"
+        if let seconds = estimate.etaSeconds, seconds > 0 { text += ", \(durationText(seconds.rounded(.up))) left" }
+        return text
+    }
+
+    /// Whatever is not ASCII may take two columns.
+    static func columns(of text: String) -> Int { text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) } }
+
+    /// As much of a text as surely fits into so many columns.
+    static func prefix(of text: String, columns: Int) -> String {
+        var left = columns
+        return String(
+            text.prefix { character in
+                left -= character.isASCII ? 1 : 2
+                return left >= 0
+            })
+    }
+}
+
+/// "41 of 108 MiB": both in the unit of the whole, with one decimal where that is less than ten.
+func pairText(_ done: UInt64, of total: UInt64) -> String {
+    let unit = SizeUnit(total)
+    return "\(unit.number(done, hasDecimal: unit.hasDecimal(total))) of \(roundSizeText(total))"
+}
+
+/// "108 MiB", "4.1 GiB": cut off, never rounded up.
+func roundSizeText(_ bytes: UInt64) -> String {
+    let unit = SizeUnit(bytes)
+    return "\(unit.number(bytes, hasDecimal: unit.hasDecimal(bytes))) \(unit.name)"
+}
+
+private struct SizeUnit {
+    private static let names = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    private let shift: UInt64
+
+    init(_ bytes: UInt64) {
+        var shift: UInt64 = 0
+        while shift < 60, bytes >> shift >= 1024 { shift += 10 }
+        self.shift = shift
+    }
+
+    var name: String { Self.names[Int(shift / 10)] }
+
+    func hasDecimal(_ bytes: UInt64) -> Bool { shift > 0 && bytes >> shift < 10 }
+
+    func number(_ bytes: UInt64, hasDecimal: Bool) -> String {
+        guard hasDecimal else { return "\(bytes >> shift)" }
+        // The first ten bits of the rest are enough for a decimal.
+        let rest = (bytes >> (shift - 10)) & 1023
+        return "\(bytes >> shift).\((rest * 10) >> 10)"
+    }
+}
+
+func durationText(_ seconds: Double) -> String {
+    let whole = Int(min(max(seconds, 0), 359_999))
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
+    if hours > 0 { return "\(hours) h \(minutes) min" }
+    return minutes > 0 ? "\(minutes) min \(rest) s" : "\(rest) s"
+}
+
+/// One digit behind the point, without Foundation.
+func oneDecimal(_ value: Double) -> String {
+    let tenths = Int((min(max(value, 0), 1e15) * 10).rounded())
+    return "\(tenths / 10).\(tenths % 10)"
+}
