@@ -24,6 +24,7 @@ let package = Package(
         .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .target(name: "CLinux"),
+        .target(name: "CArguments"),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
@@ -41,7 +42,7 @@ let package = Package(
         .executableTarget(
             name: "stream-disk",
             dependencies: [
-                "StreamDisk", "CosiFormat",
+                "StreamDisk", "CosiFormat", "CArguments", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

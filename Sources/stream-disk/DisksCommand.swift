@@ -10,7 +10,14 @@ struct DisksCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let disks = HostDisks().list().filter { !$0.isUnbound }
+        let hosts = HostDisks()
+        do throws(DiskError) {
+            try hosts.expectReadable()
+        } catch {
+            let fault = StreamFault.disk(error)
+            throw Terminal.failure("\(fault)", fault.exitCode)
+        }
+        let disks = hosts.list().filter { !$0.isUnbound }
         if json {
             try Terminal.result(JSONValue.list(disks.map(object)).pretty)
             return

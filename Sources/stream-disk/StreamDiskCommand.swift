@@ -1,7 +1,6 @@
 import ArgumentParser
 import StreamDisk
 
-@main
 struct StreamDiskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream-disk",

@@ -74,7 +74,8 @@ enum Terminal {
         }
     }
 
-    private static func failure(_ text: String, _ code: Int32) -> ExitCode {
+    /// Says on standard error why the program ends with this code.
+    static func failure(_ text: String, _ code: Int32) -> ExitCode {
         let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: 0)
         display.error(text)
         display.end(nil)

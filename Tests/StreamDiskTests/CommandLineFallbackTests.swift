@@ -16,11 +16,8 @@ import Testing
         /// Whether runs of zeros can still be left to the disk; nil where that is up to the kernel.
         var zeroesByDevice: Bool? = true
 
-        var command: [String] { [restricted] + restrictions }
+        var command: [String] { [Program.restricted] + restrictions }
     }
-
-    private static let restricted = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "Tools/restricted").path
 
     private static func refuse(_ calls: String...) -> [String] { calls.flatMap { ["--refuse", $0] } }
 
@@ -35,6 +32,16 @@ import Testing
         Refusal(
             testDescription: "io_uring, for want of memory", restrictions: refuse("io_uring_setup=ENOMEM"),
             engine: "pwrite", says: "io_uring is refused here (Cannot allocate memory): writing with pwrite"),
+        // Granted when it is set up, and not when it is used.
+        Refusal(
+            testDescription: "to enter io_uring", restrictions: refuse("io_uring_enter=EPERM"), engine: "pwrite",
+            says: "io_uring is refused here (Operation not permitted): writing with pwrite"),
+        Refusal(
+            testDescription: "to enter io_uring, by a filter that knows nothing of it",
+            restrictions: refuse("io_uring_enter=ENOSYS"), engine: "pwrite",
+            says: "io_uring is refused here (Function not implemented): writing with pwrite"),
+        // As Linux before 5.6 answers the question which operations there are; but this kernel has the features of later ones.
+        Refusal(testDescription: "to tell io_uring's operations", restrictions: refuse("io_uring_register=EINVAL")),
         Refusal(testDescription: "to register with io_uring", restrictions: refuse("io_uring_register=EPERM")),
         Refusal(testDescription: "to lock any memory", restrictions: ["--locked-kib", "0"], engine: nil),
         // What other rings of the same user have locked counts against the limit: either engine.
@@ -125,14 +132,16 @@ import Testing
         }
     }
 
-    @Test func anEngineThatWasAskedForAndIsRefusedIsNotReplaced() throws {
+    @Test(arguments: ["io_uring_setup=EPERM", "io_uring_enter=EPERM", "io_uring_enter=ENOSYS"])
+    func anEngineThatWasAskedForAndIsRefusedIsNotReplaced(refused: String) throws {
         let image = try SampleImage.make()
         try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in
             let before = try sha256(of: path)
             let ended = try Program.run(
                 [image.path, "--disk", path, "--yes", "-q", "--engine", "io_uring"],
-                through: [Self.restricted] + Self.refuse("io_uring_setup=EPERM"))
-            expectFailure(ended, 77, says: ["set up io_uring", "not permitted", "Nothing was written"])
+                through: [Program.restricted] + Self.refuse(refused))
+            let cause = refused.hasSuffix("EPERM") ? "not permitted" : "not implemented"
+            expectFailure(ended, 77, says: ["set up io_uring", cause, "Nothing was written"])
             #expect(try sha256(of: path) == before)
         }
     }

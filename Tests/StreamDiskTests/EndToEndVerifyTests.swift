@@ -142,7 +142,7 @@ extension EndToEnd {
                 for readsBack in [false, true] {
                     options.readsBack = readsBack
                     let error = try failure { _ = try stream(image.path, to: path, options) }
-                    guard case .memory(let bytes, 1048576) = error?.cause else {
+                    guard case .memory(let bytes, let limit) = error?.cause, limit.bytes == 1 << 20, limit.origin == .asked else {
                         Issue.record("\(String(describing: error))")
                         return
                     }

@@ -256,9 +256,11 @@ struct EngineDiskWriterTests {
     }
 
     /// Streams one run of zeros of 8 MiB, and returns what was asked of the disk.
-    private func zeros(_ faults: SimulatedFaults, state: RunState = RunState()) throws -> (SimulatedMedium, DeviceError?) {
+    private func zeros(
+        _ faults: SimulatedFaults, state: RunState = RunState(), seed: UInt64 = 0
+    ) throws -> (SimulatedMedium, DeviceError?) {
         let medium = SimulatedMedium([UInt8](repeating: 7, count: 9 << 20), blockBytes: 4096)
-        let disk = SimulatedDisk(medium, faults: faults)
+        let disk = SimulatedDisk(medium, seed: seed, faults: faults)
         let inbox = WriteInbox(lanes: 1, waker: disk.waker)
         var writer = try DiskWriter(
             queue: disk, disk: DiskGeometry(path: "simulated", sizeBytes: 9 << 20, blockBytes: 4096))
@@ -298,6 +300,23 @@ struct EngineDiskWriterTests {
         #expect(isDrained(medium))
         #expect(medium.operations.count < 7)
         #expect((error == nil) == isCancelled)
+    }
+
+    @Test("A run cancelled while the first hole-punch is refused is cancelled, and no error of the disk")
+    func cancelledDuringARefusedZeroing() throws {
+        for seed in 0..<20 as Range<UInt64> {
+            let state = RunState()
+            let (medium, error) = try zeros(
+                SimulatedFaults { request, _, _ in
+                    state.stop.cancel()
+                    return request.operation.isZeroing ? .failure(EOPNOTSUPP) : .all
+                }, state: state, seed: seed)
+            #expect(error == nil, "seed \(seed)")
+            #expect(isDrained(medium), "seed \(seed)")
+        }
+        // A device that fails is told all the same.
+        let (_, error) = try zeros(SimulatedFaults { _, _, _ in .failure(EIO) }, state: RunState())
+        #expect(error?.cause == SystemError(EIO))
     }
 
     // MARK: Runs that end early

@@ -38,7 +38,7 @@ struct EngineSilenceTests {
         var writer = try DiskWriter(queue: SleepyDisk(medium), disk: geometry, check: check)
         writer.tickSeconds = 0.02
         let state = RunState()
-        let plan = try LanePlan(windowBytesMax: 1 << 16, largestBytes: 1 << 20, lanesMax: 1, memoryLimitBytes: nil)
+        let plan = try LanePlan(windowBytesMax: 1 << 16, largestBytes: 1 << 20, lanesMax: 1)
         let pool = try LanePool(count: 1, limits: plan.limits, run: state)
 
         var longest = 0.0

@@ -8,6 +8,10 @@ enum Program {
     static let path = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         .appending(path: "stream-disk").path
 
+    /// Runs a program on a kernel that refuses it things: Tests/Tools/restricted.
+    static let restricted = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Tools/restricted").path
+
     /// Runs it to its end.
     ///
     /// - Parameters:

@@ -106,7 +106,7 @@ struct SampleImage: Sendable {
     }
 
     /// Tests/Images, seen from any folder of tests.
-    private static let imagesFolder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    static let imagesFolder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Images").path
 
     /// Makes broken images of a good one.

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -31,6 +32,7 @@
 
 // open(2)
 static const int cl_O_DIRECT = O_DIRECT;
+static const int cl_O_PATH = O_PATH;
 static inline int cl_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
 
 // fallocate(2)
@@ -73,6 +75,13 @@ static inline uint32_t cl_minor(dev_t device) { return minor(device); }
 static inline int cl_usable_processors(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+// mallopt(3), pthread_setattr_default_np(3)
+static const int cl_M_ARENA_MAX = M_ARENA_MAX;
+static inline int cl_mallopt(int parameter, int value) { return mallopt(parameter, value); }
+static inline int cl_set_default_thread(const pthread_attr_t *attributes) {
+    return pthread_setattr_default_np(attributes);
 }
 
 // madvise(2)

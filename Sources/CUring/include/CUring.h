@@ -18,6 +18,11 @@ static const uint32_t cu_setup_defer_taskrun = IORING_SETUP_DEFER_TASKRUN;
 static const uint32_t cu_setup_coop_taskrun = IORING_SETUP_COOP_TASKRUN;
 static const uint32_t cu_setup_sqpoll = IORING_SETUP_SQPOLL;
 static const uint32_t cu_sqe_fixed_file = IOSQE_FIXED_FILE;
+static const uint32_t cu_sqe_async = IOSQE_ASYNC;
+// io_uring_setup(2): came with Linux 5.6, as did reads and writes without vectors, fallocate, and the probe.
+static const uint32_t cu_feat_rw_cur_pos = IORING_FEAT_RW_CUR_POS;
+static const int cu_op_fsync = IORING_OP_FSYNC, cu_op_poll_add = IORING_OP_POLL_ADD, cu_op_fallocate = IORING_OP_FALLOCATE,
+                 cu_op_read = IORING_OP_READ, cu_op_write = IORING_OP_WRITE;
 static const uint32_t cu_fsync_datasync = IORING_FSYNC_DATASYNC;
 
 #endif

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// An open file: closed exactly once.
+/// An open file: closed exactly once. Its number is never 0, 1 or 2, to which others write what is meant for a person.
 struct Descriptor: ~Copyable, Sendable {
     let number: Int32
 
@@ -12,12 +12,22 @@ struct Descriptor: ~Copyable, Sendable {
         while true {
             let number = unsafe cl_open(path, flags | O_CLOEXEC, 0)
             if number >= 0 {
-                self.number = number
+                self.number = try Self.aboveStandard(number)
                 return
             }
             let error = SystemError.current
             guard error.code == EINTR else { throw error }
         }
+    }
+
+    /// The same open file under a number above 2; `number` itself where it is.
+    static func aboveStandard(_ number: Int32) throws(SystemError) -> Int32 {
+        guard (0...STDERR_FILENO).contains(number) else { return number }
+        let above = fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+        let error = SystemError.current
+        _ = Glibc.close(number)
+        if above < 0 { throw error }
+        return above
     }
 
     /// Closes, and says when that told of a fault of earlier writes. Linux closes in any case; it is never repeated.

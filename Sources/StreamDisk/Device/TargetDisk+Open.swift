@@ -22,6 +22,7 @@ extension TargetDisk {
     public static func openSmallest(
         requirement: DiskRequirement, access: Access, hosts: HostDisks = HostDisks()
     ) throws(DiskError) -> TargetDisk {
+        try hosts.expectReadable()
         let disks = hosts.list()
         var refused: [String: String] = [:]
         for disk in HostDisks.fitting(among: disks, for: requirement) {
@@ -140,6 +141,7 @@ struct Opening {
     }
 
     private func disk(_ number: DeviceNumber) throws(DiskError) -> DiskInfo {
+        try hosts.expectReadable()
         if let partition = hosts.partition(number) {
             throw refusal("\(partition) is a partition, not a whole disk")
         }

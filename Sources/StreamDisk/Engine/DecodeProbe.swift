@@ -21,7 +21,7 @@ package struct DecodeProbe: Sendable {
         let contents = try inspectImage(source, observer: run.observer)
         var writer = try DiskWriter(
             queue: NullQueue(), disk: DiskGeometry(path: "nothing", sizeBytes: .max, blockBytes: 512))
-        let plan = try LanePlan(contents, memoryLimitBytes: nil, lanesMax: lanes)
+        let plan = try LanePlan(contents, limits: .none, lanesMax: lanes)
         let pool = try LanePool(
             count: plan.lanes, limits: plan.limits, run: run)
         let jobs = ListedJobs(contents.images.map { ImageJob($0) })

@@ -22,7 +22,7 @@ extension DiskWriter where Queue: ~Copyable {
             for (index, lane) in pool.lanes.enumerated() {
                 do throws(SystemError) {
                     try threads.append(
-                        WorkerThread(name: "sd-decode-\(index)") {
+                        run.threads.start(name: "sd-decode-\(index)") {
                             run.counters.decode.measure { lane.decode(to: inbox, number: index, blockBytes: blockBytes) }
                         })
                 } catch {
@@ -31,7 +31,7 @@ extension DiskWriter where Queue: ~Copyable {
                 }
             }
             do throws(SystemError) {
-                try threads.append(WorkerThread(name: "sd-populate") { pool.populateFirst(while: run) })
+                try threads.append(run.threads.start(name: "sd-populate") { pool.populateFirst(while: run) })
             } catch {
                 // That costs speed only.
                 pool.noFirstLap()
@@ -47,7 +47,7 @@ extension DiskWriter where Queue: ~Copyable {
                 }
                 do throws(SystemError) {
                     try threads.append(
-                        WorkerThread(name: "sd-fetch-\(index)") {
+                        run.threads.start(name: "sd-fetch-\(index)") {
                             // There is time for smaller images when the first one's decoder has its memory.
                             if index > 0 { pool.waitUntilPopulated() }
                             run.counters.fetch.measure { fetchImages(jobs, from: source, pool: pool, run: run) }

@@ -292,9 +292,10 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable {
             queue.submit(request)
             return
         case .failure(let error):
-            if request.operation.isZeroing, !isStopping, let next = nextRung(after: request, error: error) {
+            if request.operation.isZeroing, let next = nextRung(after: request, error: error) {
                 forget(index, record)
-                startZeroing(next.offset, lengthBytes: next.lengthBytes)
+                // A device that does not zero has not failed, also when it is too late for another way.
+                if !isStopping { startZeroing(next.offset, lengthBytes: next.lengthBytes) }
                 return
             }
             isDone = false

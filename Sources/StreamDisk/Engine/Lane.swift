@@ -72,7 +72,7 @@ final class Lane: Sendable {
     func decode(to inbox: WriteInbox, number: Int = 0, blockBytes: Int) {
         let (check, run) = (self.check, self.run)
         do throws(SystemError) {
-            let checker = try WorkerThread(name: "sd-check-\(number)") {
+            let checker = try run.threads.start(name: "sd-check-\(number)") {
                 run.counters.decode.measureProcessorTime { check.check(for: run) }
             }
             let fault = decodeFrames(to: inbox, blockBytes: blockBytes)

@@ -13,7 +13,7 @@ struct Preflight {
 
     /// Blocks like `inspectImage`. `onEvent` is called on the calling thread.
     func inspect(
-        _ source: any ImageSource, hash: ExpectedHash, onEvent: (StreamEvent) -> Void
+        _ source: any ImageSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
     ) throws(StreamFault) -> ImageContents {
         let (run, contents) = (run, contents)
         let thread: WorkerThread
@@ -21,7 +21,9 @@ struct Preflight {
             thread = try WorkerThread(name: "preflight") {
                 let result: Result<ImageContents, StreamFault>
                 do throws(StreamFault) {
-                    result = .success(try inspectImage(source, hash: hash, observer: run.observer))
+                    result = .success(
+                        try inspectImage(
+                            source, hash: hash, memoryLimitBytes: memoryLimitBytes, observer: run.observer))
                 } catch {
                     result = .failure(error)
                 }

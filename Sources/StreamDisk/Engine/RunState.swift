@@ -5,6 +5,7 @@ final class RunState: Sendable {
     /// Stops the threads of this run, for whatever reason.
     let stop = Cancellation()
     let counters = Counters()
+    let threads = ThreadReserve()
 
     private struct State {
         var failure: StreamFault?

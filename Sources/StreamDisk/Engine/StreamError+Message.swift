@@ -35,9 +35,21 @@ extension StreamFault: CustomStringConvertible {
             error.path.map { "\($0): \(error.reason)" }
                 ?? error.reason + "; attach or free a disk, or name one that is only used when named (--disk)"
         case .memory(let needed, let limit):
-            "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit))"
+            "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit.bytes)): \(limit.origin.sentence)"
         case .cancelled: words
         case .host(let operation, let cause): "cannot \(operation): \(cause)"
+        }
+    }
+}
+
+extension MemoryLimit.Origin {
+    fileprivate var sentence: String {
+        switch self {
+        case .asked: "what was asked for (--memory-limit)"
+        case .host: "what this host has left; free some, or say how much may be used (--memory-limit)"
+        case .controlGroup(let path): "what the control group \(path) leaves; raise its limit"
+        case .addressSpace: "what is left of the process's address space; raise its limit (ulimit -v)"
+        case .data: "what is left of the process's data; raise its limit (ulimit -d)"
         }
     }
 }

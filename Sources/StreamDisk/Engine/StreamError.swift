@@ -40,8 +40,8 @@ public enum StreamFault: Error, Sendable {
     case mismatch(DiskMismatch)
     /// No disk, or not this one.
     case disk(DiskError)
-    /// Decoding needs more memory than it may have.
-    case memory(neededBytes: UInt64, limitBytes: UInt64)
+    /// The image needs more memory than the run may have.
+    case memory(neededBytes: UInt64, limit: MemoryLimit)
     /// The run was cancelled.
     case cancelled
     /// The host refused something every run needs (a thread, memory).

@@ -1,7 +1,8 @@
 /// Streams an image onto a disk: whole, checked and flushed, or not at all.
 ///
 /// Blocks the calling thread, which becomes the writer's, until the run has ended and its other threads are joined. Nothing is
-/// printed and no process-wide state is touched; several runs may go on at once, on different disks.
+/// printed and no process-wide state is touched; several runs may go on at once, on different disks. Where regular files are
+/// written under a limit on their size (RLIMIT_FSIZE), the caller ignores SIGXFSZ, so that it becomes an error of the disk.
 ///
 /// - Parameters:
 ///   - source: the image; closed at the end.

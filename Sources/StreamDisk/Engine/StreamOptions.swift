@@ -19,8 +19,8 @@ public struct StreamOptions: Sendable {
     /// Everything up to the plan, then nothing: not one byte is written.
     public var isDryRun = false
     public var writeEngine: WriteEngine = .automatic
-    /// What windows and buffers may take of memory, in bytes; fewer lanes run where it is tight. Nil: three quarters of
-    /// what the host has available.
+    /// What a run may take of memory, in bytes; fewer lanes run where it is tight. Nil: three quarters of what the host has
+    /// available. In any case no more than what control groups and the process's own limits leave (`MemoryLimit`).
     public var memoryLimitBytes: UInt64?
     /// Decoders that work side by side at most; nil: as many as there are processors for this process.
     public var lanesMax: Int?

@@ -29,7 +29,8 @@ struct StreamSession {
         let run = self.run
         return try cancellation.withHandler({ run.stop.cancel() }) { () throws(StreamFault) -> StreamResult in
             onEvent(.phase(.preflight))
-            let contents = try Preflight(run).inspect(source, hash: options.hash, onEvent: onEvent)
+            let contents = try Preflight(run).inspect(
+                source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: onEvent)
             let notes = try checkArchitecture(contents, target: target) + checkTrust()
             let target = try open(target, for: contents)
             let placement = try valid { () throws(FormatError) in
@@ -150,6 +151,12 @@ struct StreamSession {
         if !options.zerosByDevice { writer.zeroRung = ZeroMethod.allCases.count }
         let lanes = try LanePool(
             count: lanePlan.lanes, limits: lanePlan.limits, run: run)
+        defer { run.threads.dismiss() }
+        do throws(SystemError) {
+            try run.threads.add(lanePlan.threadCount)
+        } catch {
+            throw .host(operation: "start the \(lanePlan.threadCount) threads of a run", cause: error)
+        }
         let jobs: any JobFeed =
             if let pending = contents.pending {
                 SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)
@@ -182,20 +189,15 @@ struct StreamSession {
 
     /// What is compared with needs memory beside the lanes.
     private func lanePlan(_ contents: ImageContents) throws(StreamFault) -> LanePlan {
-        let limit = options.memoryLimitBytes ?? defaultMemoryLimitBytes()
         let beside: UInt64 =
             switch check {
             case .nothing: 0
             case .whatWasWritten: DiskComparison.memoryBytesMax(keptBytes: contents.uncompressedBytes)
             case .insteadOfWriting: DiskComparison.memoryBytesMax(keptBytes: 0)
             }
-        do throws(StreamFault) {
-            return try LanePlan(
-                contents, memoryLimitBytes: limit.map { $0 - min($0, beside) }, lanesMax: options.lanesMax)
-        } catch {
-            guard case .memory(let needed, _) = error, let limit else { throw error }
-            throw .memory(neededBytes: needed + beside, limitBytes: limit)
-        }
+        return try LanePlan(
+            contents, limits: MemoryLimits(askedBytes: options.memoryLimitBytes), besideBytes: beside,
+            lanesMax: options.lanesMax)
     }
 
     /// The order of writes (docs/SAFETY.md).

@@ -17,6 +17,8 @@ public struct ImageContents: Sendable {
     public let isSequential: Bool
     /// What each read of the source under way may keep in memory (`ImageHead.readBufferBytes`).
     let readBufferBytes: Int
+    /// Of `metadata.json`: for what it takes of memory.
+    let metadataBytes: UInt64
     public let warnings: [FormatWarning]
 
     /// Where the scan of the tar stands, for a sequential source.

@@ -3,9 +3,10 @@ import CosiFormat
 /// Reads and checks an image as far as it can be without its partitions' data: marker, metadata, its hash, every tar header
 /// (where the source can jump), the GPT.
 ///
-/// Blocks; throws what is wrong, in the image's terms.
+/// Blocks; throws what is wrong, in the image's terms, and `.memory` when reading it would take more than the run may have
+/// (`StreamOptions.memoryLimitBytes`).
 public func inspectImage(
-    _ source: any ImageSource, hash: ExpectedHash = .ignored, observer: SourceObserver
+    _ source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
 ) throws(StreamFault) -> ImageContents {
     let head: ImageHead
     do throws(SourceError) {
@@ -13,22 +14,29 @@ public func inspectImage(
     } catch {
         throw StreamFault(error)
     }
-    var inspection = ImageInspection(reader: ImageReader(source: source, head: head, observer: observer))
+    var inspection = ImageInspection(
+        reader: ImageReader(source: source, head: head, observer: observer),
+        memory: PreflightMemory(limits: MemoryLimits(askedBytes: memoryLimitBytes)))
     return try inspection.run(hash: hash)
 }
 
 private struct ImageInspection {
     let reader: ImageReader
+    var memory: PreflightMemory
     var scanner = TarScanner()
     var entries: [TarEntry] = []
     var warnings: [FormatWarning] = []
 
-    init(reader: ImageReader) { self.reader = reader }
+    init(reader: ImageReader, memory: PreflightMemory) {
+        self.reader = reader
+        self.memory = memory
+    }
 
     mutating func run(hash: ExpectedHash) throws(StreamFault) -> ImageContents {
         // First the metadata and its hash: nothing else of an image that is not the one asked for is worth reading.
         try scan { entries in entries.contains { $0.isNamed(CosiLayout.metadataName) } }
         let entry = try valid { () throws(FormatError) in try CosiLayout.metadataEntry(in: entries) }
+        try memory.willRead(metadataBytes: entry.sizeBytes)
         let json = try reader.bytes(entry.dataOffset, count: entry.sizeBytes)
         let digest = SHA384.digest(of: json)
         if case .sha384(let expected) = hash, expected != digest {
@@ -100,7 +108,7 @@ private struct ImageInspection {
         ImageContents(
             name: reader.source.name, fileSizeBytes: reader.sizeBytes, metadata: metadata, metadataSHA384: digest,
             gpt: gpt, images: images, isSequential: reader.isSequential,
-            readBufferBytes: reader.head.readBufferBytes, warnings: warnings, pending: pending)
+            readBufferBytes: reader.head.readBufferBytes, metadataBytes: memory.metadataBytes, warnings: warnings, pending: pending)
     }
 
     /// Reads headers until `enough` says so or the archive ends.
@@ -128,6 +136,9 @@ private struct ImageInspection {
         guard image.compressedSizeBytes <= UInt64(GPT.imageBytesMax),
             image.uncompressedSizeBytes <= UInt64(GPT.imageBytesMax)
         else { throw .image(place, "is larger than the \(GPT.imageBytesMax) bytes a partition table may have") }
+        try memory.willDecode(
+            tableBytes: image.uncompressedSizeBytes, from: image.compressedSizeBytes,
+            windowBytes: 1 << UInt64(metadata.maxWindowLog))
         let compressed = try reader.bytes(image.fileOffset, count: image.compressedSizeBytes)
         let digest = SHA384.digest(of: compressed)
         guard digest == image.sha384 else {

@@ -24,7 +24,10 @@ struct UringQueue: DiskQueue, ~Copyable {
     private let fileFlags: UInt32
     private var wakeArmed = false
 
-    /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM).
+    /// The ring is tried before it is used: one that can be set up, and not entered or not asked for writes, is refused here.
+    ///
+    /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM); EOPNOTSUPP
+    ///   where it lacks an operation (before Linux 5.6).
     init(fileDescriptor: Int32, capacity: Int, settings: UringSettings = UringSettings()) throws(SystemError) {
         precondition(capacity > 0 && capacity <= 1024)
         let waker = try EventWaker()
@@ -40,6 +43,11 @@ struct UringQueue: DiskQueue, ~Copyable {
         guard code == 0 else {
             unsafe ring.deallocate()
             throw SystemError(-code)
+        }
+        if let error = unsafe UringTrial.refusal(ring) {
+            unsafe io_uring_queue_exit(ring)
+            unsafe ring.deallocate()
+            throw error
         }
         var descriptor = fileDescriptor
         let registered = unsafe settings.registersFile && io_uring_register_files(ring, &descriptor, 1) == 0
@@ -167,8 +175,9 @@ final class EventWaker: QueueWaker {
     let descriptor: Int32
 
     init() throws(SystemError) {
-        descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-        if descriptor < 0 { throw .current }
+        let number = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+        if number < 0 { throw .current }
+        descriptor = try Descriptor.aboveStandard(number)
     }
 
     deinit { close(descriptor) }

@@ -1,6 +1,6 @@
 import CLinux
 import CosiFormat
-import Glibc
+package import Glibc
 
 /// This machine's architecture, nil for one that COSI does not know (uname(2)).
 func hostArchitecture() -> CosiMetadata.Architecture? {
@@ -29,22 +29,9 @@ func processorCount() -> Int {
     max(1, Int(cl_usable_processors()))
 }
 
-/// Three quarters of the memory the kernel says can be had without swapping (proc(5), MemAvailable); nil when it does not say.
-func defaultMemoryLimitBytes() -> UInt64? {
-    guard let text = smallFile("/proc/meminfo") else { return nil }
-    for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
-        let digits = line.drop { !$0.isNumber }.prefix { $0.isNumber }
-        return UInt64(digits).map { $0 * 1024 / 4 * 3 }
-    }
-    return nil
-}
-
-/// The first 16 KiB of a file of the kernel's.
-private func smallFile(_ path: String) -> String? {
-    let descriptor = unsafe cl_open(path, O_RDONLY | O_CLOEXEC, 0)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 16 << 10)
-    let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-    return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
+/// The soft limit of a resource; nil where there is none (getrlimit(2)).
+package func softLimit(_ resource: __rlimit_resource) -> UInt64? {
+    var limit = rlimit()
+    guard unsafe getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0, limit.rlim_cur != rlim_t.max else { return nil }
+    return UInt64(limit.rlim_cur)
 }

@@ -14,17 +14,25 @@ package struct WorkerThread: ~Copyable {
 
     private let handle: pthread_t
 
+    /// Enough for libcurl, OpenSSL and libzstd, whose large areas are on the heap. Not left to RLIMIT_STACK, which may say
+    /// less than any code needs, or 8 MiB of address space each.
+    static let stackBytes = 1 << 20
+
     /// Starts `body` on a new thread. `name` shows in `top -H` and debuggers: at most 15 bytes (pthread_setname_np(3)).
     package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         // SAFETY: the box is retained here and released by the thread, or here when there is no thread.
-        let box = unsafe Unmanaged.passRetained(Body(name: String(name.prefix(15)), run: body))
+        let box = unsafe Unmanaged.passRetained(Body(name: name, run: body))
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        unsafe pthread_attr_setstacksize(&attributes, Self.stackBytes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
         var handle = pthread_t()
         let code = unsafe pthread_create(
-            &handle, nil,
+            &handle, &attributes,
             { argument in
                 guard let argument = unsafe argument else { return nil }
                 let body = unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                unsafe pthread_setname_np(pthread_self(), body.name)
+                WorkerThread.nameCurrent(body.name)
                 body.run()
                 return nil
             }, box.toOpaque())
@@ -33,6 +41,11 @@ package struct WorkerThread: ~Copyable {
             throw SystemError(code)
         }
         self.handle = handle
+    }
+
+    /// Names the calling thread.
+    static func nameCurrent(_ name: String) {
+        unsafe pthread_setname_np(pthread_self(), String(name.prefix(15)))
     }
 
     /// Waits for the thread to end. A thread that was not joined is detached by `deinit`.

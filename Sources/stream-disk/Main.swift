@@ -1,0 +1,20 @@
+import ArgumentParser
+import Glibc
+
+/// The entry: what the process needs before any file is opened and any thread started, then the command.
+@main
+enum Main {
+    static func main() {
+        StandardDescriptors.fill()
+        // A limit on file sizes is then an error of the write, EFBIG, with its place, and not a death (setrlimit(2)).
+        signal(SIGXFSZ, SIG_IGN)
+        ProcessLimits.prepare()
+        let arguments: [String]
+        do throws(ProcessArguments.NotText) {
+            arguments = try ProcessArguments.list()
+        } catch {
+            exit(Terminal.failure("\(error)", ExitCodes.usage).rawValue)
+        }
+        ProcessLimits.withEnoughStack { StreamDiskCommand.main(arguments) }
+    }
+}
