@@ -31,9 +31,11 @@ extension StreamFault {
         case .host: ExitCodes.software
         case .disk(let error):
             switch error.kind {
-            case .unusable: ExitCodes.unusableDisk
             case .busy: ExitCodes.busy
             case .notPermitted: ExitCodes.notPermitted
+            case .inUse, .useUnknown, .tooSmall, .blockSize, .readOnly, .notFound, .noMedium, .notADisk, .isSource, .changed,
+                .alignment, .cannotOpen, .noneFits:
+                ExitCodes.unusableDisk
             }
         case .source(let error):
             switch error.kind {

@@ -173,7 +173,7 @@ import Testing
         let middle = 10 << 20
         let stalls: [FaultyDisk.Server] = [
             .script(write: stall),
-            .script(write: "[ $offset -lt \(middle) -o $offset -ge \(Self.backup) ] || \(stall)"),
+            .script(write: "[ $offset -lt \(middle) -o $offset -ge \(Self.lastMiB) ] || \(stall)"),
             .script(flush: "echo >>calls; [ $(wc -l <calls) != 3 ] || \(stall)"),
             .script(write: "[ $offset != \(Self.backup) ] || { echo >>calls; [ $(wc -l <calls) != 2 ] || \(stall); }"),
         ]

@@ -63,6 +63,121 @@ import Testing
         }
     }
 
+    @Test("A file that a loop device lies over, by whatever name, is in use.")
+    func aFileUnderALoopDevice() throws {
+        let image = try SampleImage.make()
+        try LoopDevice.with(sizeBytes: image.diskBytes) { device in
+            try withTemporaryFolder { folder in
+                let link = folder.appending(path: "link").path
+                try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: device.backingFile.path)
+                for path in [device.backingFile.path, link] {
+                    try expectRefusal(78, image, disk: path, says: ["in use", "\(device.name) is built on it"])
+                }
+                // Renamed, so that the kernel's name for it leads astray.
+                let renamed = device.backingFile.path + ".renamed"
+                try FileManager.default.moveItem(atPath: device.backingFile.path, toPath: renamed)
+                defer { try? FileManager.default.moveItem(atPath: renamed, toPath: device.backingFile.path) }
+                try expectRefusal(78, image, disk: renamed, says: ["in use", "\(device.name) is built on it"])
+            }
+        }
+    }
+
+    @Test("A file or a disk with byte locks, as a virtual machine takes them, is in use.")
+    func aDiskOfAVirtualMachine() throws {
+        let image = try SampleImage.make()
+        try LoopDevice.with(sizeBytes: image.diskBytes) { device in
+            try withTemporaryFolder { folder in
+                let file = folder.appending(path: "disk.raw").path
+                try run("truncate", ["-s", "\(image.diskBytes)", file])
+                for path in [file, device.path] {
+                    // qemu's docs/devel: image locking: shared locks on single bytes, 100 + the permission's number.
+                    let guest = unsafe open(path, O_RDONLY | O_CLOEXEC)
+                    defer { close(guest) }
+                    var lock = flock(l_type: Int16(F_RDLCK), l_whence: Int16(SEEK_SET), l_start: 100, l_len: 1, l_pid: 0)
+                    #expect(unsafe fcntl(guest, /* F_OFD_SETLK */ 37, &lock) == 0)
+                    try expectRefusal(78, image, disk: path, says: ["in use", "virtual machine"])
+                }
+                #expect(try Program.run([image.path, "--disk", file, "--yes", "-q"]).code == 0)
+            }
+        }
+    }
+
+    @Test("A partition that another program reads keeps the disk, and its table.")
+    func aPartitionThatIsRead() throws {
+        let image = try SampleImage.make()
+        try LoopDevice.with(sizeBytes: image.diskBytes, partitions: true) { device in
+            try run("addpart", [device.path, "1", "2048", "32768"])
+            defer { _ = try? run("delpart", [device.path, "1"]) }
+            let reader = unsafe open(device.path + "p1", O_RDONLY | O_CLOEXEC)
+            try expectRefusal(78, image, disk: device.path, says: ["in use", "\(device.name)p1 open"])
+            close(reader)
+            #expect(FileManager.default.fileExists(atPath: device.path + "p1"))
+        }
+    }
+
+    @Test("After a failed run the kernel has none of the old partitions.")
+    func oldPartitionsAreForgotten() throws {
+        let image = try SampleImage.make()
+        try withTemporaryFolder { folder in
+            let broken = folder.appending(path: "broken.cosi").path
+            var bytes = try image.bytes
+            let region = try #require(image.manifest.regions.last)
+            bytes[try image.fileOffset(of: region) + Int(region.compressedSize) / 2] ^= 1
+            try Data(bytes).write(to: URL(filePath: broken))
+            try LoopDevice.with(sizeBytes: image.diskBytes, partitions: true) { device in
+                try run("addpart", [device.path, "1", "2048", "32768"])
+                defer { _ = try? run("delpart", [device.path, "1"]) }
+                let ended = try Program.run([broken, "--disk", device.path, "--yes", "-q"])
+                expectFailure(ended, 65, says: ["no partition table"])
+                #expect(!FileManager.default.fileExists(atPath: device.path + "p1"))
+                let left = try FileManager.default.contentsOfDirectory(atPath: "/sys/class/block/\(device.name)")
+                #expect(!left.contains("\(device.name)p1"))
+            }
+        }
+    }
+
+    // MARK: The source
+
+    @Test("The source is never the target: a file, its other names, a loop device over it, either way round.")
+    func theSourceIsTheTarget() throws {
+        let image = try SampleImage.make()
+        try withTemporaryFolder { folder in
+            let file = folder.appending(path: "image.cosi").path
+            try run("cp", [image.path, file])
+            try run("truncate", ["-s", "\(image.diskBytes + 1 << 20)", file])
+            let (hard, soft) = (file + ".hard", file + ".soft")
+            try FileManager.default.linkItem(atPath: file, toPath: hard)
+            try FileManager.default.createSymbolicLink(atPath: soft, withDestinationPath: file)
+            let loops = try (0..<2).map { _ in
+                try run("losetup", ["--find", "--show", file]).trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+            defer { for loop in loops { _ = try? run("losetup", ["--detach", loop]) } }
+            let names = [file, hard, soft] + loops
+            let before = try sha256(of: file)
+            for source in names {
+                for target in names {
+                    let ended = try Program.run([source, "--disk", target, "--yes", "-q"])
+                    expectFailure(ended, 78, says: [target, "the image is read from it", "Nothing was written"])
+                }
+            }
+            #expect(try sha256(of: file) == before)
+        }
+    }
+
+    @Test("An image on a partition of the target is not overwritten by itself.")
+    func theSourceIsAPartitionOfTheTarget() throws {
+        let image = try SampleImage.make()
+        try LoopDevice.with(sizeBytes: image.diskBytes + 16 << 20, partitions: true) { device in
+            try run("addpart", [device.path, "1", "2048", "\(image.diskBytes / 512)"])
+            defer { _ = try? run("delpart", [device.path, "1"]) }
+            try run("cp", [image.path, device.path + "p1"])
+            let before = try sha256(of: device.path)
+            let ended = try Program.run([device.path + "p1", "--disk", device.path, "--yes", "-q"])
+            expectFailure(ended, 78, says: [device.path, "the image is read from it", "Nothing was written"])
+            #expect(try sha256(of: device.path) == before)
+        }
+    }
+
     /// As udev asks: a lock on the whole disk's node, from before the first write until the last is flushed.
     @Test func theDiskIsLockedForTheWholeRun() throws {
         let image = try SampleImage.make()

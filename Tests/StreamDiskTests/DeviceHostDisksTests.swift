@@ -90,7 +90,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             #expect(tree.hosts.list().map(\.name) == ["nvme0n1"])
             #expect(tree.hosts.partition(DeviceNumber(major: 259, minor: 3)) == "nvme0n1p1")
             #expect(tree.hosts.partition(DeviceNumber(major: 259, minor: 0)) == nil)
-            #expect(tree.hosts.partitionCount("nvme0n1") == 1)
+            #expect(tree.hosts.partitions(of: "nvme0n1").count == 1)
         }
     }
 
@@ -229,7 +229,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
                 try HostDisks.choose(
                     among: tree.hosts.list(), for: DiskRequirement(sizeBytes: 8 * gib, logicalBlockSize: 512))
             }
-            #expect(error?.kind == .unusable)
+            #expect(error?.kind == .noneFits)
             #expect(error?.path == nil)
             let expected =
                 "no disk fits the image, which needs 8.0 GiB (8589934592 bytes) in blocks of 512 bytes: "

@@ -110,7 +110,9 @@ struct DeviceTargetDiskTests {
             let other = try Descriptor(opening: device.path, O_RDONLY | O_EXCL)
             #expect(
                 openingFails(device.path, mib)
-                    == DiskError(.unusable, path: device.path, reason: Obstacle.openedExclusively.description))
+                    == DiskError(
+                        .inUse, path: device.path, reason: Obstacle.openedExclusively.description,
+                        obstacles: [.openedExclusively]))
             try other.close()
             #expect(openingFails(device.path, mib) == nil)
         }
@@ -127,7 +129,7 @@ struct DeviceTargetDiskTests {
                 try text.write(to: file, atomically: false, encoding: .utf8)
                 for access in [TargetDisk.Access.readWrite, .readOnly] {
                     let error = openingFails(device.path, mib, access: access)
-                    #expect(error?.kind == .unusable)
+                    #expect(error?.kind == .inUse)
                     #expect(error?.reason == "in use: \(device.name) is mounted on \(folder.path)")
                 }
                 try run("umount", [folder.path])
@@ -148,7 +150,7 @@ struct DeviceTargetDiskTests {
             let isThere = FileManager.default.fileExists(atPath: partition)
             #expect(isThere)
             let error = openingFails(partition, mib)
-            #expect(error?.kind == .unusable)
+            #expect(error?.kind == .notADisk)
             #expect(error?.reason == "\(device.name)p1 is a partition, not a whole disk")
             #expect(openingFails(device.path, mib) == nil)
             try withTemporaryFolder { folder in
@@ -157,7 +159,7 @@ struct DeviceTargetDiskTests {
                 defer { _ = try? run("umount", [folder.path]) }
                 let inUse = openingFails(device.path, mib)
                 #expect(inUse?.reason == "in use: \(device.name)p1 is mounted on \(folder.path)")
-                #expect(HostDisks().partitionCount(device.name) == 1)
+                #expect(HostDisks().partitions(of: device.name).count == 1)
             }
         }
     }
@@ -167,7 +169,7 @@ struct DeviceTargetDiskTests {
             for access in [TargetDisk.Access.readWrite, .readOnly] {
                 #expect(
                     openingFails(device.path, mib, access: access)
-                        == DiskError(.unusable, path: device.path, reason: "read-only"))
+                        == DiskError(.readOnly, path: device.path, reason: "read-only", obstacles: [.readOnly]))
             }
         }
     }
@@ -175,7 +177,7 @@ struct DeviceTargetDiskTests {
     @Test func oneBlockTooSmallIsTooSmall() throws {
         try LoopDevice.with(sizeBytes: mib - 512) { device in
             let error = openingFails(device.path, mib)
-            #expect(error?.kind == .unusable)
+            #expect(error?.kind == .tooSmall)
             #expect(
                 error?.reason
                     == "too small: 1.0 MiB (1048576 bytes) needed, it has 1023.5 KiB (1048064 bytes)")
@@ -187,7 +189,7 @@ struct DeviceTargetDiskTests {
     func anotherBlockSizeThanTheImagesIsRefused(has: Int, need: Int) throws {
         try LoopDevice.with(sizeBytes: mib, sectorSize: has) { device in
             let error = openingFails(device.path, mib, blockSize: need)
-            #expect(error?.kind == .unusable)
+            #expect(error?.kind == .blockSize)
             #expect(
                 error?.reason == "wrong logical block size: the image is made for \(need) bytes, it has \(has)")
         }
@@ -199,7 +201,7 @@ struct DeviceTargetDiskTests {
             var chosen = try #require(HostDisks().disk(number))
             chosen.sequence = (chosen.sequence ?? 0) + 1
             let error = openingFails(device.path, mib, chosen: chosen)
-            #expect(error?.kind == .unusable)
+            #expect(error?.kind == .changed)
             #expect(error?.reason.contains("changed into another disk") == true)
         }
     }
@@ -287,62 +289,6 @@ struct DeviceTargetDiskTests {
             #expect(count <= 1)
             #expect(FileManager.default.fileExists(atPath: device.path + "p1") == (count == 1))
             _ = try? run("delpart", [device.path, "1"])
-        }
-    }
-
-    @Test func theSmallestIsOpenedAndOnesThatAreTakenArePassedOver() throws {
-        try withTemporaryFolder { folder in
-            let tree = try FakeTree(in: folder)
-            let devices = try [mib, 2 * mib, 3 * mib].map { try LoopDevice(sizeBytes: $0) }
-            defer { for device in devices { device.remove() } }
-            for (device, name) in zip(devices, ["sda", "sdb", "sdc"]) {
-                let size = name == "sda" ? mib : name == "sdb" ? 2 * mib : 3 * mib
-                try tree.disk(name, device.number, sectors: size / 512)
-                try tree.link("dev/\(name)", to: device.path)
-            }
-            let requirement = DiskRequirement(sizeBytes: mib, logicalBlockSize: 512)
-            func openSmallest() throws -> TargetDisk {
-                try TargetDisk.openSmallest(requirement: requirement, access: .readWrite, hosts: tree.hosts)
-            }
-            let first = try openSmallest()
-            #expect(first.resolvedPath == devices[0].path)
-            #expect(tree.hosts.list().map(\.obstacles) == [[.locked], [], []])
-            let other = try Descriptor(opening: devices[1].path, O_RDONLY | O_EXCL)
-            #expect(tree.hosts.list().map(\.obstacles) == [[.locked], [.openedExclusively], []])
-            let third = try openSmallest()
-            #expect(third.resolvedPath == devices[2].path)
-            let error = #expect(throws: DiskError.self) { _ = try openSmallest() }
-            #expect(error?.kind == .unusable)
-            let reasons = [
-                "sda: \(Obstacle.locked)", "sdb: \(Obstacle.openedExclusively)", "sdc: \(Obstacle.locked)",
-            ]
-            #expect(error?.reason.hasSuffix(reasons.joined(separator: "; ")) == true)
-            _ = other.number
-            try first.close()
-            try third.close()
-        }
-    }
-
-    @Test func aDiskThatTurnsOutOtherwiseWhenOpenedIsPassedOver() throws {
-        try withTemporaryFolder { folder in
-            let tree = try FakeTree(in: folder)
-            try LoopDevice.with(sizeBytes: 2 * mib) { device in
-                // The smaller one has no node, as in a container.
-                try tree.disk("sda", "8:0", sectors: 2048)
-                try tree.disk("sdb", device.number, sectors: 4096)
-                try tree.link("dev/sdb", to: device.path)
-                let target = try TargetDisk.openSmallest(
-                    requirement: DiskRequirement(sizeBytes: mib, logicalBlockSize: 512), access: .readWrite,
-                    hosts: tree.hosts)
-                #expect(target.resolvedPath == device.path)
-                try target.close()
-                let error = #expect(throws: DiskError.self) {
-                    _ = try TargetDisk.openSmallest(
-                        requirement: DiskRequirement(sizeBytes: mib, logicalBlockSize: 4096), access: .readWrite,
-                        hosts: tree.hosts)
-                }
-                #expect(error?.reason.contains("sda: wrong logical block size") == true)
-            }
         }
     }
 }

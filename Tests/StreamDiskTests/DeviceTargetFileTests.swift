@@ -83,7 +83,7 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskError? {
         try withTemporaryFolder { folder in
             let path = try file(folder, sizeBytes: mib - 1)
             let error = refusal(path, mib)
-            #expect(error?.kind == .unusable)
+            #expect(error?.kind == .tooSmall)
             #expect(
                 error?.reason == "too small: 1.0 MiB (1048576 bytes) needed, it has 1023.9 KiB (1048575 bytes)")
         }
@@ -91,18 +91,19 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskError? {
 
     @Test func whatIsNoDiskIsRefusedByItsKind() throws {
         try withTemporaryFolder { folder in
+            #expect(refusal(folder.path)?.kind == .notADisk)
             #expect(refusal(folder.path)?.reason == "a directory, not a disk")
             #expect(refusal("/dev/null")?.reason == "a character device, not a disk")
             let pipe = folder.appending(path: "pipe").path
             #expect(unsafe mkfifo(pipe, 0o600) == 0)
             #expect(refusal(pipe)?.reason == "a pipe, not a disk")
             let missing = folder.appending(path: "missing").path
-            let expected = DiskError(.unusable, path: missing, reason: "there is no such disk or file")
+            let expected = DiskError(.notFound, path: missing, reason: "there is no such disk or file")
             #expect(refusal(missing) == expected)
             #expect(refusal("")?.reason == "there is no such disk or file")
             let path = try file(folder, sizeBytes: mib)
             #expect(refusal(path + "\0.raw")?.reason == "not a path")
-            #expect(refusal(path + "/x")?.kind == .unusable)
+            #expect(refusal(path + "/x")?.kind == .cannotOpen)
         }
     }
 
@@ -124,9 +125,8 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskError? {
 
     @Test(
         arguments: [
-            (EACCES, .notPermitted), (EPERM, .notPermitted), (EROFS, .unusable), (ENOENT, .unusable),
-            (ENXIO, .unusable),
-            (ENOMEDIUM, .unusable), (EIO, .unusable),
+            (EACCES, .notPermitted), (EPERM, .notPermitted), (EROFS, .readOnly), (ENOENT, .notFound), (ENXIO, .noMedium),
+            (ENOMEDIUM, .noMedium), (EIO, .cannotOpen),
         ] as [(Int32, DiskError.Kind)])
     func everyRefusalOfTheKernelHasItsKind(code: Int32, kind: DiskError.Kind) {
         let opening = Opening(

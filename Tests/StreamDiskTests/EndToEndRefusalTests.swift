@@ -83,7 +83,7 @@ extension EndToEnd {
         @Test func aFileOneBlockTooSmall() throws {
             let image = try SampleImage.make()
             try TestTarget.file.withOldTable(sizeBytes: image.diskBytes - 512) { path in
-                try expectUntouched("disk.unusable", path) { _ = try stream(image.path, to: path) }
+                try expectUntouched("disk.tooSmall", path) { _ = try stream(image.path, to: path) }
             }
         }
 
@@ -91,7 +91,7 @@ extension EndToEnd {
         func aDiskOneBlockTooSmall() throws {
             let image = try SampleImage.make()
             try TestTarget.disk(blockBytes: 512).withOldTable(sizeBytes: image.diskBytes - 512) { path in
-                try expectUntouched("disk.unusable", path) { _ = try stream(image.path, to: path) }
+                try expectUntouched("disk.tooSmall", path) { _ = try stream(image.path, to: path) }
             }
         }
 
@@ -99,7 +99,7 @@ extension EndToEnd {
         func aDiskOfOtherBlocks() throws {
             let image = try SampleImage.make()
             try TestTarget.disk(blockBytes: 4096).withOldTable(sizeBytes: image.diskBytes) { path in
-                try expectUntouched("disk.unusable", path) { _ = try stream(image.path, to: path) }
+                try expectUntouched("disk.blockSize", path) { _ = try stream(image.path, to: path) }
             }
         }
 
@@ -116,7 +116,7 @@ extension EndToEnd {
                     try run("sync", ["-f", file])
                     let before = try sha256(of: file)
                     let error = try failure { _ = try stream(image.path, to: device.path) }
-                    #expect(error?.cause.kind == "disk.unusable")
+                    #expect(error?.cause.kind == "disk.inUse")
                     #expect(error?.disk == .untouched)
                     #expect(error?.description.contains(folder.path) == true, "\(String(describing: error))")
                     try run("umount", [folder.path])
@@ -138,7 +138,7 @@ extension EndToEnd {
                 let error = try failure {
                     _ = try streamImage(from: source, to: .smallestDisk, options: options, approve: { _ in false })
                 }
-                #expect(error?.cause.kind == "disk.unusable", "\(String(describing: error))")
+                #expect(error?.cause.kind == "disk.noneFits", "\(String(describing: error))")
                 #expect(error?.disk == .untouched)
             }
         }

@@ -24,7 +24,8 @@ struct EngineWriteAreasTests {
             let length = (end - start) * block
             if Bool.random(using: &random) {
                 let drawn = UInt64.random(in: 0...length, using: &random)
-                let bytes = [0, 1, length, length - 1, drawn].randomElement(using: &random) ?? 0
+                let choices: [UInt64] = [0, 1, length, length - 1, drawn]
+                let bytes = choices.randomElement(using: &random) ?? 0
                 regions.append(WriteAreas.Region(partition: partitions[partitions.count - 1], imageBytes: bytes))
             }
             at = end

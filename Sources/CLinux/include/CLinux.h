@@ -12,8 +12,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -49,6 +51,31 @@ static inline int cl_block_logical_size(int fd, int *out) { return ioctl(fd, BLK
 static inline int cl_block_read_only(int fd, int *out) { return ioctl(fd, BLKROGET, out); }
 static inline int cl_block_reread_partitions(int fd) { return ioctl(fd, BLKRRPART); }
 static inline int cl_block_physical_size(int fd, unsigned int *out) { return ioctl(fd, BLKPBSZGET, out); }
+
+#ifndef BLKGETDISKSEQ
+#define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t)
+#endif
+static inline int cl_block_sequence(int fd, uint64_t *out) { return ioctl(fd, BLKGETDISKSEQ, out); }
+
+// linux/blkpg.h: one partition of the kernel's list, in bytes
+static const int cl_BLKPG_ADD_PARTITION = BLKPG_ADD_PARTITION;
+static const int cl_BLKPG_DEL_PARTITION = BLKPG_DEL_PARTITION;
+static inline int cl_block_partition(int fd, int operation, int number, int64_t start, int64_t length) {
+    struct blkpg_partition partition = {.start = start, .length = length, .pno = number};
+    struct blkpg_ioctl_arg argument = {.op = operation, .datalen = sizeof partition, .data = &partition};
+    return ioctl(fd, BLKPG, &argument);
+}
+
+// loop(4)
+static inline int cl_loop_status(int fd, struct loop_info64 *out) { return ioctl(fd, LOOP_GET_STATUS64, out); }
+
+// fcntl(2): what stands against a write lock on the whole file, F_UNLCK where nothing does
+static inline int cl_lock_against_writing(int fd, int *type) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int result = fcntl(fd, F_OFD_GETLK, &lock);
+    *type = lock.l_type;
+    return result;
+}
 
 // statx(2), the direct-I/O alignment of a regular file (Linux 6.1)
 #ifndef STATX_DIOALIGN

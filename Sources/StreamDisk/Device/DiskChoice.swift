@@ -1,38 +1,42 @@
+/// A disk that was looked at for an image.
+public struct ConsideredDisk: Sendable, Equatable {
+    public let disk: DiskInfo
+    /// What stands against it; empty for one that fits. Of those that fit, the smallest is taken, and of equal ones the first
+    /// by name.
+    public let reasons: [Obstacle]
+
+    /// Whether it fits, now or when another program has done with it.
+    public var fits: Bool { reasons.allSatisfy(\.isPassing) }
+}
+
 /// Which disk an image goes onto when none was named.
 extension HostDisks {
+    /// Every disk with what stands against it, in natural order of their names. What nothing is bound to is left out.
+    public static func consider(_ disks: [DiskInfo], for requirement: DiskRequirement) -> [ConsideredDisk] {
+        disks.filter { !$0.isUnbound }.map {
+            ConsideredDisk(disk: $0, reasons: $0.obstacles(to: requirement, isNamed: false))
+        }
+    }
+
     /// The smallest disk that fits and that nothing stands against; of equal ones the first by name.
     ///
-    /// Throws `.unusable` with every disk and its reason when there is none.
+    /// One that another program is at work on at the moment is chosen all the same: it is still the one to be expected, and to
+    /// open it then fails. Throws `.noneFits` with every disk and its reason when there is none.
     public static func choose(
         among disks: [DiskInfo], for requirement: DiskRequirement
     ) throws(DiskError) -> DiskInfo {
-        guard let disk = fitting(among: disks, for: requirement).first else {
-            throw noneFits(among: disks, for: requirement)
+        let considered = consider(disks, for: requirement)
+        let best = considered.filter(\.fits).map(\.disk).min { left, right in
+            left.sizeBytes != right.sizeBytes ? left.sizeBytes < right.sizeBytes : naturallyPrecedes(left.name, right.name)
         }
-        return disk
+        guard let best else { throw noneFits(considered, for: requirement) }
+        return best
     }
 
-    /// All that fit and that nothing stands against, best first.
-    static func fitting(among disks: [DiskInfo], for requirement: DiskRequirement) -> [DiskInfo] {
-        disks.filter { $0.obstacles(to: requirement, isNamed: false).isEmpty }
-            .sorted { left, right in
-                left.sizeBytes != right.sizeBytes
-                    ? left.sizeBytes < right.sizeBytes : naturallyPrecedes(left.name, right.name)
-            }
-    }
-
-    /// - Parameter refused: why a disk that seemed to fit did not open, by its name.
-    static func noneFits(
-        among disks: [DiskInfo], for requirement: DiskRequirement, refused: [String: String] = [:]
-    ) -> DiskError {
-        var reasons: [String] = []
-        for disk in disks {
-            if disk.isUnbound { continue }
-            let why = disk.obstacles(to: requirement, isNamed: false).map(\.description)
-            reasons.append("\(disk.name): \(refused[disk.name] ?? why.joined(separator: ", "))")
-        }
+    private static func noneFits(_ considered: [ConsideredDisk], for requirement: DiskRequirement) -> DiskError {
+        let reasons = considered.map { "\($0.disk.name): \($0.reasons.map(\.description).joined(separator: ", "))" }
         let need = "\(sizeText(requirement.sizeBytes)) in blocks of \(requirement.logicalBlockSize) bytes"
         let list = reasons.isEmpty ? "this host has none" : reasons.joined(separator: "; ")
-        return DiskError(.unusable, path: nil, reason: "no disk fits the image, which needs \(need): \(list)")
+        return DiskError(.noneFits, path: nil, reason: "no disk fits the image, which needs \(need): \(list)")
     }
 }

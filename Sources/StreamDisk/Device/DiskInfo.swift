@@ -8,8 +8,15 @@ public struct DiskInfo: Sendable, Equatable {
     public var sizeBytes: UInt64
     public var logicalBlockSize: Int
     public var physicalBlockSize: Int
+    public var vendor: String?
     public var model: String?
     public var serial: String?
+    /// World-wide identifier, as sysfs writes it: `naa.5000c500…`, `eui.0025…`, `t10.ATA …`.
+    public var wwid: String?
+    /// How it is attached: sata, sas, scsi, usb, nvme, virtio, mmc, xen, or over a network iscsi, fc, nvme-tcp, nvme-rdma, nvme-fc.
+    public var transport: String?
+    /// The names under /dev/disk that lead to it, in order.
+    public var links: [String] = []
     public var isRemovable: Bool
     public var isReadOnly: Bool
     public var isRotational: Bool
@@ -43,6 +50,14 @@ public struct DiskInfo: Sendable, Equatable {
             all.append(.tooSmall(need: requirement.sizeBytes, has: sizeBytes))
         }
         return all
+    }
+
+    /// The same for every path to one disk, and for no other disk; nil where it does not tell.
+    var identity: String? {
+        // Behind the kind of identifier all zeros are nobody's.
+        if let wwid, wwid.drop(while: { $0 != "." }).contains(where: { $0.isHexDigit && $0 != "0" }) { return wwid }
+        guard let serial else { return nil }
+        return [vendor ?? "", model ?? "", serial, "\(sizeBytes)"].joined(separator: "\0")
     }
 
     /// Whether `other` is the same disk, and not one that took its name or number since.

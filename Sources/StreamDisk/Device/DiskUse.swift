@@ -1,14 +1,21 @@
 import CLinux
 import Glibc
 
-/// Which block devices are mounted or swapped onto, from /proc, and which loop devices lie over others, from /sys.
+/// Which block devices and files are in use and for what, from /proc, and which loop devices lie over others, from /sys.
 struct DiskUse: Sendable {
     /// The first mount point of each mounted device.
     var mountPoints: [DeviceNumber: String] = [:]
     var swaps: Set<DeviceNumber> = []
+    var swapFiles: Set<FileIdentity> = []
     /// The loop devices over a block device. The kernel does not count them among its holders, nor does their use keep others
     /// from opening the device exclusively.
     var loops: [DeviceNumber: [String]] = [:]
+    /// The loop devices over a regular file.
+    var fileLoops: [FileIdentity: [String]] = [:]
+    /// What others hold on a file or a node, by flock(2) or fcntl(2).
+    var locks: [FileIdentity: [Obstacle]] = [:]
+    /// The names under /dev/disk that lead to a device.
+    var links: [DeviceNumber: [String]] = [:]
     /// Files that could not be read or understood: nothing can be said of any disk then.
     var unreadable: [String] = []
 
@@ -18,13 +25,22 @@ struct DiskUse: Sendable {
     init(of tree: SystemTree) {
         readMounts(of: tree, "/proc/self/mountinfo")
         readSwaps(of: tree, "/proc/swaps")
-        for name in tree.names(in: "/sys/class/block") where name.hasPrefix("loop") {
-            // Absent where nothing is bound to it.
-            guard let backing = tree.text("/sys/class/block/\(name)/loop/backing_file"),
-                let number = tree.number(ofDevice: backing)
-            else { continue }
-            loops[number, default: []].append(name)
+        readLocks(of: tree, "/proc/locks")
+        for loop in LoopBacking.all(of: tree) {
+            if let device = loop.device { loops[device, default: []].append(loop.name) }
+            if let file = loop.file { fileLoops[file, default: []].append(loop.name) }
         }
+        for folder in tree.names(in: "/dev/disk") where folder.hasPrefix("by-") {
+            for name in tree.names(in: "/dev/disk/\(folder)") {
+                let link = "/dev/disk/\(folder)/\(name)"
+                if let number = tree.number(ofDevice: link) { links[number, default: []].append(link) }
+            }
+        }
+    }
+
+    /// What others have locked of what lies at `path`, seen without opening it.
+    func locks(onNodeAt path: String) -> [Obstacle] {
+        FileIdentity(at: path).flatMap { locks[$0] } ?? []
     }
 
     private mutating func readMounts(of tree: SystemTree, _ file: String) {
@@ -57,8 +73,34 @@ struct DiskUse: Sendable {
         }
         for line in bytes.split(separator: UInt8(ascii: "\n")).dropFirst() {
             let path = unescaped(line.prefix { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") })
-            // A swap file needs no look: the file system it lies on is mounted.
-            if let number = tree.number(ofDevice: path) { swaps.insert(number) }
+            if let number = tree.number(ofDevice: path) {
+                swaps.insert(number)
+            } else if let file = FileIdentity(at: tree.prefix + path) {
+                swapFiles.insert(file)
+            }
+        }
+    }
+
+    /// proc_locks(5): `1: FLOCK ADVISORY WRITE 708 00:05:11 0 EOF`. It only adds to what opening finds out; where it cannot be
+    /// read, nothing is missing but a word in a list.
+    private mutating func readLocks(of tree: SystemTree, _ file: String) {
+        let bytes = (try? tree.bytes(of: file, limitBytes: Self.tableBytesMax)) ?? []
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
+            // One that is still waited for has an arrow before its kind.
+            guard fields.count >= 6 else { continue }
+            let lock: Obstacle
+            switch fields[1] {
+            case "FLOCK": lock = .locked
+            case "POSIX", "OFDLCK": lock = .byteLocked
+            default: continue
+            }
+            let place = fields[5].split(separator: ":")
+            guard place.count == 3, let major = UInt32(place[0], radix: 16), let minor = UInt32(place[1], radix: 16),
+                let inode = UInt64(place[2])
+            else { continue }
+            let identity = FileIdentity(device: DeviceNumber(major: major, minor: minor), inode: inode)
+            if locks[identity]?.contains(lock) != true { locks[identity, default: []].append(lock) }
         }
     }
 }

@@ -15,45 +15,69 @@ public struct HostDisks: Sendable {
     /// All whole disks, also those that are never chosen by themselves (loop, zram, dm, md …), in natural order of
     /// their names.
     ///
-    /// Left out are partitions and what the kernel hides (the single paths of a multipath NVMe disk). A disk that
-    /// nothing stands against is opened for a moment, read-only, to see that nobody has it open exclusively.
-    public func list() -> [DiskInfo] {
+    /// Left out are partitions and what the kernel hides (the single paths of a multipath NVMe disk). No disk is opened: to
+    /// open one exclusively, even for a moment, would hinder whoever is about to use it. So what only its opening can tell
+    /// (`.openedExclusively`) is not among the obstacles.
+    public func list() -> [DiskInfo] { list(source: nil) }
+
+    /// - Parameter source: what an image is read from, an obstacle to every disk that has it.
+    func list(source: LocalOrigin?) -> [DiskInfo] {
         let use = DiskUse(of: tree)
-        return tree.names(in: "/sys/class/block")
-            .compactMap { info(named: $0, use: use) }
-            .map { disk in
-                var disk = disk
-                if disk.obstacles.isEmpty, let found = probe(disk) { disk.obstacles.append(found) }
-                return disk
+        var disks = tree.names(in: "/sys/class/block").compactMap { info(named: $0, use: use) }
+        shareUses(among: &disks)
+        if let source {
+            let storage = Storage(of: source, among: disks, tree)
+            for index in disks.indices where storage.overlaps(Storage(writtenBy: disks[index].number, tree)) {
+                disks[index].obstacles.insert(.isSource, at: 0)
             }
-            .sorted { naturallyPrecedes($0.name, $1.name) }
+        }
+        return disks.sorted { naturallyPrecedes($0.name, $1.name) }
     }
 
-    /// The whole disk of this number, without a look whether it is open exclusively; nil for a partition or what is not
-    /// there.
-    func disk(_ number: DeviceNumber) -> DiskInfo? {
-        guard let name = tree.name(of: number), let disk = info(named: name, use: DiskUse(of: tree)),
-            disk.number == number
-        else { return nil }
-        return disk
+    /// The whole disk of this number, as in `list`; nil for a partition or what is not there.
+    func disk(_ number: DeviceNumber, source: LocalOrigin? = nil) -> DiskInfo? {
+        guard let name = tree.name(of: number) else { return nil }
+        return list(source: source).first { $0.name == name && $0.number == number }
     }
 
-    /// The name of the partition of this number; nil when it is none.
-    func partition(_ number: DeviceNumber) -> String? {
-        guard let name = tree.name(of: number), tree.exists("/sys/class/block/\(name)/partition") else { return nil }
-        return name
+    /// The other paths to the same disk: two nodes, one medium.
+    func otherPaths(to disk: DiskInfo) -> [DiskInfo] {
+        guard let identity = disk.identity else { return [] }
+        return list().filter { $0.number != disk.number && $0.identity == identity }
     }
 
-    /// How many partitions the kernel knows on this disk.
-    func partitionCount(_ name: String) -> Int {
-        tree.names(in: "/sys/class/block/\(name)").count {
-            tree.exists("/sys/class/block/\(name)/\($0)/partition")
+    /// What a regular file is in use for, which forbids to write onto it; its locks not among it.
+    func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [Obstacle] {
+        let use = DiskUse(of: tree)
+        var found: [Obstacle] = []
+        if let source, Storage(of: source, among: list(), tree).overlaps(Storage(writtenBy: file)) {
+            found.append(.isSource)
+        }
+        if use.swapFiles.contains(file) { found.append(.swap(device: "it")) }
+        return found + (use.fileLoops[file] ?? []).map { .held(by: $0) }
+    }
+
+    /// What one path to a disk is used for counts against its other paths, too.
+    private func shareUses(among disks: inout [DiskInfo]) {
+        let groups = Dictionary(grouping: disks.indices.filter { disks[$0].identity != nil }) { disks[$0].identity }
+        for group in groups.values where group.count > 1 {
+            let own = group.map { disks[$0].obstacles }
+            for (index, obstacles) in zip(group, own) {
+                for (other, uses) in zip(group, own) where other != index {
+                    if uses.contains(where: \.isUse) {
+                        disks[index].obstacles.append(.otherPath(name: disks[other].name))
+                    }
+                    for use in uses where use.isPassing && !obstacles.contains(use) && !disks[index].obstacles.contains(use) {
+                        disks[index].obstacles.append(use)
+                    }
+                }
+            }
         }
     }
 
     private func info(named name: String, use: DiskUse) -> DiskInfo? {
         let folder = "/sys/class/block/\(name)"
-        guard let number = tree.text(folder + "/dev").flatMap({ DeviceNumber($0) }),
+        guard let number = tree.deviceNumber(folder + "/dev"),
             !tree.exists(folder + "/partition"), tree.text(folder + "/hidden") != "1", !isNVMePath(name)
         else { return nil }
         // The kernel counts this one in 512 bytes, whatever the disk's blocks (Documentation/ABI/stable/sysfs-block).
@@ -65,8 +89,12 @@ public struct HostDisks: Sendable {
             sizeBytes: size.overflow ? 0 : size.partialValue,
             logicalBlockSize: tree.number(folder + "/queue/logical_block_size") ?? 0,
             physicalBlockSize: tree.number(folder + "/queue/physical_block_size") ?? 0,
+            vendor: vendor(folder),
             model: model(folder),
             serial: serial(folder),
+            wwid: wwid(folder),
+            transport: transport(name, folder),
+            links: use.links[number] ?? [],
             // What cannot be read counts against it.
             isRemovable: tree.text(folder + "/removable") != "0",
             isReadOnly: tree.text(folder + "/ro") != "0",
@@ -84,7 +112,7 @@ public struct HostDisks: Sendable {
         var found: [Obstacle] = use.unreadable.map { .useUnknown(file: $0) }
         let family = family(of: disk.name, use: use)
         for member in family {
-            guard let number = tree.text("/sys/class/block/\(member.name)/dev").flatMap({ DeviceNumber($0) }) else {
+            guard let number = tree.deviceNumber("/sys/class/block/\(member.name)/dev") else {
                 continue
             }
             if let mountPoint = use.mountPoints[number] {
@@ -93,9 +121,11 @@ public struct HostDisks: Sendable {
             if use.swaps.contains(number) { found.append(.swap(device: member.name)) }
         }
         found += family.filter(\.isHolder).map { .held(by: $0.name) }
+        found += use.locks(onNodeAt: disk.path)
         if disk.isReadOnly { found.append(.readOnly) }
         if disk.sizeBytes == 0 { found.append(.zeroSize) }
-        switch kind(of: disk.name) {
+        if let transport = disk.transport, Self.isNetwork(transport) { found.append(.network(transport: transport)) }
+        switch DiskKind(of: disk.name) {
         case .candidate: if disk.isRemovable { found.append(.removable) }
         case .bootArea: found.append(.bootArea(name: disk.name))
         case .other: found.append(.wrongKind(name: disk.name))
@@ -117,7 +147,7 @@ public struct HostDisks: Sendable {
             let member = members[next]
             let folder = "/sys/class/block/\(member.name)"
             next += 1
-            let number = tree.text(folder + "/dev").flatMap { DeviceNumber($0) }
+            let number = tree.deviceNumber(folder + "/dev")
             let loops = number.flatMap { use.loops[$0] } ?? []
             for name in tree.names(in: folder + "/holders") + loops where seen.insert(name).inserted {
                 members.append(Member(name: name, isHolder: true))
@@ -128,75 +158,9 @@ public struct HostDisks: Sendable {
         }
         return members
     }
-
-    /// Tries to open it as a run would, but read-only, and lets go at once.
-    ///
-    /// Under the shared lock, so that it never disturbs a run that is just opening the disk. What cannot be opened for
-    /// another reason is left for the real opening to report.
-    private func probe(_ disk: DiskInfo) -> Obstacle? {
-        guard blockDeviceNumber(disk.path) == disk.number,
-            let lock = try? Descriptor(opening: disk.path, O_RDONLY | O_NONBLOCK)
-        else { return nil }
-        if cl_flock(lock.number, LOCK_SH | LOCK_NB) != 0 { return cl_errno() == EWOULDBLOCK ? .locked : nil }
-        return withExtendedLifetime(lock) { () -> Obstacle? in
-            do throws(SystemError) {
-                _ = try Descriptor(opening: disk.path, O_RDONLY | O_NONBLOCK | O_EXCL)
-                return nil
-            } catch {
-                return error.code == EBUSY ? .openedExclusively : nil
-            }
-        }
-    }
-
-    private func model(_ folder: String) -> String? {
-        // SCSI, ATA and NVMe; then MMC.
-        tree.text(folder + "/device/model") ?? tree.text(folder + "/device/name")
-    }
-
-    private func serial(_ folder: String) -> String? {
-        // virtio; then NVMe and MMC.
-        if let text = tree.text(folder + "/serial") ?? tree.text(folder + "/device/serial") { return text }
-        // SCSI and ATA: vital product data page 0x80: type, page, length (two bytes), text (SPC-5 §7.7.18).
-        guard let page = try? tree.bytes(of: folder + "/device/vpd_pg80", limitBytes: 65536), page.count > 4 else {
-            return nil
-        }
-        let length = Int(page[2]) << 8 | Int(page[3])
-        let text = trimmed(String(decoding: page[4...].prefix(length), as: UTF8.self))
-        return text.isEmpty ? nil : text
-    }
-
-    private func dmaAlignment(_ folder: String) -> Int {
-        let mask: Int = tree.number(folder + "/queue/dma_alignment") ?? 511
-        return mask >= 0 && mask < 1 << 20 ? mask + 1 : 512
-    }
-}
-
-private enum DiskKind { case candidate, bootArea, other }
-
-/// Told from the kernel's name (Documentation/admin-guide/devices.txt).
-private func kind(of name: String) -> DiskKind {
-    if ["sd", "hd", "vd", "xvd"].contains(where: { name.hasPrefix($0) && isLetters(name.dropFirst($0.count)) }) {
-        return .candidate
-    }
-    if name.hasPrefix("nvme") {
-        let parts = name.dropFirst(4).split(separator: "n", omittingEmptySubsequences: false)
-        return parts.count == 2 && parts.allSatisfy(isDigits) ? .candidate : .other
-    }
-    guard name.hasPrefix("mmcblk") else { return .other }
-    let rest = name.dropFirst(6).drop { $0.isASCII && $0.isWholeNumber }
-    if rest.isEmpty { return .candidate }
-    return rest.hasPrefix("boot") || rest == "rpmb" ? .bootArea : .other
 }
 
 /// One path of a multipath NVMe disk, such as nvme0c1n1: older kernels do not mark it hidden.
 private func isNVMePath(_ name: String) -> Bool {
     name.hasPrefix("nvme") && name.dropFirst(4).contains("c")
-}
-
-private func isLetters(_ text: Substring) -> Bool {
-    !text.isEmpty && text.utf8.allSatisfy { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") }
-}
-
-private func isDigits(_ text: Substring) -> Bool {
-    !text.isEmpty && text.utf8.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
 }

@@ -27,6 +27,9 @@ struct SystemTree: Sendable {
         text(path).flatMap { Value($0) }
     }
 
+    /// A file that holds a device's number, such as `dev` of every block device in sysfs.
+    func deviceNumber(_ path: String) -> DeviceNumber? { text(path).flatMap { DeviceNumber($0) } }
+
     func exists(_ path: String) -> Bool {
         unsafe access(prefix + path, F_OK) == 0
     }
@@ -56,6 +59,14 @@ struct SystemTree: Sendable {
         return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "/").last.map(String.init)
     }
 
+    /// The path without symbolic links; nil when there is nothing.
+    func resolved(_ path: String) -> String? {
+        guard let text = unsafe realpath(prefix + path, nil) else { return nil }
+        defer { unsafe free(text) }
+        // SAFETY: realpath returned a NUL-ended string that is ours to free.
+        return unsafe String(cString: text)
+    }
+
     /// The name sysfs knows a block device by.
     func name(of number: DeviceNumber) -> String? { linkName("/sys/dev/block/\(number)") }
 
@@ -66,7 +77,7 @@ struct SystemTree: Sendable {
         if let number = blockDeviceNumber(prefix + path) { return number }
         guard path.hasPrefix("/dev/") else { return nil }
         let name = linkName(path) ?? path.split(separator: "/").last.map(String.init)
-        return name.flatMap { text("/sys/class/block/\($0)/dev") }.flatMap { DeviceNumber($0) }
+        return name.flatMap { deviceNumber("/sys/class/block/\($0)/dev") }
     }
 }
 

@@ -14,18 +14,6 @@ public struct TargetDisk: ~Copyable, Sendable {
         case compare
     }
 
-    public enum RereadOutcome: Sendable, Equatable {
-        /// The kernel read the table anew and now knows so many partitions; it knows none where it lacks support for
-        /// GPT.
-        case done(partitionCount: Int)
-        /// A regular file has no partitions.
-        case notABlockDevice
-        /// The kernel reads no partitions from this device (a loop device without partition scan).
-        case unsupported(SystemError)
-        /// The kernel would not: EBUSY while a partition is in use, EACCES without CAP_SYS_ADMIN.
-        case refused(SystemError)
-    }
-
     /// As it was asked for.
     public let path: String
     /// Without symbolic links.
@@ -46,9 +34,13 @@ public struct TargetDisk: ~Copyable, Sendable {
     /// What sysfs tells of it; nil for a regular file.
     public let info: DiskInfo?
 
+    /// All disks of the host when this one was chosen; empty for one that was named.
+    public let considered: [ConsideredDisk]
+
     let hosts: HostDisks
     let lock: Descriptor
     let working: Descriptor
+    let otherPaths: [HeldPath]
 
     /// The descriptor to read and write with, open as long as this value lives.
     public var fileDescriptor: Int32 { working.number }
@@ -59,25 +51,6 @@ public struct TargetDisk: ~Copyable, Sendable {
         if isDirect { return {} }
         let descriptor = working.number
         return { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
-    }
-
-    /// Asks the kernel to read the partition table anew.
-    ///
-    /// Waits up to a second for whoever has a partition open. Never an error: the data are on the disk, and the next
-    /// boot reads the table in any case.
-    public func rereadPartitionTable() -> RereadOutcome {
-        guard let info else { return .notABlockDevice }
-        let deadline = Instant.after(seconds: 1)
-        while cl_block_reread_partitions(working.number) != 0 {
-            let error = SystemError.current
-            switch error.code {
-            case EINTR: continue
-            case EBUSY where Instant.now < deadline: waitAMoment()
-            case EINVAL, ENOTTY, EOPNOTSUPP: return .unsupported(error)
-            default: return .refused(error)
-            }
-        }
-        return .done(partitionCount: hosts.partitionCount(info.name))
     }
 
     /// Lets go of it. Throws what the kernel tells of earlier writes only now.

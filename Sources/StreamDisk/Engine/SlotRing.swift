@@ -7,7 +7,7 @@
 /// (`lapBytes(windowBytes:…)`).
 final class SlotRing: Sendable {
     /// Every write starts on such a multiple of the ring; at least any disk's block and memory alignment.
-    static let alignmentBytes = 4096
+    static let alignmentBytes = DirectBuffer.alignmentBytes
 
     let buffer: DirectBuffer
     let slotBytes: Int

@@ -31,9 +31,7 @@ extension StreamFault: CustomStringConvertible {
         case .device(let error): error.sentence
         case .mismatch(let mismatch): mismatch.sentence
         case .disk(let error):
-            // Without a path, it is the choice that failed.
-            error.path.map { "\($0): \(error.reason)" }
-                ?? error.reason + "; attach or free a disk, or name one that is only used when named (--disk)"
+            error.sentence
         case .memory(let needed, let limit):
             "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit.bytes)): \(limit.origin.sentence)"
         case .cancelled: words
@@ -50,6 +48,23 @@ extension MemoryLimit.Origin {
         case .controlGroup(let path): "what the control group \(path) leaves; raise its limit"
         case .addressSpace: "what is left of the process's address space; raise its limit (ulimit -v)"
         case .data: "what is left of the process's data; raise its limit (ulimit -d)"
+        }
+    }
+}
+
+extension DiskError {
+    fileprivate var sentence: String {
+        // Without a path, it is the choice that failed.
+        guard let path else {
+            return reason + "; attach or free a disk, or name one that is only used when named (--disk)"
+        }
+        let text = "\(path): \(reason)"
+        switch kind {
+        case _ where isChosen:
+            return text + "; of the disks that fit it is the smallest, and no other is taken in its place: "
+                + (kind == .busy ? "wait for it" : "mend this") + ", or name a disk (--disk)"
+        case .isSource: return text + "; name another disk, or read the image from elsewhere"
+        default: return text
         }
     }
 }

@@ -38,7 +38,9 @@ struct StreamSession {
             }
             let result = try chooseEngine(
                 contents, target, placement, notes: notes, approve: approve, onEvent: onEvent)
+            let arrival = PartitionArrival(on: target, contents.gpt)
             do throws(DeviceError) { try target.close() } catch { throw .device(error) }
+            if result.isWritten, let missing = arrival?.wait() { onEvent(.warning("\(result.plan.diskPath): \(missing)")) }
             if result.isWritten || goal == .compare { enter(.done, disk: .untouched, onEvent) }
             return result
         }
@@ -74,10 +76,13 @@ struct StreamSession {
             case .stream: options.isDryRun ? .readOnly : .readWrite
             case .compare: .compare
             }
+        // To compare a disk with itself harms nobody.
+        let origin = goal == .stream ? source.localOrigin : nil
+        let requirement = contents.requirement
         do throws(DiskError) {
             return switch target {
-            case .smallestDisk: try TargetDisk.openSmallest(requirement: contents.requirement, access: access)
-            case .path(let path): try TargetDisk.open(path: path, requirement: contents.requirement, access: access)
+            case .smallestDisk: try TargetDisk.openSmallest(requirement: requirement, access: access, source: origin)
+            case .path(let path): try TargetDisk.open(path: path, requirement: requirement, access: access, source: origin)
             }
         } catch {
             throw .disk(error)
@@ -207,6 +212,11 @@ struct StreamSession {
     ) throws(StreamFault) {
         let plan = work.plan
         var silence = SilenceWatch()
+        do throws(DiskError) {
+            if let note = try target.forgetPartitions() { onEvent(.warning(note)) }
+        } catch {
+            throw .disk(error)
+        }
         enter(.invalidate, disk: .uncertain, onEvent)
         let invalidated = try writer.invalidate(work.placement, gaps: work.areas.gaps) { writer in
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)

@@ -31,6 +31,10 @@ public struct StreamPlan: Sendable {
     public let diskModel: String?
     public let diskSerial: String?
     public let isRegularFile: Bool
+    /// All that the kernel tells of the disk; nil for a regular file.
+    public let diskInfo: DiskInfo?
+    /// Where no disk was named: all disks of the host, and what stands against those that were not taken. Else empty.
+    public let consideredDisks: [ConsideredDisk]
 
     /// In the order of the disk.
     public let partitions: [Partition]
@@ -58,6 +62,8 @@ extension StreamPlan {
         diskModel = disk.info?.model
         diskSerial = disk.info?.serial
         isRegularFile = !disk.isBlockDevice
+        diskInfo = disk.info
+        consideredDisks = disk.considered
         partitions = contents.gpt.partitions.sorted { $0.firstLBA < $1.firstLBA }.map { partition in
             let region = regions.first { contents.partition(of: $0)?.number == partition.number }
             let filesystem = region.flatMap { filesystems[$0.image.path] }

@@ -9,6 +9,8 @@ import Glibc
 @safe
 final class DirectBuffer: @unchecked Sendable {
     static let hugePageBytes = 2 << 20
+    /// Every write starts on such a multiple: at least the block and the memory alignment of any disk that is opened.
+    static let alignmentBytes = 4096
 
     let sizeBytes: Int
     /// Its index among the ring's registered buffers. Set by the queue before any other thread sees the buffer.

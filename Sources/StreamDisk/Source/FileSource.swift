@@ -6,6 +6,7 @@ public final class FileSource: ImageSource {
     private struct File {
         var descriptor: Int32
         var sizeBytes: UInt64
+        var origin: LocalOrigin
     }
 
     /// One read: large enough to cost nothing, small enough for the caches and for a quick stop.
@@ -73,6 +74,8 @@ public final class FileSource: ImageSource {
         }
     }
 
+    public var localOrigin: LocalOrigin? { file.withLock { $0?.origin } }
+
     public func close() {
         file.withLock { file in
             if let open = file.take() { Glibc.close(open.descriptor) }
@@ -92,29 +95,29 @@ public final class FileSource: ImageSource {
             }
         }
         do throws(SourceError) {
-            let sizeBytes = try size(of: descriptor)
+            let (sizeBytes, origin) = try examine(descriptor)
             // Only advice: a refusal changes nothing.
             posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
-            return File(descriptor: descriptor, sizeBytes: sizeBytes)
+            return File(descriptor: descriptor, sizeBytes: sizeBytes, origin: origin)
         } catch {
             Glibc.close(descriptor)
             throw error
         }
     }
 
-    private func size(of descriptor: Int32) throws(SourceError) -> UInt64 {
+    private func examine(_ descriptor: Int32) throws(SourceError) -> (sizeBytes: UInt64, origin: LocalOrigin) {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else {
             throw failure(.unreachable, "cannot be examined: \(SystemError.current)")
         }
         switch status.st_mode & S_IFMT {
-        case S_IFREG: return UInt64(max(status.st_size, 0))
+        case S_IFREG: return (UInt64(max(status.st_size, 0)), LocalOrigin(status))
         case S_IFBLK:
             var sizeBytes: UInt64 = 0
             guard unsafe cl_block_size_bytes(descriptor, &sizeBytes) == 0 else {
                 throw failure(.unreachable, "its size cannot be told: \(SystemError.current)")
             }
-            return sizeBytes
+            return (sizeBytes, LocalOrigin(status))
         case S_IFDIR: throw failure(.invalidReference, "is a directory")
         default: throw failure(.invalidReference, "is neither a regular file nor a block device")
         }

@@ -21,12 +21,16 @@ public protocol ImageSource: AnyObject, Sendable {
     /// `.unsupported`.
     func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError)
 
+    /// The file or block device of this host that the bytes come from, known from `open` on; nil for what comes from elsewhere.
+    var localOrigin: LocalOrigin? { get }
+
     /// Ends what still runs in the background. May be called more than once; no `read` may run.
     func close()
 }
 
 extension ImageSource {
     public var isUnprotected: Bool { false }
+    public var localOrigin: LocalOrigin? { nil }
 }
 
 /// The first bytes of an image and what is known of the whole.

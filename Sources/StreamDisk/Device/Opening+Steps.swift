@@ -1,0 +1,225 @@
+import CLinux
+import Glibc
+
+// The steps of an opening, each with its own refusal.
+extension Opening {
+    /// What lies at the path, without opening it: opening alone starts some devices (a watchdog, a tape drive).
+    func look() throws(DiskError) -> stat {
+        guard !path.utf8.contains(0) else { throw refusal(.notFound, "not a path") }
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else {
+            let error = SystemError.current
+            guard chosen != nil, error.code == ENOENT else { throw failure(error) }
+            throw refusal(.notFound, "the kernel has this disk, but there is no node of it")
+        }
+        return status
+    }
+
+    func disk(_ number: DeviceNumber) throws(DiskError) -> DiskInfo {
+        try hosts.expectReadable()
+        if let partition = hosts.partition(number) {
+            throw refusal(.notADisk, "\(partition) is a partition, not a whole disk")
+        }
+        guard let info = hosts.disk(number, source: source) else {
+            throw refusal(.useUnknown, "nothing under /sys/dev/block/\(number) tells whether it is in use")
+        }
+        return info
+    }
+
+    /// Opens for the lock alone and takes it: the whole-disk node itself, as udev asks (systemd.io, "Locking Block
+    /// Device Access"). It must be what `before` was.
+    func lock(_ before: stat, exclusively: Bool? = nil) throws(DiskError) -> Descriptor {
+        let lock: Descriptor
+        do {
+            lock = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
+        } catch {
+            throw failure(error)
+        }
+        let after = try status(lock)
+        guard after.st_dev == before.st_dev, after.st_ino == before.st_ino, after.st_rdev == before.st_rdev else {
+            throw changed
+        }
+        let operation = exclusively ?? (access == .readWrite) ? LOCK_EX : LOCK_SH
+        let deadline = Instant.after(seconds: lockTimeoutSeconds)
+        while cl_flock(lock.number, operation | LOCK_NB) != 0 {
+            let error = SystemError.current
+            guard error.code == EWOULDBLOCK || error.code == EINTR else { throw failure(error) }
+            guard Instant.now < deadline else {
+                throw DiskError(
+                    .busy, path: path, reason: "another run, or another program, holds its lock", obstacles: [.locked],
+                    isChosen: chosen != nil)
+            }
+            waitAMoment()
+        }
+        return lock
+    }
+
+    /// Opens for the work. Direct where that may be and the kernel agrees.
+    func openWorking(mayBeDirect: Bool, exclusively: Int32) throws(DiskError) -> Descriptor {
+        var direct = mayBeDirect ? cl_O_DIRECT : 0
+        let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
+        while true {
+            do {
+                // Without O_NONBLOCK: io_uring would answer EAGAIN on it instead of waiting.
+                return try Descriptor(
+                    opening: path, (access == .readWrite ? O_RDWR : O_RDONLY) | exclusively | direct)
+            } catch {
+                switch error.code {
+                case EINVAL where direct != 0: direct = 0
+                case EBUSY where Instant.now < deadline: waitAMoment()
+                case EBUSY: throw refusal([.openedExclusively])
+                default: throw failure(error)
+                }
+            }
+        }
+    }
+
+    /// Whether somebody, such as a file system of another mount namespace, has the disk for itself.
+    func isOpenedExclusively() -> Bool {
+        do throws(SystemError) {
+            _ = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK | O_EXCL)
+            return false
+        } catch {
+            return error.code == EBUSY
+        }
+    }
+
+    /// Throws when somebody, such as a virtual machine, has locked bytes of it (fcntl(2), "Open file description locks").
+    func expectNoByteLock(_ lock: borrowing Descriptor) throws(DiskError) {
+        let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
+        while isByteLocked(lock) {
+            guard Instant.now < deadline else { throw refusal([.byteLocked]) }
+            waitAMoment()
+        }
+    }
+
+    func isByteLocked(_ file: borrowing Descriptor) -> Bool {
+        var type: Int32 = 0
+        // Where locks cannot be asked for, nobody has one.
+        return unsafe cl_lock_against_writing(file.number, &type) == 0 && type != F_UNLCK
+    }
+
+    /// Locks and opens the other paths to the same disk, as if they were the target: nobody shall get it by one of them.
+    func holdOtherPaths(to disk: DiskInfo) throws(DiskError) -> [HeldPath] {
+        var held: [HeldPath] = []
+        for other in hosts.otherPaths(to: disk) {
+            var opening = Opening(path: other.path, requirement: requirement, access: .readOnly)
+            opening.hosts = hosts
+            opening.chosen = chosen == nil ? nil : other
+            opening.lockTimeoutSeconds = lockTimeoutSeconds
+            opening.exclusiveTimeoutSeconds = exclusiveTimeoutSeconds
+            let node = try opening.look()
+            guard node.st_mode & S_IFMT == S_IFBLK, DeviceNumber(node.st_rdev) == other.number else {
+                throw opening.changed
+            }
+            let lock = try opening.lock(node, exclusively: access == .readWrite)
+            held.append(HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL)))
+        }
+        return held
+    }
+
+    /// Every write starts at a multiple of `DirectBuffer.alignmentBytes`; what wants more would fail in mid-run.
+    func expectAlignment(_ bytes: Int) throws(DiskError) {
+        guard DirectBuffer.alignmentBytes % bytes == 0 else {
+            throw refusal(
+                .alignment, "it wants memory aligned to \(bytes) bytes, this program's is to \(DirectBuffer.alignmentBytes)")
+        }
+    }
+
+    func noteForComparing(_ obstacle: Obstacle) -> String? {
+        guard obstacle.isForWritingOnly, obstacle != .readOnly else { return nil }
+        return "\(obstacle): what is written to the disk meanwhile shows as a difference"
+    }
+
+    struct Geometry {
+        /// Nil before Linux 5.15.
+        var sequence: UInt64?
+        var sizeBytes: UInt64 = 0
+        var logicalBlockSize = 0
+        var physicalBlockSize = 0
+        var isReadOnly = false
+    }
+
+    func geometry(of disk: borrowing Descriptor) throws(DiskError) -> Geometry {
+        var size: UInt64 = 0
+        var logical: Int32 = 0
+        var physical: UInt32 = 0
+        var readOnly: Int32 = 0
+        guard unsafe cl_block_size_bytes(disk.number, &size) == 0,
+            unsafe cl_block_logical_size(disk.number, &logical) == 0,
+            unsafe cl_block_physical_size(disk.number, &physical) == 0,
+            unsafe cl_block_read_only(disk.number, &readOnly) == 0
+        else { throw failure(.current) }
+        var sequence: UInt64 = 0
+        let knowsSequence = unsafe cl_block_sequence(disk.number, &sequence) == 0
+        return Geometry(
+            sequence: knowsSequence ? sequence : nil, sizeBytes: size, logicalBlockSize: Int(logical), physicalBlockSize: Int(physical), isReadOnly: readOnly != 0
+        )
+    }
+
+    /// What direct I/O on a regular file asks for; 0 bytes of offset where there is none.
+    func directAlignment(_ file: borrowing Descriptor) -> (offsetBytes: Int, memoryBytes: Int) {
+        var status = statx()
+        guard unsafe cl_statx_direct_alignment(file.number, &status) == 0, status.stx_mask & CL_STATX_DIOALIGN != 0
+        else {
+            // Before Linux 6.1, and on file systems that do not say: what every one of them takes that takes any.
+            return (4096, 4096)
+        }
+        return (Int(status.stx_dio_offset_align), max(Int(status.stx_dio_mem_align), 1))
+    }
+
+    func status(_ file: borrowing Descriptor) throws(DiskError) -> stat {
+        do {
+            return try file.status()
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    func resolved() -> String {
+        guard let text = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(text) }
+        // SAFETY: realpath returned a NUL-ended string that is ours to free.
+        return unsafe String(cString: text)
+    }
+
+    var verb: String { access == .compare ? "reading" : "writing" }
+
+    // MARK: - Errors
+
+    func refusal(_ kind: DiskError.Kind, _ reason: String, _ obstacles: [Obstacle] = []) -> DiskError {
+        DiskError(kind, path: path, reason: reason, obstacles: obstacles, isChosen: chosen != nil)
+    }
+
+    /// - Parameter obstacles: at least one; the first decides on the kind.
+    func refusal(_ obstacles: [Obstacle]) -> DiskError {
+        // Who named no disk, and finds the one for it taken, can wait for it.
+        let isPassing = chosen != nil && obstacles.contains(where: \.isPassing)
+        return refusal(
+            isPassing ? .busy : obstacles.first?.errorKind ?? .cannotOpen,
+            obstacles.map(\.description).joined(separator: ", "), obstacles)
+    }
+
+    var changed: DiskError { refusal(.changed, "it changed into another disk or file while it was being opened") }
+
+    func failure(_ error: SystemError) -> DiskError {
+        switch error.code {
+        case EACCES, EPERM: refusal(.notPermitted, "opening it is not permitted (\(error)); disks need root")
+        case ENOENT: refusal(.notFound, "there is no such disk or file")
+        case EROFS: refusal([.readOnly])
+        case ENOMEDIUM, ENXIO: refusal(.noMedium, "no medium in it, or nothing bound to it (\(error))")
+        default: refusal(.cannotOpen, "it cannot be opened: \(error)")
+        }
+    }
+}
+
+/// Another path to the target's disk, locked and opened exclusively as long as this lives.
+final class HeldPath: Sendable {
+    private let lock: Descriptor
+    private let working: Descriptor
+
+    init(lock: consuming Descriptor, working: consuming Descriptor) {
+        self.lock = lock
+        self.working = working
+    }
+}

@@ -1,0 +1,82 @@
+import CLinux
+import Glibc
+
+/// The file or block device of this host that an image is read from.
+public struct LocalOrigin: Sendable, Hashable {
+    let file: FileIdentity
+    /// Its own number, where it is a block device.
+    let device: DeviceNumber?
+}
+
+extension LocalOrigin {
+    /// From what fstat(2) tells of the opened file.
+    init(_ status: stat) {
+        file = FileIdentity(status)
+        device = status.st_mode & S_IFMT == S_IFBLK ? DeviceNumber(status.st_rdev) : nil
+    }
+}
+
+/// What holds the bytes of a file or a block device: partitions and disks, files under loop devices, what device-mapper and RAID
+/// are built of.
+struct Storage {
+    private var devices: Set<DeviceNumber> = []
+    private var files: Set<FileIdentity> = []
+    /// Everything below counts, as far as the disk with the file system that an image file is on. Else only what would be written.
+    private let isSource: Bool
+
+    /// What an image is read from.
+    init(of origin: LocalOrigin, among disks: [DiskInfo], _ tree: SystemTree) {
+        isSource = true
+        if let device = origin.device { add(device, tree) } else { add(origin.file, tree) }
+        // Other paths lead to the same bytes.
+        let identities = Set(disks.filter { devices.contains($0.number) }.compactMap(\.identity))
+        for disk in disks where disk.identity.map(identities.contains) == true { devices.insert(disk.number) }
+    }
+
+    /// What is written when a disk is.
+    init(writtenBy disk: DeviceNumber, _ tree: SystemTree) {
+        isSource = false
+        add(disk, tree)
+    }
+
+    /// What is written when a file is.
+    init(writtenBy file: FileIdentity) {
+        isSource = false
+        files = [file]
+    }
+
+    func overlaps(_ other: Storage) -> Bool {
+        !devices.isDisjoint(with: other.devices) || !files.isDisjoint(with: other.files)
+    }
+
+    private mutating func add(_ number: DeviceNumber, _ tree: SystemTree) {
+        guard devices.insert(number).inserted, let name = tree.name(of: number) else { return }
+        let folder = "/sys/class/block/\(name)"
+        guard tree.exists(folder + "/partition") else {
+            for name in tree.names(in: folder) where tree.exists("\(folder)/\(name)/partition") {
+                if let part = tree.deviceNumber("\(folder)/\(name)/dev") { devices.insert(part) }
+            }
+            addBelow(name, tree)
+            return
+        }
+        // In sysfs a partition lies in its disk. Whoever writes a partition does not write all of its disk.
+        guard let disk = tree.resolved(folder)?.split(separator: "/").dropLast().last.map(String.init) else { return }
+        if isSource, let number = tree.deviceNumber("/sys/class/block/\(disk)/dev") { devices.insert(number) }
+        addBelow(disk, tree)
+    }
+
+    /// What a whole disk is made of, where it is no real one.
+    private mutating func addBelow(_ name: String, _ tree: SystemTree) {
+        for slave in tree.names(in: "/sys/class/block/\(name)/slaves") {
+            if let number = tree.deviceNumber("/sys/class/block/\(slave)/dev") { add(number, tree) }
+        }
+        guard let loop = LoopBacking(named: name, of: tree) else { return }
+        if let device = loop.device { add(device, tree) }
+        if let file = loop.file { add(file, tree) }
+    }
+
+    private mutating func add(_ file: FileIdentity, _ tree: SystemTree) {
+        // A file system without a device of its own (btrfs, overlay) is among the mounted ones, and in use by that.
+        if files.insert(file).inserted, isSource, file.device.major != 0 { add(file.device, tree) }
+    }
+}
