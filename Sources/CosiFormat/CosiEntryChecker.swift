@@ -14,6 +14,8 @@ public struct CosiEntryChecker: Sendable {
     private var hasMetadata = false
     private var isInStreamingOrder = true
     private var seenPaths: Set<[UInt8]> = []
+    /// Hash images that no region has and no entry was seen of yet.
+    private var unplacedHashes: [[UInt8]: (place: String, image: CosiMetadata.ImageFile)] = [:]
 
     /// Checks the metadata against the GPT: every region has an entry that is large enough for its image.
     public init(metadata: CosiMetadata, gpt: GPT) throws(FormatError) {
@@ -24,6 +26,10 @@ public struct CosiEntryChecker: Sendable {
         else {
             throw FormatError(
                 place: "GPT", problem: "was read for another disk size or block size than metadata.json's")
+        }
+        for (index, filesystem) in metadata.images.enumerated() {
+            guard let image = filesystem.verity?.image, metadata.regionIndexByPath[image.pathBytes] == nil else { continue }
+            unplacedHashes[image.pathBytes] = ("metadata.json: images[\(index)].verity.image.path", image)
         }
         try checkRegions(gpt)
     }
@@ -36,6 +42,9 @@ public struct CosiEntryChecker: Sendable {
             guard !hasMetadata else { throw FormatError(place: entry.place, problem: "is there twice") }
             hasMetadata = true
             return nil
+        }
+        if let hash = unplacedHashes.removeValue(forKey: entry.nameBytes) {
+            try CosiLayout.checkEntry(entry, carries: hash.image)
         }
         guard let region = metadata.region(for: entry) else { return nil }
         guard seenPaths.insert(entry.nameBytes).inserted else {
@@ -54,7 +63,7 @@ public struct CosiEntryChecker: Sendable {
             return nil
         case .partition(let number):
             if !hasMetadata { isInStreamingOrder = false }
-            let partition = try partition(number, for: region.image)
+            guard let partition = partitionByNumber[number] else { preconditionFailure("checked in init") }
             let image = CosiLayout.Image(
                 number: number, path: region.image.path, fileOffset: entry.dataOffset,
                 compressedSizeBytes: region.image.compressedSizeBytes,
@@ -66,7 +75,13 @@ public struct CosiEntryChecker: Sendable {
         }
     }
 
-    /// After the last entry: nothing is missing.
+    /// The warnings that were not taken yet.
+    public mutating func takeWarnings() -> [FormatWarning] {
+        defer { warnings = [] }
+        return warnings
+    }
+
+    /// After the last entry: nothing is missing. With the warnings that were not taken before.
     public consuming func finish() throws(FormatError) -> (CosiLayout, [FormatWarning]) {
         guard hasMetadata else {
             throw FormatError(
@@ -75,6 +90,11 @@ public struct CosiEntryChecker: Sendable {
         for region in metadata.disk.gptRegions where !seenPaths.contains(region.image.pathBytes) {
             throw FormatError(
                 place: "tar entry \(quoted(region.image.path))", problem: "is missing; metadata.json names it")
+        }
+        if let (place, image) = unplacedHashes.values.min(by: { $0.place < $1.place }) {
+            throw FormatError(
+                place: place,
+                problem: "is \(quoted(image.path)), which no region in disk.gptRegions has, nor the tar an entry for")
         }
         let layout = CosiLayout(
             images: images,
@@ -101,47 +121,9 @@ public struct CosiEntryChecker: Sendable {
         }
     }
 
-    private func partition(
-        _ number: Int, for image: CosiMetadata.ImageFile
-    ) throws(FormatError) -> GPTPartition {
-        guard let partition = partitionByNumber[number] else {
-            throw FormatError(
-                place: "metadata.json: region \(quoted(image.path))",
-                problem: "is for partition \(number), which the GPT does not have")
-        }
-        guard image.uncompressedSizeBytes <= partition.sizeBytes else {
-            throw FormatError(
-                place: "metadata.json: region \(quoted(image.path))",
-                problem: "has uncompressedSize \(image.uncompressedSizeBytes), more than the \(partition.sizeBytes) "
-                    + "bytes of partition \(number)")
-        }
-        return partition
-    }
-
     private mutating func checkRegions(_ gpt: GPT) throws(FormatError) {
-        var numbersWithImage: Set<Int> = []
-        var previous: GPTPartition?
-        var isOutOfOrder = false
-        for region in metadata.disk.gptRegions {
-            guard case .partition(let number) = region.kind else { continue }
-            let partition = try partition(number, for: region.image)
-            numbersWithImage.insert(number)
-            if let previous, partition.firstLBA < previous.firstLBA { isOutOfOrder = true }
-            previous = partition
-            if let filesystem = metadata.filesystem(at: region.image), filesystem.partitionType != partition.typeGUID {
-                warnings.append(
-                    FormatWarning(
-                        place: "metadata.json: filesystem \(quoted(region.image.path))",
-                        message: "has partType \(filesystem.partitionType), the GPT \(partition.typeGUID)"))
-            }
-        }
-        if isOutOfOrder {
-            warnings.append(
-                FormatWarning(
-                    place: "metadata.json: disk.gptRegions",
-                    message: "is not in the order of the partitions on the disk"))
-        }
-        for partition in gpt.partitions where !numbersWithImage.contains(partition.number) {
+        warnings += try RegionNumbers(metadata, gpt).check()
+        for partition in gpt.partitions where !metadata.hasRegion(number: partition.number) {
             warnings.append(
                 FormatWarning(
                     place: "\(partition.place) \(quoted(partition.name))",
@@ -151,8 +133,12 @@ public struct CosiEntryChecker: Sendable {
 }
 
 extension CosiMetadata {
-    fileprivate func filesystem(at image: ImageFile) -> Filesystem? {
+    func filesystem(at image: ImageFile) -> Filesystem? {
         filesystemIndexByPath[image.pathBytes].map { images[$0] }
+    }
+
+    fileprivate func hasRegion(number: Int) -> Bool {
+        disk.gptRegions.contains { $0.kind == .partition(number: number) }
     }
 
     fileprivate func filesystem(hashedAt image: ImageFile) -> Filesystem? {

@@ -32,7 +32,7 @@ public struct CosiLayout: Sendable {
         public let partition: GPTPartition
         /// The filesystem the metadata describes for it; nil for verity hashes and raw partitions.
         public let filesystem: CosiMetadata.Filesystem?
-        /// The filesystem whose dm-verity hash tree this is.
+        /// The filesystem whose dm-verity hash tree this is; nil where that lies in the filesystem's own image.
         public let verityHashOf: CosiMetadata.Filesystem?
 
         /// Smaller than its partition: the producer shrank the filesystem.

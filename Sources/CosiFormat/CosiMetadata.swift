@@ -1,9 +1,10 @@
 /// `metadata.json` of a COSI file, version 1.2 or a later 1.x, checked as far as it can be on its own.
 ///
-/// What is required and what may be missing: `id` and `verity` may be absent or null; `osPackages` too, with a
-/// warning (Azure Container Linux writes none); `bootloader.type` may be empty or unknown, with a warning. All else
-/// in the format's table must be there: `bootloader`, `disk` and `compression.maxWindowLog` since 1.1 and 1.2, and no
-/// known producer leaves them out. Unknown fields are ignored everywhere.
+/// What is required and what may be missing: `id`, `verity` and `verity.hashOffset` may be absent or null; `osPackages`
+/// too, with a warning (Azure Container Linux writes none); `bootloader.type` may be empty (Image Customizer's word for
+/// none), or unknown, with a warning. All else in the format's table must be there: `bootloader`, `disk` and
+/// `compression.maxWindowLog` since 1.1 and 1.2, and no known producer leaves them out. Unknown fields are ignored
+/// everywhere; a key that is twice in one object is refused, wherever it is.
 public struct CosiMetadata: Sendable {
     /// Input beyond this is refused. Real metadata is tens to hundreds of kilobytes, nearly all of it packages.
     public static let inputBytesMax = 16 << 20
@@ -43,9 +44,14 @@ public struct CosiMetadata: Sendable {
     }
 
     public struct Verity: Sendable {
-        /// The hash partition's image.
+        /// The image that has the hash tree: a hash partition's, or the filesystem's own (inline verity).
         public let image: ImageFile
         public let rootHash: String
+        /// Where dm-verity's superblock begins in ``image``, in bytes: inside it, a multiple of 512. Nothing is written
+        /// from it. With inline verity never 0, and nil, with a warning, when the producer left it out.
+        public let hashOffset: UInt64?
+        /// Whether the hash tree lies behind the filesystem in the filesystem's own image.
+        public let isInline: Bool
     }
 
     public struct Filesystem: Sendable {
@@ -118,7 +124,7 @@ public struct CosiMetadata: Sendable {
 
     /// Into `disk.gptRegions`.
     let regionIndexByPath: [[UInt8]: Int]
-    /// Into `images`, by the path of the filesystem's image and by that of its verity hash image.
+    /// Into `images`, by the path of the filesystem's image and by that of its verity hash image, where that is another.
     let filesystemIndexByPath: [[UInt8]: Int]
     let verityIndexByPath: [[UInt8]: Int]
 
@@ -131,6 +137,7 @@ public struct CosiMetadata: Sendable {
     ///
     /// Errors name the field by its path, such as `metadata.json: disk.gptRegions[2].image.sha384`.
     public static func parse(_ json: [UInt8]) throws(FormatError) -> (CosiMetadata, [FormatWarning]) {
+        try JSONShape.check(json)
         var builder = MetadataBuilder()
         // The version first: another major version may have changed everything else.
         let version = try builder.version(try MetadataJSON.decode(MetadataJSON.VersionOnly.self, from: json))

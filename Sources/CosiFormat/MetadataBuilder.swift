@@ -6,11 +6,11 @@ struct MetadataBuilder {
     private static let sizeBytesMax = UInt64(Int64.max)
     private static let pathBytesMax = TarScanner.nameBytesMax
 
-    private func error(_ field: String, _ problem: String) -> FormatError {
+    func error(_ field: String, _ problem: String) -> FormatError {
         FormatError(place: "metadata.json: " + field, problem: problem)
     }
 
-    private mutating func warn(_ field: String, _ message: String) {
+    mutating func warn(_ field: String, _ message: String) {
         warnings.append(FormatWarning(place: "metadata.json: " + field, message: message))
     }
 
@@ -54,14 +54,28 @@ struct MetadataBuilder {
                 throw error("images[\(index)].image.path", "is another filesystem's image too")
             }
             guard let verity = filesystem.verity else { continue }
-            try checkRegion(of: verity.image, "images[\(index)].verity.image", disk, regionIndexByPath)
+            let place = "images[\(index)].verity.image"
+            if regionIndexByPath[verity.image.pathBytes] == nil {
+                // A published sample is like that, and no byte goes astray.
+                warn(
+                    place + ".path",
+                    "is \(quoted(verity.image.path)), which no region in disk.gptRegions has: the hash tree is not written, "
+                        + "and what opens \(quoted(filesystem.mountPoint)) by it will fail")
+            } else {
+                try checkRegion(of: verity.image, place, disk, regionIndexByPath)
+            }
+            // Inline: the region agrees with both, so they agree.
+            if verity.isInline { continue }
             guard verityIndexByPath.updateValue(index, forKey: verity.image.pathBytes) == nil else {
                 throw error("images[\(index)].verity.image.path", "is another filesystem's hash image too")
             }
         }
         for (index, filesystem) in images.enumerated() {
-            guard let verity = filesystem.verity, filesystemIndexByPath[verity.image.pathBytes] != nil else { continue }
-            throw error("images[\(index)].verity.image.path", "is a filesystem's image too")
+            guard let verity = filesystem.verity, !verity.isInline, filesystemIndexByPath[verity.image.pathBytes] != nil
+            else { continue }
+            throw error(
+                "images[\(index)].verity.image.path",
+                "is another filesystem's image, must be a hash partition's or the filesystem's own")
         }
         let architecture = try architecture(raw.osArch)
         return CosiMetadata(
@@ -237,14 +251,38 @@ struct MetadataBuilder {
         guard let partitionType = GUID(raw.partType) else {
             throw error(place + ".partType", "is \(quoted(raw.partType)), must be a UUID")
         }
-        var verity: CosiMetadata.Verity?
-        if let rawVerity = raw.verity {
-            verity = CosiMetadata.Verity(
-                image: try imageFile(rawVerity.image, place + ".verity.image"), rootHash: rawVerity.roothash)
-        }
+        let image = try imageFile(raw.image, place + ".image")
         return CosiMetadata.Filesystem(
-            image: try imageFile(raw.image, place + ".image"), mountPoint: raw.mountPoint, fsType: raw.fsType,
-            fsUUID: raw.fsUuid, partitionType: partitionType, verity: verity)
+            image: image, mountPoint: raw.mountPoint, fsType: raw.fsType, fsUUID: raw.fsUuid,
+            partitionType: partitionType, verity: try raw.verity.map { raw throws(FormatError) in
+                try verity(raw, of: image, place + ".verity")
+            })
+    }
+
+    /// The hash tree is in an image of its own, or behind the filesystem in the filesystem's image.
+    private mutating func verity(
+        _ raw: MetadataJSON.Verity, of filesystemImage: CosiMetadata.ImageFile, _ place: String
+    ) throws(FormatError) -> CosiMetadata.Verity {
+        let image = try imageFile(raw.image, place + ".image")
+        let isInline = image.pathBytes == filesystemImage.pathBytes
+        let hashOffset = raw.hashOffset?.value
+        if let hashOffset {
+            guard hashOffset < image.uncompressedSizeBytes else {
+                throw error(
+                    place + ".hashOffset",
+                    "is \(hashOffset), outside the \(image.uncompressedSizeBytes) bytes of its image")
+            }
+            // veritysetup(8): --hash-offset counts whole sectors.
+            guard hashOffset % 512 == 0 else {
+                throw error(place + ".hashOffset", "is \(hashOffset), must be a multiple of 512")
+            }
+            guard hashOffset > 0 || !isInline else {
+                throw error(place + ".hashOffset", "is 0, where the filesystem itself begins")
+            }
+        } else if isInline {
+            warn(place + ".hashOffset", "is missing: where the hash tree begins in the filesystem's own image is not told")
+        }
+        return CosiMetadata.Verity(image: image, rootHash: raw.roothash, hashOffset: hashOffset, isInline: isInline)
     }
 
     /// Only paths can clash: swap and unmounted filesystems have '', 'none' or 'swap', and may be several.
@@ -288,52 +326,5 @@ struct MetadataBuilder {
         guard image.sha384 == region.image.sha384 else {
             throw error(place + ".sha384", "differs from the one in disk.gptRegions")
         }
-    }
-
-    // MARK: What the image says of its system, and nothing is written from
-
-    private mutating func packages(
-        _ raw: [MetadataJSON.Package]?, on architecture: CosiMetadata.Architecture
-    ) -> [CosiMetadata.Package]? {
-        guard let raw else {
-            warn("osPackages", "is missing")
-            return nil
-        }
-        let usual: Set<String> =
-            switch architecture {
-            case .x86_64: ["x86_64", "amd64", "i686", "i386", "noarch", "all", "(none)"]
-            case .arm64: ["aarch64", "arm64", "noarch", "all", "(none)"]
-            }
-        var oddCount = 0
-        var firstOdd: Int?
-        for (index, package) in raw.enumerated() where !usual.contains(package.arch.lowercased()) {
-            oddCount += 1
-            if firstOdd == nil { firstOdd = index }
-        }
-        if let firstOdd {
-            warn(
-                "osPackages[\(firstOdd)].arch",
-                "is \(quoted(raw[firstOdd].arch)), odd for \(architecture) (\(oddCount) such packages)")
-        }
-        return raw.map {
-            CosiMetadata.Package(name: $0.name, version: $0.version, release: $0.release, arch: $0.arch)
-        }
-    }
-
-    private mutating func bootloader(_ raw: MetadataJSON.Bootloader) throws(FormatError) -> CosiMetadata.Bootloader {
-        switch raw.type {
-        case "systemd-boot":
-            guard raw.systemdBoot != nil else {
-                throw error("bootloader.systemdBoot", "is missing, and bootloader.type is 'systemd-boot'")
-            }
-        case "grub":
-            if raw.systemdBoot != nil { warn("bootloader.systemdBoot", "is there although bootloader.type is 'grub'") }
-        default:
-            warn("bootloader.type", "is \(quoted(raw.type)), must be 'grub' or 'systemd-boot'")
-        }
-        let entries = (raw.systemdBoot?.entries ?? []).map {
-            CosiMetadata.BootEntry(type: $0.type, path: $0.path, cmdline: $0.cmdline, kernel: $0.kernel)
-        }
-        return CosiMetadata.Bootloader(type: raw.type, entries: entries)
     }
 }

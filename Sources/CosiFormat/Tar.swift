@@ -22,6 +22,14 @@ public struct TarEntry: Sendable, Equatable {
     var place: String { "tar entry \(quoted(name))" }
 }
 
+/// The end of an archive without the blocks that mark it.
+public struct UnmarkedTarEnd: Sendable, Equatable {
+    /// Nil when the archive has ended before.
+    public let warning: FormatWarning?
+    /// What is wrong when an entry is missing: the file was cut off in a header.
+    public let truncation: FormatError?
+}
+
 /// Reads the headers of a tar archive (v7, USTAR, GNU, PAX), one piece at a time, and leaves the fetching to the
 /// caller: by random access it jumps over the data, in a stream it skips it.
 ///
@@ -105,13 +113,20 @@ public struct TarScanner: Sendable {
         return entries
     }
 
-    /// For a file that ends at `fileSizeBytes` while the scanner still ``needs`` bytes beyond: nil when that is
-    /// exactly between two entries (an archive without its end marker, which tar tolerates), else the error to
-    /// throw. Nil too when the archive has ended or what is needed lies inside the file.
-    public func truncation(fileSizeBytes: UInt64) -> FormatError? {
-        guard let needs, needs.upperBound > fileSizeBytes else { return nil }
-        if case .header = wanted, entryOffset == nil, needs.lowerBound == fileSizeBytes { return nil }
-        return truncated(needs, at: fileSizeBytes)
+    /// For a file that ends at `offset` while the scanner still ``needs`` bytes beyond.
+    ///
+    /// Between two entries an archive may end without its end marker, also when less than a block follows the last
+    /// entry; tar tolerates both. Throws where the file ends inside an entry.
+    public func end(at offset: UInt64) throws(FormatError) -> UnmarkedTarEnd {
+        guard let needs else { return UnmarkedTarEnd(warning: nil, truncation: nil) }
+        let truncation = truncated(needs, at: offset)
+        guard case .header = wanted, entryOffset == nil, needs.lowerBound <= offset else { throw truncation }
+        let leftover = offset - needs.lowerBound
+        let message =
+            "ends without the two zero blocks that end a tar"
+            + (leftover > 0 ? ", with \(leftover) bytes that are no header" : "")
+        return UnmarkedTarEnd(
+            warning: FormatWarning(place: "tar archive", message: message), truncation: leftover > 0 ? truncation : nil)
     }
 
     private func truncated(_ needs: Range<UInt64>, at endOffset: UInt64) -> FormatError {

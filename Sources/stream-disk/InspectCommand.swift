@@ -64,7 +64,7 @@ struct InspectCommand: ParsableCommand {
             table.add([
                 "\(row.partition.number)", row.partition.name, shortSizeText(row.partition.sizeBytes),
                 "\(image.uncompressedSizeBytes)", "\(image.compressedSizeBytes)",
-                ratio(image.compressedSizeBytes, image.uncompressedSizeBytes), row.filesystem?.fsType ?? "-",
+                ratio(image.compressedSizeBytes, image.uncompressedSizeBytes), contentText(row),
                 row.filesystem?.mountPoint ?? "-", image.path,
             ])
         }
@@ -75,15 +75,46 @@ struct InspectCommand: ParsableCommand {
         let partition: GPTPartition
         let region: CosiMetadata.Region?
         let filesystem: CosiMetadata.Filesystem?
+        /// Whose dm-verity hash tree this partition holds; nil where that lies behind the file system itself.
+        let hashedPartition: GPTPartition?
+        /// The partition that holds the file system's hash tree: its own when that lies behind it; nil where none does.
+        let hashPartition: GPTPartition?
     }
 
     /// In the order of the disk.
     private func rows(_ contents: ImageContents) -> [Row] {
-        contents.gpt.partitions.sorted { $0.firstLBA < $1.firstLBA }.map { partition in
-            let region = contents.partitionRegions.first { contents.partition(of: $0)?.number == partition.number }
-            let filesystem = contents.metadata.images.first { $0.image.path == region?.image.path }
-            return Row(partition: partition, region: region, filesystem: filesystem)
+        let filesystems = contents.metadata.images
+        func place(of image: CosiMetadata.ImageFile?) -> GPTPartition? {
+            contents.partitionRegions.first { $0.image.path == image?.path }.flatMap(contents.partition)
         }
+        return contents.gpt.partitions.sorted { $0.firstLBA < $1.firstLBA }.map { partition in
+            let region = contents.partitionRegions.first { contents.partition(of: $0)?.number == partition.number }
+            let filesystem = filesystems.first { $0.image.path == region?.image.path }
+            let hashed = filesystems.first { $0.verity?.isInline == false && $0.verity?.image.path == region?.image.path }
+            return Row(
+                partition: partition, region: region, filesystem: filesystem,
+                hashedPartition: place(of: hashed?.image), hashPartition: place(of: filesystem?.verity?.image))
+        }
+    }
+
+    /// The file system and its verity, or what else the partition is there for.
+    private func contentText(_ row: Row) -> String {
+        if let filesystem = row.filesystem {
+            guard let verity = filesystem.verity else { return filesystem.fsType }
+            let place =
+                verity.isInline ? "inline" : row.hashPartition.map { "in \($0.number)" } ?? "without a partition"
+            return "\(filesystem.fsType), verity \(place)"
+        }
+        return row.hashedPartition.map { "verity of \($0.number)" } ?? "-"
+    }
+
+    private func verityObject(_ row: Row) -> JSONValue {
+        guard let verity = row.filesystem?.verity else { return .null }
+        return .object([
+            "rootHash": .text(verity.rootHash), "image": .text(verity.image.path), "inline": .flag(verity.isInline),
+            "partition": row.hashPartition.map { .count(UInt64($0.number)) } ?? .null,
+            "hashOffset": verity.hashOffset.map { .count($0) } ?? .null,
+        ])
     }
 
     private func object(_ contents: ImageContents) -> JSONValue {
@@ -113,6 +144,7 @@ struct InspectCommand: ParsableCommand {
                         "uncompressedBytes": image.map { .count($0.uncompressedSizeBytes) } ?? .null,
                         "fsType": row.filesystem.map { .text($0.fsType) } ?? .null,
                         "mountPoint": row.filesystem.map { .text($0.mountPoint) } ?? .null,
+                        "verity": verityObject(row),
                     ])
                 }),
         ])

@@ -25,9 +25,7 @@ struct RunArguments: ParsableArguments {
     var quiet = false
 
     func validate() throws {
-        guard ExpectedHash(hash) != nil else {
-            throw ValidationError("--hash must be 'ignored' or 'sha384:' and 96 hexadecimal digits, not '\(hash)'.")
-        }
+        if let refusal = ExpectedHash.refusal(of: hash) { throw ValidationError("--hash '\(hash)' \(refusal).") }
         if let events, !EventLog.isWritable(events) {
             throw ValidationError("--events \(events): this file descriptor is not open for writing.")
         }

@@ -46,6 +46,10 @@ import Testing
         ("images", "[]"), ("images[0].mountPoint", "\"\""), ("images[0].fsUuid", "\"\""),
         ("osPackages", "[]"), ("osPackages[0].arch", "\"i686\""), ("osPackages[0].arch", "\"(none)\""),
         ("bootloader", "{\"type\": \"grub\"}"), ("bootloader", "{\"type\": \"grub\", \"systemdBoot\": null}"),
+        // Image Customizer's word for no bootloader.
+        ("bootloader", "{\"type\": \"\"}"), ("bootloader", "{\"type\": \"\", \"systemdBoot\": null}"),
+        ("images[1].verity.hashOffset", "null"), ("images[1].verity.hashOffset", "0"),
+        ("images[1].verity.hashOffset", "3584"),
         ("disk.gptRegions[0].number", "null"), ("disk.gptRegions[0].startLba", "0"),
         ("disk.gptRegions[2].image.uncompressedSize", "4096.0"),
         ("compression.maxWindowLog", "10"), ("compression.maxWindowLog", "31"),
@@ -67,7 +71,6 @@ import Testing
         ("osPackages", "null", "metadata.json: osPackages"),
         ("osPackages[1].arch", "\"riscv64\"", "metadata.json: osPackages[1].arch"),
         ("osArch", "\"arm64\"", "metadata.json: osPackages[0].arch"),
-        ("bootloader.type", "\"\"", "metadata.json: bootloader.type"),
         ("bootloader.type", "\"lilo\"", "metadata.json: bootloader.type"),
         ("bootloader.type", "\"grub\"", "metadata.json: bootloader.systemdBoot"),
         ("images[1].partType", "\"C12A7328-F81F-11D2-BA4B-00A0C93EC93B\"", "metadata.json: images"),
@@ -81,6 +84,38 @@ import Testing
         let (metadata, warnings) = try MetadataSample.with([(path, value)]).parse()
         #expect(warnings.map(\.place) == [place])
         #expect(metadata.disk.gptRegions.count == 4)
+    }
+
+    /// The hash tree behind the filesystem, in its own image, as Image Customizer writes it since 1.4.0.
+    @Test func inlineVerityIsRead() throws {
+        let own = "\(try Self.json(MetadataSample.root))"
+        let verity = "{\"image\": \(own), \"roothash\": \"ab\", \"hashOffset\": 8388608}"
+        let (metadata, warnings) = try MetadataSample.with([("images[1].verity", verity)]).parse()
+        #expect(warnings.isEmpty)
+        let read = try #require(metadata.images[1].verity)
+        #expect(read.isInline)
+        #expect(read.hashOffset == 8_388_608)
+        #expect((read.image.path, read.rootHash) == (MetadataSample.root.path, "ab"))
+        #expect(try MetadataSample().parse().0.images[1].verity?.isInline == false)
+    }
+
+    @Test func inlineVerityWithoutItsPlaceIsAWarning() throws {
+        let verity = "{\"image\": \(try Self.json(MetadataSample.root)), \"roothash\": \"ab\"}"
+        let (metadata, warnings) = try MetadataSample.with([("images[1].verity", verity)]).parse()
+        #expect(warnings.map(\.place) == ["metadata.json: images[1].verity.hashOffset"])
+        #expect(metadata.images[1].verity?.isInline == true)
+        #expect(metadata.images[1].verity?.hashOffset == nil)
+    }
+
+    static func json(_ image: MetadataSample.Image) throws -> String {
+        String(decoding: try JSONSerialization.data(withJSONObject: image.json), as: UTF8.self)
+    }
+
+    /// As in one of the published samples.
+    @Test func aHashImageWithoutARegionIsAWarning() throws {
+        let (metadata, warnings) = try MetadataSample.with([("disk.gptRegions[2]", nil)]).parse()
+        #expect(warnings.map(\.place) == ["metadata.json: images[1].verity.image.path"])
+        #expect(metadata.images[1].verity?.image.path == MetadataSample.hash.path)
     }
 
     @Test func filesystemsWithoutAMountPointMayBeSeveral() throws {
@@ -191,6 +226,11 @@ import Testing
         ("disk.gptRegions[1].image.sha384", "\"\(zeros)g\"", "not a hex digit"),
         ("disk.gptRegions[0].image.compressedSize", "8388609", "more than a GPT takes"),
         ("disk.gptRegions[0].image.uncompressedSize", "8388609", "more than a GPT takes"),
+        ("images[1].verity.hashOffset", "4096", "outside the 4096 bytes"),
+        ("images[1].verity.hashOffset", "18446744073709551615", "outside the 4096 bytes"),
+        ("images[1].verity.hashOffset", "100", "must be a multiple of 512"),
+        ("images[1].verity.hashOffset", "-1", "whole number"), ("images[1].verity.hashOffset", "0.5", "whole number"),
+        ("images[1].verity.hashOffset", "\"4096\"", "is not a number"),
         ("compression.maxWindowLog", "9", "must be 10 to 31"), ("compression.maxWindowLog", "32", "must be 10 to 31"),
         ("compression.maxWindowLog", "18446744073709551615", "must be 10 to 31"),
         ("compression.maxWindowLog", "-1", "whole number"),
@@ -213,6 +253,8 @@ import Testing
             ("sha384", "\"\(Self.zeros)1\"", "differs"),
         ] {
             let sample = try MetadataSample.with([("\(image).\(field)", value)])
+            // A hash image without a region is for the layout to judge.
+            if image.contains("verity"), expected == "no region" { continue }
             let error = try #require(try formatError { try sample.parse() })
             #expect(error.place == "metadata.json: \(image).\(field)")
             #expect(error.problem.contains(expected), "\(error)")

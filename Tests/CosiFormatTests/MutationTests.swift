@@ -59,7 +59,7 @@ import Testing
             #expect(entries.count <= archive.count / 512)
             for entry in entries { #expect(entry.dataOffset + entry.sizeBytes <= Int64.max) }
             if let needs = scanner.needs { #expect(needs.count > 0 && needs.count <= TarScanner.extensionBytesMax) }
-            _ = scanner.truncation(fileSizeBytes: UInt64(archive.count))
+            _ = try? scanner.end(at: UInt64(archive.count))
         }
     }
 

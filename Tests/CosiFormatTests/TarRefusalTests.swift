@@ -7,7 +7,7 @@ func scanError(_ bytes: [UInt8]) -> FormatError? {
     var scanner = TarScanner()
     do {
         _ = try scanner.feed(from: bytes)
-        return scanner.truncation(fileSizeBytes: UInt64(bytes.count))
+        return try scanner.end(at: UInt64(bytes.count)).truncation
     } catch {
         return error
     }

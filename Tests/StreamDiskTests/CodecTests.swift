@@ -131,4 +131,38 @@ struct CodecTests {
         #expect(throws: ZstdError.self) { try ZstdDecoder.decode(packed, sizeBytes: 20_000, windowLogMax: 19) }
         #expect(try ZstdDecoder.decode(packed, sizeBytes: 20_000, windowLogMax: 20).count == 20_000)
     }
+
+    /// A frame that states `stated` bytes of content, and has `content` in a block that is followed by an empty last one.
+    private func toldFrame(_ stated: Int, _ content: [UInt8]) -> [UInt8] {
+        let size = (0..<4).map { UInt8(truncatingIfNeeded: stated >> (8 * $0)) }
+        let block = (0..<3).map { UInt8(truncatingIfNeeded: (content.count << 3) >> (8 * $0)) }
+        return [0x28, 0xb5, 0x2f, 0xfd, 0xa0] + size + block + content + [1, 0, 0]
+    }
+
+    @Test("A small image's frames hold as many bytes as they state")
+    func smallFrameLengths() throws {
+        let bytes = sampleBytes(3000)
+        let (one, two) = (Array(bytes[..<1000]), Array(bytes[1000...]))
+        #expect(try ZstdDecoder.decode(toldFrame(1000, one) + toldFrame(2000, two), sizeBytes: 3000, windowLogMax: 20) == bytes)
+        for frames in [toldFrame(2000, one) + toldFrame(1000, two), toldFrame(2999, one + two), toldFrame(3001, one + two)] {
+            #expect(throws: ZstdError.self) { try ZstdDecoder.decode(frames, sizeBytes: 4000, windowLogMax: 20) }
+        }
+    }
+
+    @Test("A frame of a legacy format or with a dictionary is no small image")
+    func smallForeignFrames() throws {
+        let packed = try zstd("-3", richBytes(20_000, seed: 1))
+        for magic in [UInt8(0x1e)] + (0x22...0x27) {
+            let legacy = [magic, 0xb5, 0x2f, 0xfd] + packed.dropFirst(4)
+            #expect(throws: ZstdError.self) { try ZstdDecoder.decode(legacy, sizeBytes: 20_000, windowLogMax: 23) }
+            #expect(throws: ZstdError.self) { try ZstdDecoder.decode(packed + legacy, sizeBytes: 40_000, windowLogMax: 23) }
+            #expect(throws: ZstdError.self) { try split(legacy, seed: 0) }
+        }
+        let withDictionary: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x38, 0x07, 0x21, 0, 0, 1, 2, 3, 4]
+        #expect(throws: ZstdError.corrupt("a frame needs a dictionary; there are none in COSI")) {
+            try ZstdDecoder.decode(withDictionary, sizeBytes: 4, windowLogMax: 23)
+        }
+        #expect(try ZstdDecoder.decode(skippableFrame([1, 2]), sizeBytes: 0, windowLogMax: 23).isEmpty)
+        #expect(try ZstdDecoder.decode([], sizeBytes: 0, windowLogMax: 23).isEmpty)
+    }
 }

@@ -85,15 +85,31 @@ extension EndToEnd {
             }
         }
 
+        /// Where its length is not known; with one it is refused before.
         @Test func aFileCutOffThatCanOnlyBeReadOnceLeavesNoTable() throws {
+            let image = try SampleImage.make()
+            let cut = Array(try image.bytes.dropLast(2_000_000))
+            let server = try FaultServer(cut) { _ in FaultServer.Answer(ignoresRange: true, isChunked: true) }
+            try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in
+                let error = try failure { _ = try stream(server.url(), to: path) }
+                #expect(["image", "source.changed"].contains(error?.cause.kind), "\(String(describing: error))")
+                #expect(error?.description.contains("cut off") == true, "\(String(describing: error))")
+                #expect(error?.disk == .withoutTable)
+                #expect(try tablesLeft(on: path) == [])
+            }
+        }
+
+        @Test func aFileThatIsKnownToBeCutOffIsRefusedBeforeTheFirstByte() throws {
             let image = try SampleImage.make()
             let nginx = try Nginx(.init(doesRanges: false))
             try nginx.serve("image.cosi", try image.bytes.dropLast(2_000_000))
             try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in
+                let before = try sha256(of: path)
                 let error = try failure { _ = try stream(nginx.url("image.cosi"), to: path) }
-                #expect(["image", "source.changed"].contains(error?.cause.kind), "\(String(describing: error))")
-                #expect(error?.disk == .withoutTable)
-                #expect(try tablesLeft(on: path) == [])
+                #expect(error?.cause.kind == "image", "\(String(describing: error))")
+                #expect(error?.description.contains("is truncated") == true, "\(String(describing: error))")
+                #expect(error?.disk == .untouched)
+                #expect(try sha256(of: path) == before)
             }
         }
 

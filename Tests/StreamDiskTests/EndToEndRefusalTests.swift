@@ -44,7 +44,7 @@ extension EndToEnd {
         @Test(arguments: [
             Fault(testDescription: "cut off in its last image", script: "truncate -s -100000 \"$1\"", says: "truncated"),
             Fault(testDescription: "cut off in its metadata", script: "truncate -s 2000 \"$1\"", says: "truncated"),
-            Fault(testDescription: "empty", script: "truncate -s 0 \"$1\"", says: "metadata.json"),
+            Fault(testDescription: "empty", script: "truncate -s 0 \"$1\"", says: "it is empty"),
             Fault(testDescription: "no tar at all", script: "head -c 100000 /dev/urandom >\"$1\"", says: "tar"),
             Fault(
                 testDescription: "another compressedSize than the tar's",

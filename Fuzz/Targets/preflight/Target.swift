@@ -64,7 +64,9 @@ final class RecipeSource: ImageSource {
         }
         require(!recipe.saysSize || range.upperBound <= UInt64(recipe.file.count), "\(range) is past the file's end")
         guard range.upperBound <= UInt64(recipe.file.count) else {
-            throw SourceError(.changed, source: name, reason: "ends before \(range.upperBound)")
+            throw SourceError(
+                .changed, source: name, reason: "ends before \(range.upperBound)", offset: UInt64(recipe.file.count),
+                isEnd: !recipe.saysSize)
         }
         let file = recipe.file
         try unsafe sink.append(file.span.bytes.extracting(Int(range.lowerBound)..<Int(range.upperBound)))

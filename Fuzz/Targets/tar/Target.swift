@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// Bytes as the beginning of a tar; the scanner in one piece and header by header must agree.
+/// Bytes as the beginning of a tar, or of another kind of file; the scanner in one piece and header by header must agree.
 ///
 /// With the first bit of the first byte set, the checksum of each block that could be a header is put right first: no
 /// mutation would find it.
@@ -22,7 +22,11 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
                 entries.append(entry)
             }
         }
-        _ = scanner.truncation(fileSizeBytes: UInt64(bytes.count))
+        if scanner.needs != nil {
+            let end = try? scanner.end(at: UInt64(bytes.count))
+            let isBetween = scanner.needs.map { $0.lowerBound <= UInt64(bytes.count) } ?? true
+            require(end == nil || isBetween, "an end inside an entry is taken for one between two")
+        }
     } catch {
         isRefused = true
         require(error.description.utf8.count < 10_000, "an endless message")
@@ -32,6 +36,7 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     require((again == nil) == isRefused, "one piece and many disagree")
     require(again == nil || again?.count == entries.count, "one piece and many find different entries")
     _ = try? CosiLayout.metadataEntry(in: entries)
+    _ = ForeignFormat(head: bytes, tail: Array(bytes.suffix(512)))
     return 0
 }
 

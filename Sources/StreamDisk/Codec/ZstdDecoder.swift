@@ -69,37 +69,58 @@ struct ZstdDecoder: ~Copyable {
         return code
     }
 
-    /// Decodes a small image (all frames) into memory, never more than `sizeBytes`, with windows up to 2^`windowLogMax`.
+    /// Decodes a small image (all frames) into memory, never more than `sizeBytes`, by the rules that partition images are
+    /// decoded by: frames of zstd's own format only, no dictionary, windows up to 2^`windowLogMax`, and in each frame as
+    /// many bytes as it states.
+    ///
+    /// - Returns: all that came out, which may be less than `sizeBytes`.
     static func decode(_ input: [UInt8], sizeBytes: Int, windowLogMax: Int) throws(ZstdError) -> [UInt8] {
         guard let context = unsafe ZSTD_createDCtx() else { throw .corrupt("no memory") }
         defer { unsafe ZSTD_freeDCtx(context) }
-        let set = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Int32(windowLogMax))
-        if ZSTD_isError(set) != 0 { throw ZstdError(set) }
-        // One byte more than allowed shows an image that is too long.
-        var output = [UInt8](repeating: 0, count: sizeBytes + 1)
+        var output = [UInt8](repeating: 0, count: sizeBytes)
         var produced = 0
-        var consumed = 0
-        var atFrameEnd = true
-        while consumed < input.count {
-            var source = unsafe ZSTD_inBuffer(src: nil, size: 0, pos: 0)
-            let code = unsafe input.withUnsafeBytes { from in
-                unsafe output.withUnsafeMutableBytes { into in
-                    var target = unsafe ZSTD_outBuffer(dst: into.baseAddress, size: into.count, pos: produced)
-                    unsafe source = unsafe ZSTD_inBuffer(src: from.baseAddress, size: from.count, pos: consumed)
-                    let code = unsafe ZSTD_decompressStream(context, &target, &source)
-                    produced = unsafe target.pos
-                    return code
+        var splitter = FrameSplitter()
+        var at = 0
+        var frame: (header: ZstdFrameHeader, start: Int)?
+        while at < input.count {
+            let (piece, byteCount) = try splitter.next(unsafe input.span.bytes.extracting(at..<input.count))
+            at += byteCount
+            switch piece {
+            case .held, .skippable, .content: break
+            case .frame(let header, let bytes):
+                try check(header, windowBytesMax: 1 << UInt64(windowLogMax))
+                frame = (header, at - bytes.count)
+            case .contentToEnd:
+                guard let (header, start) = frame.take() else { preconditionFailure("a frame without its header") }
+                // SAFETY: each pointer lies in the array whose closure it is used in, with the count from there to the end.
+                let count = unsafe output.withUnsafeMutableBytes { into in
+                    unsafe input.withUnsafeBytes { from in
+                        let (target, source) = unsafe (into[produced...], from[start..<at])
+                        return unsafe ZSTD_decompressDCtx(
+                            context, UnsafeMutableRawBufferPointer(rebasing: target).baseAddress, target.count,
+                            UnsafeRawBufferPointer(rebasing: source).baseAddress, source.count)
+                    }
                 }
+                if ZSTD_getErrorCode(count) == ZSTD_error_dstSize_tooSmall {
+                    throw .corrupt("it decodes to more than the \(sizeBytes) bytes stated")
+                }
+                if ZSTD_isError(count) != 0 { throw ZstdError(count) }
+                guard UInt64(count) == header.contentBytes ?? UInt64(count) else {
+                    throw .corrupt("a frame holds \(count) bytes and states \(header.contentBytes ?? 0)")
+                }
+                produced += count
             }
-            if ZSTD_isError(code) != 0 { throw ZstdError(code) }
-            let advanced = unsafe source.pos - consumed
-            unsafe consumed = source.pos
-            atFrameEnd = code == 0
-            if produced > sizeBytes { throw .corrupt("it decodes to more than the \(sizeBytes) bytes stated") }
-            if advanced == 0 && !atFrameEnd { throw .truncated }
         }
-        if !atFrameEnd { throw .truncated }
+        guard splitter.isAtFrameEnd else { throw .truncated }
         output.removeLast(output.count - produced)
         return output
+    }
+
+    private static func check(_ header: ZstdFrameHeader, windowBytesMax: UInt64) throws(ZstdError) {
+        if header.needsDictionary { throw .corrupt("a frame needs a dictionary; there are none in COSI") }
+        if header.windowBytes > windowBytesMax {
+            throw .corrupt(
+                "a frame needs a window of \(header.windowBytes) bytes, compression.maxWindowLog allows \(windowBytesMax)")
+        }
     }
 }

@@ -1,3 +1,5 @@
+import CosiFormat
+
 /// One compressed image and the range of the device it goes to.
 public struct ImageJob: Sendable {
     /// How it is called in messages.
@@ -29,6 +31,13 @@ public struct ImageJob: Sendable {
 protocol JobFeed: Sendable {
     /// The next image for the lane that asks, nil when there are no more.
     func next(observer: SourceObserver) throws(StreamFault) -> ImageJob?
+
+    /// What was seen on the way that does no harm; to be asked for when there are no more.
+    var warnings: [FormatWarning] { get }
+}
+
+extension JobFeed {
+    var warnings: [FormatWarning] { [] }
 }
 
 /// Images known beforehand, the largest first: the longest job must not be the last to begin.

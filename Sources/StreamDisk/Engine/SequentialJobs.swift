@@ -7,6 +7,7 @@ final class SequentialJobs: JobFeed {
     private struct State {
         var scan: PendingScan
         var given = false
+        var warnings: [FormatWarning] = []
     }
 
     private let source: any ImageSource
@@ -20,37 +21,58 @@ final class SequentialJobs: JobFeed {
     }
 
     func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? {
-        try state.withLock { state throws(StreamFault) -> ImageJob? in
+        let reader = ImageReader(
+            source: source, head: ImageHead(bytes: [], sizeBytes: fileSizeBytes, isSequential: true), observer: observer)
+        return try state.withLock { state throws(StreamFault) -> ImageJob? in
             if !state.given {
                 state.given = true
-                return ImageJob(state.scan.first)
+                return try job(state.scan.first)
             }
             while let needs = state.scan.scanner.needs {
-                if let size = fileSizeBytes, needs.upperBound > size {
-                    if let error = state.scan.scanner.truncation(fileSizeBytes: size) { throw .image(error) }
-                    break
+                let bytes: [UInt8]
+                switch try reader.headerBytes(needs) {
+                case .bytes(let found): bytes = found
+                case .end(let offset):
+                    return try finish(&state, at: offset)
                 }
-                let collector = ByteCollector(bytesMax: Int(needs.upperBound - needs.lowerBound))
-                do throws(SourceError) {
-                    try source.read(needs, into: collector, observer: observer)
-                } catch {
-                    throw StreamFault(error)
-                }
+                let image: CosiLayout.Image?
                 do throws(FormatError) {
-                    if let entry = try state.scan.scanner.feed(collector.bytes),
-                        let image = try state.scan.checker.check(entry)
-                    {
-                        return ImageJob(image)
+                    image = try state.scan.scanner.feed(bytes).flatMap { entry throws(FormatError) in
+                        try state.scan.checker.check(entry)
                     }
                 } catch {
                     throw .image(error)
                 }
+                if let image { return try job(image) }
             }
-            let checker = state.scan.checker
-            // Throws when an image that the metadata names never came.
-            _ = try valid { () throws(FormatError) in try checker.finish() }
-            return nil
+            return try finish(&state)
         }
+    }
+
+    var warnings: [FormatWarning] { state.withLock { $0.warnings } }
+
+    private func job(_ image: CosiLayout.Image) throws(StreamFault) -> ImageJob {
+        let job = ImageJob(image)
+        if let size = fileSizeBytes, job.sourceRange.upperBound > size {
+            throw .image("tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
+        }
+        return job
+    }
+
+    /// The archive has ended, at `offset` where no marker said so. Throws when an image that the metadata names never came.
+    private func finish(_ state: inout State, at offset: UInt64? = nil) throws(StreamFault) -> ImageJob? {
+        let (checker, scanner) = (state.scan.checker, state.scan.scanner)
+        do throws(FormatError) {
+            let end = try offset.map { offset throws(FormatError) in try scanner.end(at: offset) }
+            do throws(FormatError) {
+                state.warnings = try checker.finish().1 + (end?.warning.map { [$0] } ?? [])
+            } catch {
+                throw end?.truncation ?? error
+            }
+        } catch {
+            throw .image(error)
+        }
+        return nil
     }
 }
 

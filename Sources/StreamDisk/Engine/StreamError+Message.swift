@@ -80,6 +80,7 @@ extension SourceError {
         case .notPermitted: "not permitted to read \(advice?.file ?? "the image"): \(place): \(reason)" + (hint ?? "")
         case .unusableFile: "cannot use \(advice?.file ?? "a file"): \(place): \(reason)"
         case .unsupported: "the server cannot serve this image: \(place): \(reason)"
+        case .changed where isEnd: "the image is cut off: \(place): \(reason)"
         case .changed: "the image changed while it was read: \(place): \(reason)"
         case .invalidReference: "not an image reference: \(place): \(reason)"
         case .stopped: "interrupted"

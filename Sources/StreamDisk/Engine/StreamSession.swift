@@ -229,6 +229,7 @@ struct StreamSession {
             silence.check(writer.silenceSeconds, path: plan.diskPath, onEvent)
         }
         report(work, writer, onEvent)
+        reportWarnings(work, onEvent)
         let verified = try writer.flush(
             written, stop: run.stop,
             willReadBack: { enter(.verify, disk: .withoutTable, onEvent) }
@@ -281,6 +282,7 @@ struct StreamSession {
             silence.check(writer.silenceSeconds, path: path, onEvent)
         }
         report(work, writer, onEvent)
+        reportWarnings(work, onEvent)
         try writer.requireAll(of: work.areas.imageAccount)
         precondition(writer.comparedBytes == work.bytesToVerify, "a yes over bytes that were not compared")
         let count = found.count + writer.differenceCount
@@ -331,6 +333,11 @@ struct StreamSession {
                     uncompressedBytesTotal: work.plan.uncompressedBytes, partitions: partitions,
                     waitingBytes: work.lanes.waitingBytes,
                     bytesInFlight: writer.bytesInFlight)))
+    }
+
+    /// What only the end of a one-pass image has shown.
+    private func reportWarnings(_ work: Work, _ onEvent: (StreamEvent) -> Void) {
+        for warning in work.jobs.warnings { onEvent(.warning(warning.description)) }
     }
 
     private func reportNotes(_ onEvent: (StreamEvent) -> Void) {

@@ -3,8 +3,8 @@ import CosiFormat
 /// Reads and checks an image as far as it can be without its partitions' data: marker, metadata, its hash, every tar header
 /// (where the source can jump), the GPT.
 ///
-/// Blocks; throws what is wrong, in the image's terms, and `.memory` when reading it would take more than the run may have
-/// (`StreamOptions.memoryLimitBytes`).
+/// Blocks; throws what is wrong, in the image's terms: an error of the format names the image first. Throws `.memory` when reading
+/// it would take more than the run may have (`StreamOptions.memoryLimitBytes`).
 public func inspectImage(
     _ source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
 ) throws(StreamFault) -> ImageContents {
@@ -17,7 +17,12 @@ public func inspectImage(
     var inspection = ImageInspection(
         reader: ImageReader(source: source, head: head, observer: observer),
         memory: PreflightMemory(limits: MemoryLimits(askedBytes: memoryLimitBytes)))
-    return try inspection.run(hash: hash)
+    do throws(StreamFault) {
+        return try inspection.run(hash: hash)
+    } catch {
+        guard case .image(let fault) = error else { throw error }
+        throw .image("\(printable(source.name)): \(fault.place)", fault.problem)
+    }
 }
 
 private struct ImageInspection {
@@ -26,6 +31,8 @@ private struct ImageInspection {
     var scanner = TarScanner()
     var entries: [TarEntry] = []
     var warnings: [FormatWarning] = []
+    /// The archive has ended, without its end marker.
+    var end: UnmarkedTarEnd?
 
     init(reader: ImageReader, memory: PreflightMemory) {
         self.reader = reader
@@ -33,17 +40,16 @@ private struct ImageInspection {
     }
 
     mutating func run(hash: ExpectedHash) throws(StreamFault) -> ImageContents {
+        try refuseForeign()
         // First the metadata and its hash: nothing else of an image that is not the one asked for is worth reading.
-        try scan { entries in entries.contains { $0.isNamed(CosiLayout.metadataName) } }
+        func isMetadata(_ entry: TarEntry) -> Bool { entry.isNamed(CosiLayout.metadataName) }
+        try scan { entries in entries.contains(where: isMetadata) }
+        try refuseCut(unless: entries.contains(where: isMetadata))
         let entry = try valid { () throws(FormatError) in try CosiLayout.metadataEntry(in: entries) }
         try memory.willRead(metadataBytes: entry.sizeBytes)
         let json = try reader.bytes(entry.dataOffset, count: entry.sizeBytes)
         let digest = SHA384.digest(of: json)
-        if case .sha384(let expected) = hash, expected != digest {
-            throw .image(
-                CosiLayout.metadataName,
-                "has SHA-384 \(digest.hexadecimal), asked for was \(expected.hexadecimal): this is not the image meant")
-        }
+        if case .sha384(let expected) = hash, expected != digest { throw wrongHash(digest, expected: expected) }
         let (metadata, metadataWarnings) = try valid { () throws(FormatError) in try CosiMetadata.parse(json) }
         warnings += metadataWarnings
         return reader.isSequential
@@ -53,6 +59,8 @@ private struct ImageInspection {
     /// Random access: every header is read and checked now.
     private mutating func complete(metadata: CosiMetadata, digest: [UInt8]) throws(StreamFault) -> ImageContents {
         try scan { _ in false }
+        let names = Set(entries.map(\.nameBytes))
+        try refuseCut(unless: metadata.disk.gptRegions.allSatisfy { names.contains(Array($0.image.path.utf8)) })
         let gpt = try readGPT(metadata)
         let (layout, layoutWarnings) = try valid { () throws(FormatError) in
             try CosiLayout.check(metadata: metadata, entries: entries, gpt: gpt)
@@ -75,7 +83,8 @@ private struct ImageInspection {
         }
         guard entries.contains(where: { kind($0) == .primaryGPT }) else {
             // Either it is missing, or it stands behind data that could not be read again.
-            if scanner.needs == nil { _ = try readGPT(metadata) }
+            try refuseCut(unless: false)
+            if scanner.needs == nil || end != nil { _ = try readGPT(metadata) }
             throw .source(
                 SourceError(
                     .unsupported, source: reader.source.name,
@@ -89,13 +98,25 @@ private struct ImageInspection {
             var checker = try CosiEntryChecker(metadata: metadata, gpt: gpt)
             var first: CosiLayout.Image?
             for entry in known { first = try checker.check(entry) ?? first }
+            warnings += checker.takeWarnings()
             return (checker, first)
         }
+        try refuseCut(unless: checked.1 != nil)
         guard let first = checked.1 else {
             // The archive ended without any partition image: the checker says which is missing.
             let (layout, layoutWarnings) = try valid { () throws(FormatError) in try checked.0.finish() }
             warnings += layoutWarnings
             return contents(metadata: metadata, digest: digest, gpt: gpt, images: layout.images, pending: nil)
+        }
+        // Where in the file the others are is not known yet, but that all of them lie behind the first, each with a header
+        // and padded to whole blocks, but for the last one's padding.
+        let regions = metadata.disk.gptRegions.dropFirst()
+        let least = regions.reduce(0) { $0 + ($1.image.compressedSizeBytes + 511) / 512 * 512 + 512 } - 512 - 511
+        if let size = reader.sizeBytes, first.fileOffset > size || least > size - first.fileOffset {
+            throw .image(
+                "tar archive",
+                "is truncated: its images take at least \(least) bytes from byte \(first.fileOffset), the file ends at "
+                    + "byte \(size)")
         }
         return contents(
             metadata: metadata, digest: digest, gpt: gpt, images: [],
@@ -113,19 +134,27 @@ private struct ImageInspection {
 
     /// Reads headers until `enough` says so or the archive ends.
     private mutating func scan(until enough: ([TarEntry]) -> Bool) throws(StreamFault) {
-        while !enough(entries), let needs = scanner.needs {
-            if let size = reader.sizeBytes, needs.upperBound > size {
-                if let error = scanner.truncation(fileSizeBytes: size) { throw .image(error) }
-                warnings.append(
-                    FormatWarning(place: "tar archive", message: "ends without the two zero blocks that end a tar"))
+        while end == nil, !enough(entries), let needs = scanner.needs {
+            let bytes: [UInt8]
+            switch try reader.headerBytes(needs) {
+            case .bytes(let found): bytes = found
+            case .end(let offset):
+                let scanner = self.scanner
+                let ended = try valid { () throws(FormatError) in try scanner.end(at: offset) }
+                if let warning = ended.warning { warnings.append(warning) }
+                end = ended
                 return
             }
-            let bytes = try reader.bytes(needs.lowerBound, count: needs.upperBound - needs.lowerBound)
             var next = scanner
             let entry = try valid { () throws(FormatError) in try next.feed(bytes) }
             scanner = next
             if let entry { entries.append(entry) }
         }
+    }
+
+    /// An entry that is missing from a file that was cut in a header was there once.
+    private func refuseCut(unless isComplete: Bool) throws(StreamFault) {
+        if !isComplete, let truncation = end?.truncation { throw .image(truncation) }
     }
 
     private mutating func readGPT(_ metadata: CosiMetadata) throws(StreamFault) -> GPT {
@@ -166,39 +195,72 @@ private struct ImageInspection {
     }
 }
 
-/// Runs a check of the format and gives its error the run's type.
-func valid<Value>(_ check: () throws(FormatError) -> Value) throws(StreamFault) -> Value {
-    do throws(FormatError) { return try check() } catch { throw .image(error) }
+// MARK: What is not the image meant
+
+extension ImageInspection {
+    /// What does not begin as a tar, and of which it can be told what it is.
+    fileprivate func refuseForeign() throws(StreamFault) {
+        let head = reader.head.bytes
+        if beginsAsTar(head) { return }
+        let notOurs = "not a COSI image"
+        if head.isEmpty, reader.sizeBytes ?? 0 == 0 {
+            throw .image(notOurs, "it is empty; check how it was made or copied")
+        }
+        guard let foreign = ForeignFormat(head: head, tail: lastBytes()) else { return }
+        throw .image(notOurs, "it is \(foreign.name); \(foreign.advice)")
+    }
+
+    private func beginsAsTar(_ head: [UInt8]) -> Bool {
+        var first = TarScanner()
+        do throws(FormatError) {
+            _ = try first.feed(Array(head.prefix(512)))
+            return first.endMarkerOffset == nil
+        } catch {
+            return false
+        }
+    }
+
+    /// The last block, where it can be had for one more request; else nothing.
+    private func lastBytes() -> [UInt8] {
+        guard !reader.isSequential, let size = reader.sizeBytes, size >= 512 else { return [] }
+        return (try? reader.bytes(size - 512, count: 512)) ?? []
+    }
+
+    /// The hash that was given may be that of the whole file: `sha384sum image.cosi`. Where that costs a second at most, it is
+    /// looked at.
+    fileprivate func wrongHash(_ digest: [UInt8], expected: [UInt8]) -> StreamFault {
+        let difference = "has SHA-384 \(digest.hexadecimal), asked for was \(expected.hexadecimal)"
+        let advice = "--hash takes that of \(CosiLayout.metadataName), as 'stream-disk inspect' shows it"
+        if wholeFileDigest() == expected {
+            return .image(
+                CosiLayout.metadataName, "\(difference), which is the SHA-384 of the whole file: \(advice)")
+        }
+        return .image(
+            CosiLayout.metadataName,
+            "\(difference): this is not the image meant, or that is not the hash of its metadata (\(advice), not of the "
+                + "whole file)")
+    }
+
+    /// Files larger than this are not read for a hint: at most a second of hashing.
+    private static let hintBytesMax: UInt64 = 256 << 20
+
+    /// Of a file of this host, or of what is here already; nil where it would have to be fetched.
+    private func wholeFileDigest() -> [UInt8]? {
+        guard let size = reader.sizeBytes else { return nil }
+        if size == UInt64(reader.head.bytes.count) { return SHA384.digest(of: reader.head.bytes) }
+        guard reader.source is FileSource, size <= Self.hintBytesMax else { return nil }
+        let sink = HashSink()
+        guard (try? reader.source.read(0..<size, into: sink, observer: reader.observer)) != nil else { return nil }
+        return sink.finish()
+    }
 }
 
-/// Small reads of an image: from the head that is already here, else from the source.
-struct ImageReader {
-    /// Marker, metadata and GPT of most images, in one request.
-    static let headBytes = 1 << 20
+/// Hashes what it is given, and keeps nothing.
+private final class HashSink: ByteSink, @unchecked Sendable {
+    // SAFETY of Sendable: used by the thread that made it only.
+    private var hash = SHA384()
 
-    let source: any ImageSource
-    let head: ImageHead
-    let observer: SourceObserver
+    func append(_ bytes: RawSpan) throws(SourceError) { hash.update(bytes) }
 
-    var sizeBytes: UInt64? { head.sizeBytes }
-    var isSequential: Bool { head.isSequential }
-
-    /// `count` bytes from `offset`, at most the 16 MiB that metadata may have.
-    func bytes(_ offset: UInt64, count: UInt64) throws(StreamFault) -> [UInt8] {
-        precondition(count <= UInt64(CosiMetadata.inputBytesMax))
-        let (end, overflow) = offset.addingReportingOverflow(count)
-        if overflow { throw .image("tar archive", "places data past any file's end") }
-        if let sizeBytes, end > sizeBytes {
-            throw .image(
-                "tar archive", "is truncated: bytes \(offset) to \(end) are needed, the file ends at byte \(sizeBytes)")
-        }
-        if end <= UInt64(head.bytes.count) { return Array(head.bytes[Int(offset)..<Int(end)]) }
-        let collector = ByteCollector(bytesMax: Int(count))
-        do throws(SourceError) {
-            try source.read(offset..<end, into: collector, observer: observer)
-        } catch {
-            throw StreamFault(error)
-        }
-        return collector.bytes
-    }
+    func finish() -> [UInt8] { hash.finish() }
 }

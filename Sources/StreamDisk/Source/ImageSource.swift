@@ -142,12 +142,17 @@ public struct SourceError: Error, Sendable, Equatable {
     /// Position of the image, where one is known.
     public let offset: UInt64?
     public let advice: Advice?
+    /// The source's size was not known, and it has ended at `offset`, before what was asked for.
+    public let isEnd: Bool
 
-    public init(_ kind: Kind, source: String, reason: String, offset: UInt64? = nil, advice: Advice? = nil) {
+    public init(
+        _ kind: Kind, source: String, reason: String, offset: UInt64? = nil, advice: Advice? = nil, isEnd: Bool = false
+    ) {
         self.advice = advice
         self.kind = kind
         self.source = source
         self.reason = reason
         self.offset = offset
+        self.isEnd = isEnd
     }
 }

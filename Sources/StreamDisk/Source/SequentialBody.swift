@@ -68,8 +68,9 @@ final class SequentialBody: Sendable {
                 if isWanted { try sink.append(bytes) }
             }
             guard taken > 0 else {
-                throw endpoint.error(
-                    .changed, "ends at byte \(next), but byte \(range.upperBound - 1) is needed", at: next)
+                throw SourceError(
+                    .changed, source: endpoint.name,
+                    reason: "ends at byte \(next), but byte \(range.upperBound - 1) is needed", offset: next, isEnd: true)
             }
             next += UInt64(taken)
             position.withLock { $0 = next }
