@@ -28,6 +28,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
 
         // The format: bytes in, values out.
         .target(name: "CosiFormat", swiftSettings: strict),
@@ -35,7 +36,7 @@ let package = Package(
         // The library.
         .target(
             name: "StreamDisk",
-            dependencies: ["CUring", "CCurl", "CLinux", "CZstd", "CCrypto", "CXXHash", "CosiFormat"],
+            dependencies: ["CUring", "CCurl", "CLinux", "CZstd", "CCrypto", "CXXHash", "CBlkid", "CosiFormat"],
             swiftSettings: strict),
 
         // Its callers.

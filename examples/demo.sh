@@ -48,7 +48,7 @@ disk_bytes=$(($(field .diskSize) + 64 * 1048576))
 head -c "$disk_bytes" /dev/urandom >"$work/disk"
 disk=$work/disk
 disk_text="$((disk_bytes / 1048576)) MiB, 64 more than the image's, full of random bytes"
-if ((EUID == 0)) && loop=$(losetup --find --show --direct-io=on "$work/disk" 2>/dev/null); then
+if ((EUID == 0)) && loop=$(losetup --find --show --partscan --direct-io=on "$work/disk" 2>/dev/null); then
     disk=$loop
     step "3. A disk: loop device $loop, $disk_text"
 else

@@ -1,20 +1,64 @@
 import ArgumentParser
 
-/// A size as an argument: a whole number of bytes, or of KiB, MiB, GiB with K, M, G (also KiB, MiB, GiB) behind it.
+/// A size as an argument: bytes, or 512K, 64M, 1.5G, 1T: powers of 1024, with or without iB behind the letter.
 struct ByteCount: ExpressibleByArgument {
     let bytes: UInt64
 
     init?(argument: String) {
-        let digits = argument.prefix { $0.isASCII && $0.isNumber }
+        guard let (number, unit) = Decimal.split(argument) else { return nil }
         let shift: UInt64
-        switch argument.dropFirst(digits.count).lowercased() {
+        switch unit.lowercased() {
         case "": shift = 0
         case "k", "kib": shift = 10
         case "m", "mib": shift = 20
         case "g", "gib": shift = 30
+        case "t", "tib": shift = 40
         default: return nil
         }
-        guard let number = UInt64(digits), number <= UInt64.max >> shift else { return nil }
-        bytes = number << shift
+        // Below 2^53 a Double is exact; sizes of memory are far below it, and half a byte is none.
+        let bytes = number * Double(1 << shift)
+        guard bytes < Double(1 << 53), shift > 0 || number == number.rounded() else { return nil }
+        self.bytes = UInt64(bytes)
+    }
+}
+
+/// A time as an argument: seconds, or 30s, 5m, 1.5h.
+struct TimeSpan: ExpressibleByArgument, CustomStringConvertible {
+    /// A year: more is a mistake.
+    static let secondsMax = 365 * 86_400.0
+
+    let seconds: Double
+
+    init(seconds: Double) { self.seconds = seconds }
+
+    init?(argument: String) {
+        guard let (number, unit) = Decimal.split(argument) else { return nil }
+        switch unit.lowercased() {
+        case "", "s": seconds = number
+        case "m": seconds = number * 60
+        case "h": seconds = number * 3600
+        default: return nil
+        }
+    }
+
+    var isUsable: Bool { seconds > 0 && seconds <= Self.secondsMax }
+
+    var description: String {
+        guard seconds == seconds.rounded(), isUsable else { return "\(seconds)s" }
+        let whole = Int(seconds)
+        if whole % 3600 == 0 { return "\(whole / 3600)h" }
+        return whole % 60 == 0 ? "\(whole / 60)m" : "\(whole)s"
+    }
+
+    var defaultValueDescription: String { description }
+}
+
+/// A plain decimal number at the start of an argument.
+private enum Decimal {
+    /// The number and what stands behind it; nil for no number, and for signs, exponents, `inf` and `nan`.
+    static func split(_ argument: String) -> (number: Double, unit: Substring)? {
+        let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+        guard let first = digits.first, first != ".", digits.last != ".", let number = Double(digits) else { return nil }
+        return (number, argument[digits.endIndex...])
     }
 }

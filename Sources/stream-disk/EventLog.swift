@@ -35,6 +35,20 @@ final class EventLog {
         return flags >= 0 && flags & O_ACCMODE != O_RDONLY
     }
 
+    /// The first line: which program does what, and when.
+    ///
+    /// - Parameters:
+    ///   - verb: nil where the command line could not be read.
+    ///   - options: what was asked for, without secrets.
+    func writeStart(verb: String?, options: [String: JSONValue]) {
+        emit(
+            "start",
+            [
+                "version": .text(ProductVersion.current), "verb": .optional(verb), "options": .object(options),
+                "time": .text(Date.now.formatted(.iso8601)),
+            ])
+    }
+
     func write(_ event: StreamEvent) {
         switch event {
         case .phase(let phase):
@@ -76,15 +90,14 @@ final class EventLog {
             "phase": .text(progress.phase.rawValue), "fetchedBytes": .count(progress.fetchedBytes),
             "decodedBytes": .count(progress.decodedBytes), "writtenBytes": .count(progress.writtenBytes),
             "zeroedBytes": .count(progress.zeroedBytes), "verifiedBytes": .count(progress.verifiedBytes),
-            "verifiedBytesTotal": .count(progress.verifiedBytesTotal),
-            "compressedBytesTotal": .count(progress.compressedBytesTotal),
-            "uncompressedBytesTotal": .count(progress.uncompressedBytesTotal),
+            "bytesToVerify": .count(progress.verifiedBytesTotal),
+            "compressedBytes": .count(progress.compressedBytesTotal), "imageBytes": .count(progress.uncompressedBytesTotal),
             "fetchedBytesPerSecond": rate(estimate.rates.fetched), "decodedBytesPerSecond": rate(estimate.rates.decoded),
             "writtenBytesPerSecond": rate(estimate.rates.written), "verifiedBytesPerSecond": rate(estimate.rates.verified),
             "etaSeconds": estimate.etaSeconds.map { .number(($0 * 10).rounded() / 10) } ?? .null,
-            "partitions": .list(progress.partitions.map { .count(UInt64(max($0, 0))) }),
+            "partitionNumbers": .list(progress.partitions.map { .count(UInt64(max($0, 0))) }),
             "waitingBytes": .count(UInt64(max(progress.waitingBytes, 0))),
-            "bytesInFlight": .count(UInt64(max(progress.bytesInFlight, 0))),
+            "inFlightBytes": .count(UInt64(max(progress.bytesInFlight, 0))),
         ]
     }
 
@@ -100,8 +113,8 @@ final class EventLog {
                 "verifiedBytes": .count(result.verifiedBytes),
                 "decodedBytesPerSecond": .number((Double(result.decodedBytes) / seconds).rounded()),
                 "peakMemoryBytes": .count(result.peakMemoryBytes),
-                "hash": .text("sha384:" + hexadecimal(result.plan.metadataSHA384)),
-                "stages": .list(result.stages.map(stageFields)),
+                "disk": .text(result.plan.diskPath), "hash": .text("sha384:" + hexadecimal(result.plan.metadataSHA384)),
+                "hashCompared": .flag(result.plan.isHashCompared), "stages": .list(result.stages.map(stageFields)),
             ])
     }
 
@@ -109,11 +122,21 @@ final class EventLog {
         tellHeldProgress()
         var fields: [String: JSONValue] = [
             "code": .count(UInt64(code)), "kind": .text(error.cause.kind), "message": .text(message),
-            "phase": .text(error.phase.rawValue), "disk": .text(error.disk.rawValue),
+            "phase": .text(error.phase.rawValue), "diskState": .text(error.disk.rawValue),
         ]
         if let offset = error.cause.offset { fields["offset"] = .count(offset) }
         if case .mismatch(let mismatch) = error.cause { fields.merge(mismatch.fields) { _, new in new } }
         emit("error", fields)
+    }
+
+    /// A run that never began.
+    func write(usage message: String, code: Int32) {
+        emit(
+            "error",
+            [
+                "code": .count(UInt64(code)), "kind": .text("usage"), "message": .text(message),
+                "phase": .text(StreamPhase.preflight.rawValue), "diskState": .text(StreamError.DiskState.untouched.rawValue),
+            ])
     }
 
     private func stageFields(_ stage: StageReport) -> JSONValue {
@@ -128,16 +151,24 @@ final class EventLog {
     private func planFields(_ plan: StreamPlan) -> [String: JSONValue] {
         [
             "image": .text(plan.imageName), "hash": .text("sha384:" + hexadecimal(plan.metadataSHA384)),
-            "disk": .text(plan.diskPath), "diskBytes": .count(plan.diskBytes),
-            "blockBytes": .count(UInt64(plan.blockBytes)), "engine": .text(plan.engineName),
-            "bytes": .count(plan.uncompressedBytes), "compressedBytes": .count(plan.compressedBytes),
+            "hashCompared": .flag(plan.isHashCompared), "diskSizeBytes": .count(plan.imageDiskBytes),
+            "imageBytes": .count(plan.uncompressedBytes), "compressedBytes": .count(plan.compressedBytes),
+            "disk": .text(plan.diskPath), "target": .object(plan.targetFields), "engine": .text(plan.engineName),
+            "candidates": .list(
+                plan.consideredDisks.map { candidate in
+                    .object([
+                        "path": .text(candidate.disk.path), "chosen": .flag(plan.isChosen(candidate)),
+                        "reasons": .list(plan.reasons(against: candidate).map(\.value)),
+                    ])
+                }),
             "partitions": .list(
                 plan.partitions.map { partition in
                     .object([
                         "number": .count(UInt64(partition.number)), "name": .text(partition.name),
-                        "offset": .count(partition.offsetBytes), "sizeBytes": .count(partition.sizeBytes),
-                        "image": partition.imagePath.map { .text($0) } ?? .null,
-                        "bytes": .count(partition.uncompressedBytes),
+                        "offsetBytes": .count(partition.offsetBytes), "sizeBytes": .count(partition.sizeBytes),
+                        "imagePath": .optional(partition.imagePath), "imageBytes": .count(partition.uncompressedBytes),
+                        "compressedBytes": .count(partition.compressedBytes), "fsType": .optional(partition.fsType),
+                        "mountPoint": .optional(partition.mountPoint),
                     ])
                 }),
         ]
@@ -158,7 +189,7 @@ final class EventLog {
 }
 
 extension DiskMismatch {
-    /// The place: area, and for a partition its number and name, byte of the disk, and length.
+    /// The place: area, partition, byte of the disk, and length.
     var fields: [String: JSONValue] {
         var fields: [String: JSONValue] = ["offset": .count(offset), "lengthBytes": .count(UInt64(lengthBytes))]
         switch area {
@@ -167,8 +198,7 @@ extension DiskMismatch {
         case .backupTable: fields["area"] = .text("backupTable")
         case .partition(let number, let name):
             fields["area"] = .text("partition")
-            fields["partition"] = .count(UInt64(number))
-            fields["name"] = .text(name)
+            fields["partition"] = .object(["number": .count(UInt64(number)), "name": .text(name)])
         case nil: break
         }
         return fields

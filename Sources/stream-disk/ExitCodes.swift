@@ -3,6 +3,8 @@ import StreamDisk
 
 /// The exit codes of the command line (sysexits.h): a contract with scripts.
 enum ExitCodes {
+    static let done: Int32 = 0
+    static let usage: Int32 = 64
     static let invalidImage: Int32 = 65
     static let noImage: Int32 = 66
     static let unreachable: Int32 = 69
@@ -12,8 +14,26 @@ enum ExitCodes {
     static let unsupportedServer: Int32 = 76
     static let notPermitted: Int32 = 77
     static let unusableDisk: Int32 = 78
+    /// SIGINT; others are 128 and their number too.
     static let interrupted: Int32 = 130
-    static let usage: Int32 = 64
+
+    /// What each means, for `--help`.
+    static var table: String {
+        HelpText.table([
+            ("\(done)", "the image is on the disk, checked and flushed; verify: the disk holds it"),
+            ("\(usage)", "the command line makes no sense"),
+            ("\(invalidImage)", "the image is invalid, corrupt or not the one asked for"),
+            ("\(noImage)", "there is no such image"),
+            ("\(unreachable)", "the source was not reached, or went away for too long"),
+            ("\(software)", "a bug in this program"),
+            ("\(deviceFailed)", "the disk failed; verify: it does not hold the image"),
+            ("\(busy)", "another run holds the disk"),
+            ("\(unsupportedServer)", "the server cannot serve this image"),
+            ("\(notPermitted)", "not permitted: root, a password or a certificate is missing"),
+            ("\(unusableDisk)", "no disk fits, or the one named cannot be used; too little memory"),
+            ("\(128 + SIGHUP) \(128 + SIGINT) \(128 + SIGTERM)", "ended by SIGHUP, SIGINT, SIGTERM"),
+        ])
+    }
 }
 
 extension StreamFault {

@@ -5,25 +5,31 @@ import StreamDisk
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Show what an image holds, and check all that can be without its data.",
+        usage: "stream-disk inspect <image> [--json] [<source options>]",
         discussion: "Prints the hash that 'stream --hash' takes. The partitions' own data are checked only while streaming.")
 
-    @Argument(help: "The image: https://…, http://…, file://… or a path.")
+    @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
     var image: String
 
-    @Flag(help: "As JSON, for programs.")
-    var json = false
+    @OptionGroup(title: "Output options") var output: Output
 
     @OptionGroup(title: "Source options") var source: SourceArguments
 
+    struct Output: ParsableArguments {
+        @Flag(help: "As JSON, for programs.")
+        var json = false
+    }
+
     func run() throws {
+        let headers = try source.headerLines()
         let signals = SignalWatch()
-        let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: source.retryTimeout)
+        let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: source.retryTimeout.seconds)
         defer { display.end(nil) }
         let contents: ImageContents
         do throws(StreamFault) {
             let image: any ImageSource
             do throws(SourceError) {
-                image = try source.source(self.image)
+                image = try source.source(self.image, headers: headers)
             } catch {
                 throw .source(error)
             }
@@ -35,7 +41,7 @@ struct InspectCommand: ParsableCommand {
             throw ExitCode(signals.exitCode(for: error))
         }
         display.finish()
-        if json { try Terminal.result(object(contents).pretty, signals) } else { try Terminal.result(lines(contents), signals) }
+        if output.json { try Terminal.result(object(contents).pretty, signals) } else { try Terminal.result(lines(contents), signals) }
     }
 
     private func lines(_ contents: ImageContents) -> [String] {
@@ -122,12 +128,11 @@ struct InspectCommand: ParsableCommand {
         return .object([
             "image": .text(contents.name), "version": .text(metadata.version.description),
             "arch": .text(metadata.osArch.description), "os": .text(osName(metadata)),
-            "id": metadata.id.map { .text($0) } ?? .null,
+            "id": .optional(metadata.id),
             "hash": .text("sha384:" + hexadecimal(contents.metadataSHA384)),
-            "diskSizeBytes": .count(metadata.disk.sizeBytes), "lbaSize": .count(UInt64(metadata.disk.lbaSize)),
+            "diskSizeBytes": .count(metadata.disk.sizeBytes), "blockBytes": .count(UInt64(metadata.disk.lbaSize)),
             "diskGUID": .text(contents.gpt.diskGUID.description), "windowBytes": .count(contents.windowBytesMax),
-            "compressedBytes": .count(contents.compressedBytes),
-            "uncompressedBytes": .count(contents.uncompressedBytes),
+            "compressedBytes": .count(contents.compressedBytes), "imageBytes": .count(contents.uncompressedBytes),
             "bootloader": .text(metadata.bootloader.type),
             "packageCount": metadata.osPackages.map { .count(UInt64($0.count)) } ?? .null,
             "warnings": .list(contents.warnings.map { .text($0.description) }),
@@ -139,11 +144,12 @@ struct InspectCommand: ParsableCommand {
                         "typeGUID": .text(row.partition.typeGUID.description),
                         "uniqueGUID": .text(row.partition.uniqueGUID.description),
                         "firstLBA": .count(row.partition.firstLBA), "lastLBA": .count(row.partition.lastLBA),
-                        "sizeBytes": .count(row.partition.sizeBytes), "image": image.map { .text($0.path) } ?? .null,
+                        "offsetBytes": .count(row.partition.offsetBytes), "sizeBytes": .count(row.partition.sizeBytes),
+                        "imagePath": .optional(image?.path),
                         "compressedBytes": image.map { .count($0.compressedSizeBytes) } ?? .null,
-                        "uncompressedBytes": image.map { .count($0.uncompressedSizeBytes) } ?? .null,
-                        "fsType": row.filesystem.map { .text($0.fsType) } ?? .null,
-                        "mountPoint": row.filesystem.map { .text($0.mountPoint) } ?? .null,
+                        "imageBytes": image.map { .count($0.uncompressedSizeBytes) } ?? .null,
+                        "fsType": .optional(row.filesystem?.fsType),
+                        "mountPoint": .optional(row.filesystem?.mountPoint),
                         "verity": verityObject(row),
                     ])
                 }),

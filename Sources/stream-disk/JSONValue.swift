@@ -11,6 +11,9 @@ enum JSONValue: Encodable {
     case list([JSONValue])
     case object([String: JSONValue])
 
+    /// The text, or null.
+    static func optional(_ text: String?) -> JSONValue { text.map { .text($0) } ?? .null }
+
     func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -53,5 +56,11 @@ enum JSONValue: Encodable {
             }
         }
         return result
+    }
+}
+
+extension [String: JSONValue] {
+    func adding(_ others: [String: JSONValue]...) -> [String: JSONValue] {
+        others.reduce(self) { $0.merging($1) { _, new in new } }
     }
 }

@@ -8,14 +8,17 @@ enum PlanText {
     }
 
     static func lines(_ plan: StreamPlan) -> [String] {
-        let lines = [
+        var lines = [
             "image   \(plan.imageName)",
             "        \(plan.architecture), \(sizeText(plan.uncompressedBytes)) to write, "
                 + "\(sizeText(plan.compressedBytes)) to fetch",
             "        sha384:\(hexadecimal(plan.metadataSHA384))",
-            "disk    \(plan.diskPath) (\(diskText(plan)))",
-            "engine  \(plan.engineName)",
+            "        " + (plan.isHashCompared ? "the hash is the one given" : "no hash was given to compare it with"),
+            "disk    \(diskName(plan)) (\(diskText(plan)))",
         ]
+        lines += choice(plan)
+        if let contents = plan.contents { lines += lost(contents) }
+        lines.append("engine  \(plan.engineName)")
         var table = Table(["part", "name", "start", "size", "image bytes", "file system", "mount point"])
         for partition in plan.partitions {
             table.add([
@@ -24,8 +27,44 @@ enum PlanText {
                 partition.mountPoint ?? "-",
             ])
         }
-        return lines + table.lines
+        return lines + ["to be written:"] + table.lines
     }
+
+    /// Why this disk, and why no other.
+    private static func choice(_ plan: StreamPlan) -> [String] {
+        guard !plan.consideredDisks.isEmpty else { return [] }
+        let others = plan.consideredDisks.filter { !plan.isChosen($0) }
+        var lines = ["chosen  the smallest disk that fits and that nothing uses"]
+        for other in others.prefix(linesMax) {
+            lines.append("        not \(other.disk.path): \(plan.reasons(against: other).map(\.message).joined(separator: "; "))")
+        }
+        if others.count > linesMax { lines.append("        nor \(others.count - linesMax) more: see 'stream-disk disks'") }
+        return lines
+    }
+
+    /// What is on the disk now.
+    private static func lost(_ contents: DiskContents) -> [String] {
+        if contents.isUnknown { return ["on it   no known content"] }
+        var lines: [String] = []
+        if let signature = contents.signature { lines.append(signature.text) }
+        if let type = contents.tableType {
+            let count = contents.partitionCount
+            let protective = type == "PMBR" ? "a protective MBR without a partition table behind it" : nil
+            lines.append(protective ?? "a \(type) partition table with \(count) partition\(count == 1 ? "" : "s")")
+        }
+        for partition in contents.partitions.prefix(linesMax) {
+            let name = partition.name.map { " '\($0)'" } ?? ""
+            lines.append(
+                "\(partition.number)\(name), \(shortSizeText(partition.sizeBytes)): "
+                    + (partition.signature?.text ?? "no known content"))
+        }
+        let more = contents.partitionCount - min(contents.partitions.count, linesMax)
+        if more > 0 { lines.append("and \(more) more") }
+        return lines.enumerated().map { ($0 == 0 ? "on it   " : "        ") + $1 }
+    }
+
+    /// Disks or partitions that are named one by one; of more, their number.
+    private static let linesMax = 16
 
     static func summary(_ result: StreamResult) -> String {
         let seconds = max(result.elapsedSeconds, 0.001)
@@ -48,11 +87,17 @@ enum PlanText {
             + "compared in \(oneDecimal(seconds)) s (\(shortSizeText(rate))/s), \(hashText(result))"
     }
 
+    /// The path, and where it leads when it is a link.
+    static func diskName(_ plan: StreamPlan) -> String {
+        let (path, end) = (plan.diskPath, plan.resolvedDiskPath)
+        // A relative path that only became absolute is no link.
+        let isPlain = path == end || (!path.hasPrefix("/") && path.split(separator: "/").last == end.split(separator: "/").last)
+        return isPlain ? path : "\(path) -> \(end)"
+    }
+
     private static func diskText(_ plan: StreamPlan) -> String {
         var parts = [sizeText(plan.diskBytes), "\(plan.blockBytes)-byte blocks"]
-        if plan.isRegularFile { parts.append("a regular file") }
-        if let model = plan.diskModel { parts.append(model) }
-        if let serial = plan.diskSerial { parts.append("serial \(serial)") }
+        parts += plan.diskInfo?.names ?? ["a regular file"]
         return parts.joined(separator: ", ")
     }
 }

@@ -3,20 +3,23 @@ import StreamDisk
 
 /// The options of the commands that bring an image and a disk together.
 struct RunArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("The SHA-384 of the image's metadata: sha384:HEX, or ignored.", valueName: "hash"))
+    @Option(
+        help: ArgumentHelp(
+            "Only the image whose metadata has this SHA-384: sha384:HEX, as 'inspect' prints it, or ignored.",
+            valueName: "hash"))
     var hash = "ignored"
 
     @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
     var events: Int32?
 
-    @Option(help: ArgumentHelp("How to write and read the disk: auto, io_uring or pwrite.", valueName: "engine"))
-    var engine: EngineName = .auto
-
     @Option(
         help: ArgumentHelp(
-            "Memory for windows and buffers (bytes, or with K, M, G); fewer decoders run where it is tight.",
+            "Memory for windows and buffers, such as 512M or 1.5G; fewer decoders run where it is tight.",
             valueName: "size"))
     var memoryLimit: ByteCount?
+
+    @Option(help: ArgumentHelp("How to write and read the disk.", valueName: "engine"))
+    var engine: EngineName = .auto
 
     @Flag(name: .shortAndLong, help: "Say more.")
     var verbose = false
@@ -40,10 +43,18 @@ struct RunArguments: ParsableArguments {
         return options
     }
 
+    /// For the `start` event.
+    var fields: [String: JSONValue] {
+        [
+            "hash": .text(hash), "engine": .text(engine.rawValue),
+            "memoryLimitBytes": memoryLimit.map { .count($0.bytes) } ?? .null,
+        ]
+    }
+
     var eventLog: EventLog? { events.map { EventLog(descriptor: $0) } }
 
     func display(_ source: SourceArguments) -> ProgressDisplay {
-        ProgressDisplay(isVerbose: verbose, isQuiet: quiet, retryTimeoutSeconds: source.retryTimeout)
+        ProgressDisplay(isVerbose: verbose, isQuiet: quiet, retryTimeoutSeconds: source.retryTimeout.seconds)
     }
 }
 

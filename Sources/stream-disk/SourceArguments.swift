@@ -5,12 +5,12 @@ import StreamDisk
 struct SourceArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Give up when one spot of the image has not advanced for so long.", valueName: "seconds"))
-    var retryTimeout = SourceOptions().retryTimeoutSeconds
+            "Give up when one spot of the image has not advanced for so long: 90, 30s, 5m, 1.5h.", valueName: "time"))
+    var retryTimeout = TimeSpan(seconds: SourceOptions().retryTimeoutSeconds)
 
     @Option(
-        help: ArgumentHelp("Count no byte for so long as a fault, and retry.", valueName: "seconds"))
-    var stallTimeout = SourceOptions().stallTimeoutSeconds
+        help: ArgumentHelp("Count no byte for so long as a fault, and retry.", valueName: "time"))
+    var stallTimeout = TimeSpan(seconds: SourceOptions().stallTimeoutSeconds)
 
     @Option(
         help: ArgumentHelp(
@@ -30,29 +30,51 @@ struct SourceArguments: ParsableArguments {
     @Option(
         name: .customLong("header"),
         help: ArgumentHelp(
-            "Send this header too ('Name: value'); to the first host only, never to one it redirects to. Repeatable.",
+            "Send this header too: 'Name: value', or @FILE with one a line, which keeps it out of the list of processes. To the "
+                + "first host only, never to one it redirects to. Repeatable.",
             valueName: "header"))
     var headers: [String] = []
 
     func validate() throws {
-        guard retryTimeout.isFinite, retryTimeout > 0 else { throw ValidationError("--retry-timeout must be above 0.") }
-        guard stallTimeout.isFinite, stallTimeout > 0 else { throw ValidationError("--stall-timeout must be above 0.") }
+        for (name, time) in [("--retry-timeout", retryTimeout), ("--stall-timeout", stallTimeout)] where !time.isUsable {
+            throw ValidationError("\(name) must be above 0 and at most a year.")
+        }
         guard (1...SourceOptions.connectionsMax).contains(connections) else {
             throw ValidationError("--connections must be 1 to \(SourceOptions.connectionsMax).")
         }
         if keyFile != nil, certificateFile == nil { throw ValidationError("--key takes its certificate with it: --cert FILE.") }
-        for header in headers {
-            guard let colon = header.firstIndex(of: ":"), colon != header.startIndex,
-                !header.unicodeScalars.contains(where: { $0.value < 0x20 })
-            else { throw ValidationError("--header '\(header)' is not of the form 'Name: value'.") }
+        // What it is may be a secret, so it is not repeated.
+        for (index, header) in headers.enumerated() where !header.hasPrefix("@") && !HeaderFile.isHeader(header) {
+            let which = headers.count > 1 ? " number \(index + 1)" : ""
+            throw ValidationError("--header\(which) is not of the form 'Name: value' (not shown here, it may hold a secret).")
         }
     }
 
+    /// All headers, those from files too; the files are read anew each time.
+    func headerLines() throws(ArgumentFault) -> [String] {
+        var lines: [String] = []
+        for header in headers {
+            if header.hasPrefix("@") { lines += try HeaderFile.lines(String(header.dropFirst())) } else { lines.append(header) }
+        }
+        return lines
+    }
+
+    /// For the `start` event: no values of headers.
+    var fields: [String: JSONValue] {
+        [
+            "retryTimeoutSeconds": .number(retryTimeout.seconds), "stallTimeoutSeconds": .number(stallTimeout.seconds),
+            "connections": .count(UInt64(connections)), "cacert": .optional(caFile), "cert": .optional(certificateFile),
+            "key": .optional(keyFile), "headerCount": .count(UInt64(headers.count)),
+        ]
+    }
+
     /// The source that `reference` names, set up with these options.
-    func source(_ reference: String) throws(SourceError) -> any ImageSource {
+    ///
+    /// - Parameter headers: of `headerLines`.
+    func source(_ reference: String, headers: [String]) throws(SourceError) -> any ImageSource {
         var options = SourceOptions()
-        options.retryTimeoutSeconds = retryTimeout
-        options.stallTimeoutSeconds = stallTimeout
+        options.retryTimeoutSeconds = retryTimeout.seconds
+        options.stallTimeoutSeconds = stallTimeout.seconds
         options.connections = connections
         options.caFile = caFile
         options.clientCertificateFile = certificateFile

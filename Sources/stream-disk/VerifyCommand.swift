@@ -4,44 +4,61 @@ import StreamDisk
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Read a disk back and compare it with an image; write nothing.",
+        usage: "stream-disk verify <image> --disk <path> [--hash <hash>] [<options>]",
         discussion: """
-            The image is fetched, checked and decoded as for writing, and each byte compared with what the disk has: the
-            partitions that have an image, LBA 0, and both partition tables as they would be placed on this disk. The disk may
+            The image is fetched, checked and decoded as for writing, and each byte compared with what the disk has: the \
+            partitions that have an image, LBA 0, and both partition tables as they would be placed on this disk. The disk may \
             be read-only or in use; what others write to it meanwhile shows as a difference.
 
-            Exit code 0 with one line on standard output when the disk holds the image. 74 when it does not: all of it is
-            compared, and the first difference by its place on the disk is named, with partition, byte and length. 65 when the
-            image itself is corrupt or not the one asked for.
+            Exit codes:
+            \(HelpText.table([
+                ("\(ExitCodes.done)", "the disk holds the image, as one line on standard output says"),
+                (
+                    "\(ExitCodes.deviceFailed)",
+                    "it does not, or a read failed: all of it is compared, and the first difference by its place on the disk is "
+                        + "named, with partition, byte and length"
+                ),
+                ("\(ExitCodes.invalidImage)", "the image itself is corrupt or not the one asked for"),
+                ("others", "as 'stream-disk --help' lists them"),
+            ]))
             """)
 
-    @Argument(help: "The image: https://…, http://…, file://… or a path.")
+    @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
     var image: String
 
-    @Option(help: ArgumentHelp("The disk to read: a block device, or a regular file.", valueName: "path"))
-    var disk: String
+    @OptionGroup(title: "Disk options") var target: Target
 
-    @Flag(help: "The result as JSON, for programs: whether it is equal, and where it first is not.")
-    var json = false
-
-    @OptionGroup var common: RunArguments
+    @OptionGroup(title: "Run options") var common: RunArguments
 
     @OptionGroup(title: "Source options") var source: SourceArguments
 
+    /// What is read, and how it is told.
+    struct Target: ParsableArguments {
+        @Option(help: ArgumentHelp("The disk to read: a block device, or a regular file.", valueName: "path"))
+        var disk: String
+
+        @Flag(help: "The result as JSON, for programs: whether it is equal, and where it first is not.")
+        var json = false
+    }
+
     func run() throws {
+        let headers = try source.headerLines()
         let signals = SignalWatch()
         let log = common.eventLog
+        let fields: [String: JSONValue] = ["image": .text(withoutSecrets(image)), "disk": .text(target.disk)]
+        log?.writeStart(verb: "verify", options: fields.adding(common.fields, source.fields))
         let display = common.display(source)
         defer { display.end(log) }
         let result: StreamResult
         do throws(StreamError) {
             let image: any ImageSource
             do throws(SourceError) {
-                image = try source.source(self.image)
+                image = try source.source(self.image, headers: headers)
             } catch {
-                throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
+                throw StreamError(cause: .source(error), phase: .preflight, disk: .onlyRead)
             }
             result = try verifyImage(
-                from: image, onDisk: disk, options: common.options, cancellation: signals.cancellation,
+                from: image, onDisk: target.disk, options: common.options, cancellation: signals.cancellation,
                 onEvent: { event in
                     log?.write(event)
                     display.show(event)
@@ -52,7 +69,7 @@ struct VerifyCommand: ParsableCommand {
             let message = error.description(cancelledAs: signals.words)
             log?.write(error, code: code, message: message)
             display.error(message)
-            if json, case .mismatch(let mismatch) = error.cause {
+            if target.json, case .mismatch(let mismatch) = error.cause {
                 display.finish()
                 let fields = mismatch.fields.merging(["equal": .flag(false)]) { _, new in new }
                 try? Terminal.result(JSONValue.object(fields).line, signals)
@@ -60,7 +77,7 @@ struct VerifyCommand: ParsableCommand {
             throw ExitCode(code)
         }
         display.finish()
-        if json {
+        if target.json {
             try Terminal.result(JSONValue.object(["equal": .flag(true)]).line, signals)
         } else if !common.quiet {
             try Terminal.result([PlanText.comparison(result)], signals)

@@ -101,7 +101,7 @@ import Testing
             let last = try #require(ended.events.last)
             #expect(last["event"] as? String == "error")
             #expect((last["kind"] as? String, last["phase"] as? String) == (fault.kind, fault.phase))
-            #expect(last["disk"] as? String == fault.disk)
+            #expect(last["diskState"] as? String == fault.disk)
             let offset = last["offset"] as? Int
             if fault.phase == "write", let first = fault.offset {
                 // Several writes are under way: which of those that fail comes back first is open.
@@ -162,7 +162,7 @@ import Testing
     private func expectNoTable(_ running: Running, on backing: String, says: [String]) throws {
         let ended = try running.wait(seconds: 30)
         expectFailure(ended, 74, says: says + ["at byte", "no partition table", "run again"])
-        #expect(ended.events.last?["disk"] as? String == "withoutTable")
+        #expect(ended.events.last?["diskState"] as? String == "withoutTable")
         #expect(try tablesLeft(on: backing) == [])
     }
 

@@ -92,7 +92,7 @@ extension CommandLineContract {
                     #expect(last["event"] as? String == "error")
                     #expect(last["code"] as? Int == 65)
                     #expect(last["kind"] as? String == "image")
-                    #expect(last["disk"] as? String == "withoutTable")
+                    #expect(last["diskState"] as? String == "withoutTable")
                     #expect(ended.errors.contains(last["message"] as? String ?? "none"))
                     #expect(ended.phases == ["preflight", "invalidate", "write"])
                 }

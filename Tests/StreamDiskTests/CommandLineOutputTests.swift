@@ -28,19 +28,20 @@ extension CommandLineContract {
                 let plan = try #require(ended.events.first { $0["event"] as? String == "plan" })
                 #expect(plan["disk"] as? String == disk)
                 #expect(plan["image"] as? String == nginx.url("image.cosi"))
-                #expect(plan["bytes"] as? UInt64 == image.uncompressedBytes)
+                #expect(plan["imageBytes"] as? UInt64 == image.uncompressedBytes)
+                #expect(plan["hashCompared"] as? Bool == false)
                 let partitions = try #require(plan["partitions"] as? [[String: Any]])
                 let truth = image.manifest.regions.sorted { $0.offset < $1.offset }
                 #expect(partitions.map { $0["number"] as? Int } == truth.map(\.number))
-                #expect(partitions.map { $0["offset"] as? UInt64 } == truth.map(\.offset))
-                #expect(partitions.map { $0["bytes"] as? UInt64 } == truth.map(\.uncompressedSize))
+                #expect(partitions.map { $0["offsetBytes"] as? UInt64 } == truth.map(\.offset))
+                #expect(partitions.map { $0["imageBytes"] as? UInt64 } == truth.map(\.uncompressedSize))
 
                 let progress = ended.events.filter { $0["event"] as? String == "progress" }
                 #expect(progress.count >= 3)
                 let decoded = progress.compactMap { $0["decodedBytes"] as? UInt64 }
                 #expect(decoded == decoded.sorted())
                 #expect(decoded.last == image.uncompressedBytes)
-                for name in ["fetchedBytes", "writtenBytes", "decodedBytesPerSecond", "bytesInFlight"] {
+                for name in ["fetchedBytes", "writtenBytes", "decodedBytesPerSecond", "inFlightBytes"] {
                     #expect(progress.allSatisfy { $0[name] is NSNumber }, "\(name)")
                 }
                 #expect(progress.allSatisfy { $0.keys.contains("etaSeconds") })
@@ -124,18 +125,18 @@ extension CommandLineContract {
             #expect(object["version"] as? String == "1.2")
             #expect(object["os"] as? String == "Sample 1.0")
             #expect(object["diskSizeBytes"] as? UInt64 == image.diskBytes)
-            #expect(object["lbaSize"] as? UInt64 == image.manifest.lba)
+            #expect(object["blockBytes"] as? UInt64 == image.manifest.lba)
             #expect(object["windowBytes"] as? UInt64 == 1 << 22)
             #expect(object["compressedBytes"] as? UInt64 == image.compressedBytes)
-            #expect(object["uncompressedBytes"] as? UInt64 == image.uncompressedBytes)
+            #expect(object["imageBytes"] as? UInt64 == image.uncompressedBytes)
             #expect(object["packageCount"] as? Int == 2)
             #expect(object["warnings"] as? [String] == [])
             let partitions = try #require(object["partitions"] as? [[String: Any]])
             let truth = image.manifest.regions.sorted { $0.offset < $1.offset }
             #expect(partitions.map { $0["name"] as? String } == truth.map(\.name))
-            #expect(partitions.map { $0["image"] as? String } == truth.map(\.path))
+            #expect(partitions.map { $0["imagePath"] as? String } == truth.map(\.path))
             #expect(partitions.map { $0["compressedBytes"] as? UInt64 } == truth.map(\.compressedSize))
-            #expect(partitions.map { $0["uncompressedBytes"] as? UInt64 } == truth.map(\.uncompressedSize))
+            #expect(partitions.map { $0["imageBytes"] as? UInt64 } == truth.map(\.uncompressedSize))
 
             let text = try Program.run(["inspect", image.path])
             #expect(text.code == 0)
@@ -225,9 +226,10 @@ extension CommandLineContract {
                 let path = try #require(disk["path"] as? String)
                 #expect(path.hasPrefix("/dev/"))
                 #expect(disk["name"] is String)
-                #expect(disk["sizeBytes"] is NSNumber && disk["logicalBlockSize"] is NSNumber)
+                #expect(disk["sizeBytes"] is NSNumber && disk["blockBytes"] is NSNumber)
                 for flag in ["removable", "readOnly", "rotational"] { #expect(disk[flag] is Bool) }
-                let reasons = try #require(disk["reasons"] as? [String])
+                let reasons = try #require(disk["reasons"] as? [[String: String]])
+                #expect(reasons.allSatisfy { $0["code"]?.isEmpty == false && $0["message"]?.isEmpty == false })
                 #expect(disk["candidate"] as? Bool == reasons.isEmpty)
             }
         }
@@ -257,13 +259,14 @@ extension CommandLineContract {
                     try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [[String: Any]])
                 let disk = try #require(disks.first { $0["path"] as? String == device.path })
                 #expect(disk["sizeBytes"] as? Int == 8 << 20)
-                #expect(disk["logicalBlockSize"] as? Int == 4096)
+                #expect(disk["blockBytes"] as? Int == 4096)
                 #expect(disk["candidate"] as? Bool == false)
-                let reasons = try #require(disk["reasons"] as? [String])
-                #expect(!reasons.isEmpty)
+                let reasons = try #require(disk["reasons"] as? [[String: String]])
+                #expect(reasons.allSatisfy { $0["code"]?.isEmpty == false && $0["message"]?.isEmpty == false })
+                #expect(reasons.contains { $0["code"] == "wrongKind" })
                 let text = try Program.run(["disks"]).output
                 let row = try #require(text.split(separator: "\n").first { $0.hasPrefix(device.path + " ") })
-                #expect(row.contains("no: " + reasons[0]))
+                #expect(row.contains("no: " + (reasons[0]["message"] ?? "-")))
             }
         }
 

@@ -23,7 +23,7 @@ extension CommandLineContract {
                 let progress = ended.events.filter { $0["event"] as? String == "progress" }
                 let last = try #require(progress.last)
                 #expect(last["phase"] as? String == "verify")
-                #expect(last["verifiedBytes"] as? UInt64 == last["verifiedBytesTotal"] as? UInt64)
+                #expect(last["verifiedBytes"] as? UInt64 == last["bytesToVerify"] as? UInt64)
                 #expect(last["verifiedBytes"] as? UInt64 ?? 0 >= image.uncompressedBytes)
                 #expect(ended.events.last?["verifiedBytes"] as? UInt64 ?? 0 >= image.uncompressedBytes)
                 #expect(ended.output.contains("read back"))
@@ -61,13 +61,15 @@ extension CommandLineContract {
                     ended, 74,
                     says: [
                         disk, "does not hold this image", "partition \(root.number) 'root'",
-                        "1 byte at byte \(root.offset + 3_000_000)", "Nothing was written",
+                        "1 byte at byte \(root.offset + 3_000_000)",
                     ])
                 let last = try #require(ended.events.last)
                 #expect(last["kind"] as? String == "device.mismatch" && last["code"] as? Int == 74)
                 #expect(last["offset"] as? UInt64 == root.offset + 3_000_000 && last["lengthBytes"] as? Int == 1)
-                #expect(last["area"] as? String == "partition" && last["name"] as? String == "root")
-                #expect(last["partition"] as? Int == root.number)
+                #expect(last["area"] as? String == "partition")
+                let partition = try #require(last["partition"] as? [String: Any])
+                #expect(partition["number"] as? Int == root.number && partition["name"] as? String == "root")
+                #expect(last["diskState"] as? String == "onlyRead")
 
                 let asJSON = try Program.run(arguments + ["--json"])
                 #expect(asJSON.code == 74)
@@ -84,7 +86,7 @@ extension CommandLineContract {
                 let wrong = "sha384:" + String(repeating: "ab", count: 48)
                 expectFailure(
                     try Program.run(["verify", image.path, "--disk", disk, "--hash", wrong, "-q"]), 65,
-                    says: ["metadata.json", "not the image", "Nothing was written"])
+                    says: ["metadata.json", "not the image"])
                 expectFailure(
                     try Program.run(["verify", "/none/image.cosi", "--disk", disk, "-q"]), 66, says: ["/none/image.cosi"])
                 expectFailure(

@@ -9,6 +9,7 @@ extension StreamError: CustomStringConvertible {
         var text = cause.description(cancelledAs: words)
         switch disk {
         case .untouched: text += ". Nothing was written"
+        case .onlyRead: break
         case .withoutTable:
             text += ". The disk was partly written and carries no partition table, so nothing can boot from it by mistake; "
                 + "run again to write it anew"

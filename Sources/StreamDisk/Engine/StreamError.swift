@@ -16,6 +16,8 @@ public struct StreamError: Error, Sendable {
     public enum DiskState: String, Sendable {
         /// Not one byte was written.
         case untouched
+        /// It was to be compared, and is what it was.
+        case onlyRead
         /// It carries no partition table; some of the new data may be there.
         case withoutTable
         /// Not known: the disk failed while its table was being removed or written.

@@ -80,7 +80,7 @@ public struct StreamResult: Sendable {
     /// Read from the disk and compared, partition tables not counted.
     public let verifiedBytes: UInt64
     /// Whether the metadata's hash was given, and so compared.
-    public let isHashCompared: Bool
+    public var isHashCompared: Bool { plan.isHashCompared }
     /// The largest resident set of this process so far.
     public let peakMemoryBytes: UInt64
     /// Where the time of the write phase went, per stage.

@@ -14,13 +14,14 @@ struct StreamSession {
     private let begin = Instant.now
     private(set) var phase = StreamPhase.preflight
     /// What a failure now would leave on the disk.
-    private(set) var disk = StreamError.DiskState.untouched
+    private(set) var disk: StreamError.DiskState
 
     init(_ goal: Goal, source: any ImageSource, options: StreamOptions, cancellation: Cancellation) {
         self.goal = goal
         self.source = source
         self.options = options
         self.cancellation = cancellation
+        disk = goal == .compare ? .onlyRead : .untouched
     }
 
     mutating func run(
@@ -142,7 +143,9 @@ struct StreamSession {
         _ queue: consuming Queue, _ contents: ImageContents, _ target: borrowing TargetDisk, _ placement: GPT.Placement,
         notes: [String], approve: (StreamPlan) -> Bool, onEvent: (StreamEvent) -> Void
     ) throws(StreamFault) -> StreamResult {
-        let plan = StreamPlan(contents: contents, disk: target, engineName: queue.engineName, notes: notes)
+        let plan = StreamPlan(
+            image: contents, isHashCompared: options.hash != .ignored, disk: target,
+            contents: goal == .stream ? target.contents() : nil, engineName: queue.engineName, notes: notes)
         onEvent(.plan(plan))
         for warning in plan.warnings { onEvent(.warning(warning)) }
         if goal == .stream, options.isDryRun || !approve(plan) { return result(plan, isWritten: false) }
@@ -261,7 +264,7 @@ struct StreamSession {
         let path = work.plan.diskPath
         var silence = SilenceWatch()
         writer.dropCache()
-        enter(.verify, disk: .untouched, onEvent)
+        enter(.verify, disk: .onlyRead, onEvent)
         var found: [(area: DiskMismatch.Area?, range: Range<UInt64>)] = []
         for part in work.placement.parts {
             do throws(DeviceError) {
@@ -308,7 +311,6 @@ struct StreamSession {
             decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
             writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
             zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: verifiedBytes,
-            isHashCompared: options.hash != .ignored,
             peakMemoryBytes: peakMemoryBytes(), stages: counters.reports)
     }
 

@@ -19,20 +19,23 @@ public struct StreamPlan: Sendable {
 
     public let imageName: String
     public let metadataSHA384: [UInt8]
+    /// Whether it was compared with a hash that the user gave.
+    public let isHashCompared: Bool
     /// The architecture the image is for, as its metadata says.
     public let architecture: String
     /// What the image needs of a disk.
     public let imageDiskBytes: UInt64
 
+    /// As it was asked for, and without symbolic links.
     public let diskPath: String
+    public let resolvedDiskPath: String
     public let diskBytes: UInt64
     public let blockBytes: Int
-    /// Model and serial number, where the disk tells.
-    public let diskModel: String?
-    public let diskSerial: String?
-    public let isRegularFile: Bool
-    /// All that the kernel tells of the disk; nil for a regular file.
+    /// What the host tells of it; nil for a regular file.
     public let diskInfo: DiskInfo?
+    public var isRegularFile: Bool { diskInfo == nil }
+    /// What is on it now and will be lost; nil when that could not be told, or nothing is to be written.
+    public let contents: DiskContents?
     /// Where no disk was named: all disks of the host, and what stands against those that were not taken. Else empty.
     public let consideredDisks: [ConsideredDisk]
 
@@ -48,21 +51,24 @@ public struct StreamPlan: Sendable {
 }
 
 extension StreamPlan {
-    init(contents: ImageContents, disk: borrowing TargetDisk, engineName: String, notes: [String]) {
+    init(
+        image contents: ImageContents, isHashCompared: Bool, disk: borrowing TargetDisk, contents diskContents: DiskContents?,
+        engineName: String, notes: [String]
+    ) {
         let regions = contents.partitionRegions
         let filesystems = Dictionary(
             contents.metadata.images.map { ($0.image.path, $0) }, uniquingKeysWith: { first, _ in first })
         imageName = contents.name
         metadataSHA384 = contents.metadataSHA384
+        self.isHashCompared = isHashCompared
         architecture = contents.metadata.osArch.description
         imageDiskBytes = contents.metadata.disk.sizeBytes
         diskPath = disk.path
+        resolvedDiskPath = disk.resolvedPath
         diskBytes = disk.sizeBytes
         blockBytes = disk.logicalBlockSize
-        diskModel = disk.info?.model
-        diskSerial = disk.info?.serial
-        isRegularFile = !disk.isBlockDevice
         diskInfo = disk.info
+        self.contents = diskContents
         consideredDisks = disk.considered
         partitions = contents.gpt.partitions.sorted { $0.firstLBA < $1.firstLBA }.map { partition in
             let region = regions.first { contents.partition(of: $0)?.number == partition.number }

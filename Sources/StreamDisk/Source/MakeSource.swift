@@ -31,7 +31,7 @@ private func scheme(of reference: String) -> String? {
 private func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x20) }
 
 /// A reference that no parser understood, cut down to what can hold no secret: no query, nothing before the last `@`.
-func withoutSecrets(_ reference: String) -> String {
+package func withoutSecrets(_ reference: String) -> String {
     let plain = reference.prefix { $0 != "?" && $0 != "#" }
     guard let at = plain.lastIndex(of: "@") else { return String(plain) }
     let prefix = scheme(of: reference).map { $0 + "://" } ?? ""

@@ -24,12 +24,13 @@ struct AvailableMemory {
         return limits
     }
 
-    /// A line of the form `Name:   123 kB` (proc(5)), in bytes.
-    private func kibibytes(_ name: String, of path: String) -> UInt64? {
-        guard let text = tree.text(path) else { return nil }
-        for line in text.split(separator: "\n") where line.hasPrefix(name + ":") {
-            return UInt64(line.drop { !$0.isNumber }.prefix { $0.isNumber }).map { $0 << 10 }
-        }
-        return nil
+    private func kibibytes(_ name: String, of path: String) -> UInt64? { tree.text(path).flatMap { procKibibytes(name, in: $0) } }
+}
+
+/// The value of a line of the form `Name:   123 kB` (proc(5)), in bytes.
+func procKibibytes(_ name: String, in text: String) -> UInt64? {
+    for line in text.split(separator: "\n") where line.hasPrefix(name + ":") {
+        return UInt64(line.drop { !$0.isNumber }.prefix { $0.isNumber }).map { $0 << 10 }
     }
+    return nil
 }

@@ -1,0 +1,217 @@
+import CBlkid
+import Glibc
+
+/// What is on a disk now: its partition table, and the file systems and other signatures that libblkid knows.
+///
+/// It is for people, who are to see what would be lost. Nothing rests on it: what cannot be told is left out.
+public struct DiskContents: Sendable, Equatable {
+    /// What a place holds: a file system, swap space, an encrypted volume, a part of a RAID or of a volume group.
+    public struct Signature: Sendable, Equatable {
+        /// libblkid's name for it (TYPE): `ext4`, `vfat`, `swap`, `crypto_LUKS`, `LVM2_member`, `linux_raid_member` … Where
+        /// several contradict each other, all of them, with commas.
+        public let type: String
+        public let label: String?
+        public let uuid: String?
+    }
+
+    public struct Partition: Sendable, Equatable {
+        /// Of the table's entry, from 1.
+        public let number: Int
+        /// Of its GPT entry.
+        public let name: String?
+        public let offsetBytes: UInt64
+        public let sizeBytes: UInt64
+        /// Nil: nothing that is known, which may be data all the same.
+        public let signature: Signature?
+    }
+
+    /// More partitions than this are counted, not looked into.
+    public static let partitionsMax = 32
+
+    /// libblkid's name for the partition table (PTTYPE): `gpt`, `dos`, `PMBR` (a protective MBR without its GPT) …; nil when
+    /// there is none.
+    public let tableType: String?
+    /// How many the table has.
+    public let partitionCount: Int
+    /// The first `partitionsMax` of them, in the table's order.
+    public let partitions: [Partition]
+    /// What the disk as a whole holds, outside a table or beside it.
+    public let signature: Signature?
+
+    /// Nothing that is known: an empty disk, or data that nobody can tell.
+    public var isUnknown: Bool { tableType == nil && signature == nil }
+}
+
+extension TargetDisk {
+    /// What is on it now; nil when that could not be told within two seconds. Reads a few MiB at most.
+    func contents() -> DiskContents? { DiskContents.look(at: lock.number) }
+}
+
+extension HostDisks {
+    /// What is on the disk now; nil when it may not be opened, or could not be told within two seconds.
+    public func contents(of disk: DiskInfo) -> DiskContents? {
+        guard disk.sizeBytes > 0, let file = try? Descriptor(opening: disk.path, O_RDONLY | O_NONBLOCK),
+            let status = try? file.status(), status.st_mode & S_IFMT == S_IFBLK, DeviceNumber(status.st_rdev) == disk.number
+        else { return nil }
+        return DiskContents.look(at: file.number)
+    }
+}
+
+extension DiskContents {
+    static let timeoutSeconds = 2.0
+
+    /// Looks at what is open for reading, without O_DIRECT. Waits no longer than the time-out, for a disk that does not answer:
+    /// the thread that waits for it is left to end by itself then.
+    static func look(at descriptor: Int32) -> DiskContents? {
+        let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+        guard own >= 0 else { return nil }
+        let deadline = Instant.after(seconds: timeoutSeconds)
+        let result = Monitor<DiskContents??>(nil)
+        do throws(SystemError) {
+            _ = try WorkerThread(name: "contents") {
+                let contents = DiskContents(descriptor: own, deadline: deadline)
+                close(own)
+                result.update { $0 = .some(contents) }
+            }
+        } catch {
+            close(own)
+            return nil
+        }
+        return result.wait(until: deadline) { $0 } ?? nil
+    }
+
+    /// Nil when nothing could be read, or not in time.
+    private init?(descriptor: Int32, deadline: Instant) {
+        guard let table = PartitionTable(descriptor: descriptor), let whole = Probe(descriptor) else { return nil }
+        var partitions: [Partition] = []
+        for entry in table.entries.prefix(Self.partitionsMax) {
+            guard Instant.now < deadline else { return nil }
+            let signature = Probe(descriptor, entry.offsetBytes..<entry.offsetBytes + entry.sizeBytes)?.signature()
+            partitions.append(
+                Partition(
+                    number: entry.number, name: entry.name, offsetBytes: entry.offsetBytes, sizeBytes: entry.sizeBytes,
+                    signature: signature))
+        }
+        tableType = table.type
+        partitionCount = table.entries.count
+        self.partitions = partitions
+        signature = whole.signature()
+    }
+}
+
+/// The partition table of a disk, without a look into its partitions.
+private struct PartitionTable {
+    struct Entry {
+        let number: Int
+        let name: String?
+        let offsetBytes: UInt64
+        let sizeBytes: UInt64
+    }
+
+    var type: String?
+    var entries: [Entry] = []
+
+    /// A regular file does not tell its block size: a GPT is looked for with both that there are.
+    init?(descriptor: Int32) {
+        guard let probe = Probe(descriptor) else { return nil }
+        read(probe)
+        guard type == nil || type == "PMBR", probe.isRegularFile, let other = Probe(descriptor, blockBytes: 4096) else { return }
+        var found = self
+        found.read(other)
+        if found.type == "gpt" { self = found }
+    }
+
+    private mutating func read(_ probe: borrowing Probe) {
+        (type, entries) = (nil, [])
+        // Told of a protective MBR alone, too, which is no table with partitions.
+        type = probe.tableType()
+        let handle = unsafe probe.handle
+        // SAFETY: list and partitions belong to the probe, which lives to the end of this call; strings are copied.
+        guard type != nil, let list = unsafe blkid_probe_get_partitions(handle) else { return }
+        for index in 0..<max(unsafe blkid_partlist_numof_partitions(list), 0) {
+            guard let partition = unsafe blkid_partlist_get_partition(list, index),
+                // An extended partition is a box for others, which have entries of their own.
+                unsafe blkid_partition_is_extended(partition) == 0
+            else { continue }
+            // Both in 512 bytes, whatever the disk's blocks (libblkid, "Partitions probing").
+            let start = UInt64(clamping: unsafe blkid_partition_get_start(partition)).multipliedReportingOverflow(by: 512)
+            let size = UInt64(clamping: unsafe blkid_partition_get_size(partition)).multipliedReportingOverflow(by: 512)
+            guard !start.overflow, !size.overflow, size.partialValue > 0,
+                !start.partialValue.addingReportingOverflow(size.partialValue).overflow
+            else { continue }
+            entries.append(
+                Entry(
+                    number: Int(unsafe blkid_partition_get_partno(partition)),
+                    name: unsafe text(blkid_partition_get_name(partition)), offsetBytes: start.partialValue,
+                    sizeBytes: size.partialValue))
+        }
+    }
+}
+
+/// One look of libblkid's at a disk or a part of it (libblkid, "Low-level probing").
+@safe
+private struct Probe: ~Copyable {
+    let handle: OpaquePointer
+    let isRegularFile: Bool
+
+    /// - Parameters:
+    ///   - bytes: the part; nil for all of it.
+    ///   - blockBytes: for a regular file, which tells none.
+    init?(_ descriptor: Int32, _ bytes: Range<UInt64>? = nil, blockBytes: UInt32? = nil) {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0,
+            let offset = Int64(exactly: bytes?.lowerBound ?? 0), let size = Int64(exactly: bytes.map { UInt64($0.count) } ?? 0),
+            let handle = unsafe blkid_new_probe()
+        else { return nil }
+        guard unsafe blkid_probe_set_device(handle, descriptor, offset, size) == 0 else {
+            unsafe blkid_free_probe(handle)
+            return nil
+        }
+        unsafe self.handle = handle
+        isRegularFile = status.st_mode & S_IFMT == S_IFREG
+        if let blockBytes { unsafe blkid_probe_set_sectorsize(handle, blockBytes) }
+        unsafe blkid_probe_enable_partitions(handle, 1)
+        unsafe blkid_probe_set_partitions_flags(handle, CInt(BLKID_PARTS_ENTRY_DETAILS))
+    }
+
+    // The descriptor stays the caller's.
+    deinit { unsafe blkid_free_probe(handle) }
+
+    func tableType() -> String? {
+        unsafe blkid_probe_enable_superblocks(handle, 0)
+        return unsafe blkid_do_safeprobe(handle) == 0 ? value("PTTYPE") : nil
+    }
+
+    func signature() -> DiskContents.Signature? {
+        unsafe blkid_probe_enable_partitions(handle, 0)
+        unsafe blkid_probe_enable_superblocks(handle, 1)
+        unsafe blkid_probe_set_superblocks_flags(handle, BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE)
+        switch unsafe blkid_do_safeprobe(handle) {
+        case 0: return value("TYPE").map { .init(type: $0, label: value("LABEL"), uuid: value("UUID")) }
+        case -2: break
+        default: return nil
+        }
+        // Signatures that contradict each other: named one by one.
+        unsafe blkid_reset_probe(handle)
+        var types: [String] = []
+        while types.count < 4, unsafe blkid_do_probe(handle) == 0 {
+            if let type = value("TYPE"), !types.contains(type) { types.append(type) }
+        }
+        return types.isEmpty ? nil : .init(type: types.joined(separator: ", "), label: nil, uuid: nil)
+    }
+
+    private func value(_ name: String) -> String? {
+        var data: UnsafePointer<CChar>?
+        guard unsafe blkid_probe_lookup_value(handle, name, &data, nil) == 0 else { return nil }
+        // SAFETY: the probe's own, NUL-ended until the next probing; copied here.
+        return unsafe text(data)
+    }
+}
+
+/// A copy of a C string; nil for none and for an empty one.
+private func text(_ string: UnsafePointer<CChar>?) -> String? {
+    guard let string = unsafe string else { return nil }
+    // SAFETY: libblkid's strings end in NUL.
+    let text = unsafe String(cString: string)
+    return text.isEmpty ? nil : text
+}

@@ -1,0 +1,66 @@
+import CosiFormat
+import Glibc
+import StreamDisk
+
+/// `--header @FILE`: request headers out of the list of processes and the shell's history.
+enum HeaderFile {
+    /// More than any server takes.
+    static let sizeBytesMax = 64 << 10
+    /// A pipe, such as bash's `<(…)`, may take a moment.
+    private static let timeoutSeconds = 10.0
+
+    /// Whether it is of the form `Name: value`.
+    static func isHeader(_ text: String) -> Bool {
+        guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else { return false }
+        let name = text[..<colon]
+        return !name.contains(" ") && !text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7f }
+    }
+
+    /// The headers in a file, one a line; blank lines are left out, and lines may end in CRLF. Its text is never repeated.
+    static func lines(_ path: String) throws(ArgumentFault) -> [String] {
+        let text = String(decoding: try bytes(path), as: UTF8.self)
+        var headers: [String] = []
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            if line.allSatisfy(\.isWhitespace) { continue }
+            guard isHeader(String(line)) else {
+                throw fault(path, "line \(index + 1) is not of the form 'Name: value' (not shown here, it may hold a secret)")
+            }
+            headers.append(String(line))
+        }
+        guard !headers.isEmpty else { throw fault(path, "there is no header in it") }
+        return headers
+    }
+
+    private static func bytes(_ path: String) throws(ArgumentFault) -> [UInt8] {
+        let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path, errno) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16 << 10)
+        var millisecondsLeft = timeoutSeconds * 1000
+        while true {
+            // SAFETY: the kernel writes at most the chunk's own count into it.
+            let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+            if count == 0 { return bytes }
+            if count < 0 {
+                guard errno == EAGAIN || errno == EINTR else { throw failure(path, errno) }
+                guard millisecondsLeft > 0 else { throw fault(path, "nothing came of it for \(Int(timeoutSeconds)) seconds") }
+                var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                unsafe poll(&wanted, 1, 100)
+                millisecondsLeft -= 100
+                continue
+            }
+            bytes += chunk[..<count]
+            guard bytes.count <= sizeBytesMax else { throw fault(path, "it is larger than \(shortSizeText(UInt64(sizeBytesMax)))") }
+        }
+    }
+
+    private static func failure(_ path: String, _ code: Int32) -> ArgumentFault {
+        let cause = unsafe String(cString: strerror(code))
+        return fault(path, cause, code: code == EACCES || code == EPERM ? ExitCodes.notPermitted : ExitCodes.usage)
+    }
+
+    private static func fault(_ path: String, _ problem: String, code: Int32 = ExitCodes.usage) -> ArgumentFault {
+        ArgumentFault(code: code, message: "--header @\(printable(path)): \(problem)")
+    }
+}
