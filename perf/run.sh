@@ -162,7 +162,7 @@ do_writer-tmpfs() {
 }
 do_writer-knobs() {
     run writer-knobs "What each setting of the writer brings" writer --size "$write_size" --with library \
-        --with library:buffers=on --with library:file=off --with library:buffers=on,file=off \
+        --with library:file=off \
         --with library:setup=cooperative --with library:setup=plain --with library:setup=polled \
         --with library:engine=pwrite --with library:write=256K --with library:write=512K --with library:write=2M \
         --with library:write=4M,flight=32M --with library:flight=4M --with library:flight=8M --with library:flight=32M \

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// `metadata.json` as JSON has it: names and types only, all rules about values are ``MetadataBuilder``'s.
+/// `metadata.json` as JSON has it: names and types only, all rules about values are ``MetadataValidator``'s.
 enum MetadataJSON {
     /// A number from 0 to 2^64 - 1. JSONDecoder gives no field for one that does not fit, so this does.
     struct WholeNumber: Decodable {

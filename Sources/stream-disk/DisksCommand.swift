@@ -14,7 +14,7 @@ struct DisksCommand: ParsableCommand {
 
     func run() throws {
         let hosts = HostDisks()
-        do throws(DiskError) {
+        do throws(DiskSelectionError) {
             try hosts.expectReadable()
         } catch {
             let fault = StreamFault.disk(error)

@@ -39,7 +39,7 @@ enum ExitCodes {
 extension StreamFault {
     var exitCode: Int32 {
         switch self {
-        case .image: ExitCodes.invalidImage
+        case .image, .architecture: ExitCodes.invalidImage
         // With stream, the disk failed; with verify, the same is found: it does not hold what it should.
         case .device, .mismatch: ExitCodes.deviceFailed
         case .memory: ExitCodes.unusableDisk
@@ -74,6 +74,7 @@ extension StreamFault {
     var kind: String {
         switch self {
         case .image: "image"
+        case .architecture: "architecture"
         case .source(let error): "source.\(error.kind.rawValue)"
         case .device: "device"
         case .mismatch: "device.mismatch"
@@ -90,7 +91,7 @@ extension StreamFault {
         case .source(let error): error.offset
         case .device(let error): error.offset
         case .mismatch(let mismatch): mismatch.offset
-        case .image, .disk, .memory, .cancelled, .host: nil
+        case .image, .architecture, .disk, .memory, .cancelled, .host: nil
         }
     }
 }

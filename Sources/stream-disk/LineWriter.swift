@@ -56,7 +56,7 @@ final class LineWriter: Sendable {
     ///
     /// - Parameter seconds: when, for the line that says what was dropped.
     func send(_ text: String, _ kind: Kind, seconds: Double = 0) {
-        let hasThread = state.update { state in
+        let hasThread = state.mutateAndNotify { state in
             guard state.failure == nil, !state.isEnded, state.hasThread else { return state.hasThread }
             state.waiting.append(text, kind, seconds: seconds)
             return true
@@ -67,7 +67,7 @@ final class LineWriter: Sendable {
     /// Takes the live line away, if one stands.
     func clear() {
         guard redraws else { return }
-        state.update { state in
+        state.mutateAndNotify { state in
             guard state.failure == nil, !state.isEnded, state.hasThread else { return }
             state.waiting.dropProgress()
             state.waiting.append("", .vital, seconds: 0)
@@ -86,7 +86,7 @@ final class LineWriter: Sendable {
             }
         }
         if let cancellation {
-            cancellation.withHandler({ [state] in state.update { _ in } }, wait)
+            cancellation.withHandler({ [state] in state.mutateAndNotify { _ in } }, wait)
         } else {
             wait()
         }
@@ -97,7 +97,7 @@ final class LineWriter: Sendable {
     }
 
     /// Ends the thread when it has written what waits; what is sent from now on is ignored.
-    func end() { state.update { $0.isEnded = true } }
+    func end() { state.mutateAndNotify { $0.isEnded = true } }
 
     // MARK: The thread
 
@@ -111,7 +111,7 @@ final class LineWriter: Sendable {
                 isLive = entry.kind == .progress
             }
             let failure = write(text)
-            state.update { state in
+            state.mutateAndNotify { state in
                 state.isWriting = false
                 guard let failure else { return }
                 state.failure = failure

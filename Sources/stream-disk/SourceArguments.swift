@@ -80,6 +80,6 @@ struct SourceArguments: ParsableArguments {
         options.clientCertificateFile = certificateFile
         options.clientKeyFile = keyFile
         options.headers = headers
-        return try makeSource(reference, options: options)
+        return try makeImageSource(reference, options: options)
     }
 }

@@ -29,7 +29,7 @@ extension DiskInfo {
     }
 }
 
-extension Obstacle {
+extension DiskRejection {
     var reason: Reason { Reason(code: code, message: description) }
 }
 

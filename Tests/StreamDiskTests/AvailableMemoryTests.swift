@@ -12,7 +12,7 @@ import Testing
             let tree = try FakeTree(in: folder)
             for (path, text) in files { try tree.write(path, text + "\n") }
             let memory = AvailableMemory(
-                tree: SystemTree(root: folder.path), addressSpaceMax: addressSpaceMax, dataMax: dataMax)
+                tree: HostFiles(root: folder.path), addressSpaceMax: addressSpaceMax, dataMax: dataMax)
             return MemoryLimits(askedBytes: askedBytes, memory: memory).all
         }
     }

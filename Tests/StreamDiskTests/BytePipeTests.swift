@@ -13,7 +13,7 @@ struct EngineBytePipeTests {
         let consumed = Atomic<Int>(0)
         let mostHeld = Atomic<Int>(0)
         let mismatches = Mutex<[String]>([])
-        let sourceError = Mutex<SourceError?>(nil)
+        let isStopped = Mutex(false)
 
         func note(_ text: String) { mismatches.withLock { $0.append(text) } }
     }
@@ -32,9 +32,9 @@ struct EngineBytePipeTests {
                 var at = 0
                 while at < total {
                     let count = min(total - at, random.magnitude(700_000))
-                    do throws(SourceError) {
+                    do throws(Stopped) {
                         try unsafe pipe.append(bytes.span.bytes.extracting(at..<at + count))
-                    } catch { tally.sourceError.withLock { $0 = error } }
+                    } catch { tally.isStopped.withLock { $0 = true } }
                     at += count
                     let held = tally.appended.add(count, ordering: .sequentiallyConsistent).newValue
                         - tally.consumed.load(ordering: .sequentiallyConsistent)
@@ -64,7 +64,7 @@ struct EngineBytePipeTests {
         ])
         #expect(finished, "seed \(seed): the two sides wait for each other")
         #expect(tally.mismatches.withLock { $0 } == [], "seed \(seed)")
-        #expect(tally.sourceError.withLock { $0 } == nil)
+        #expect(!tally.isStopped.withLock { $0 })
         #expect(tally.mostHeld.load(ordering: .relaxed) <= capacity, "seed \(seed)")
         #expect(pipe.filledBytes == 0)
     }
@@ -77,10 +77,10 @@ struct EngineBytePipeTests {
         #expect(pipe.filledBytes == Self.capacity)
         let tally = Tally()
         let writer = try WorkerThread(name: "test-writer") {
-            do throws(SourceError) {
+            do throws(Stopped) {
                 try pipe.append(unsafe bytes.span.bytes.extracting(Self.capacity..<Self.capacity + 1))
                 tally.appended.add(1, ordering: .relaxed)
-            } catch { tally.sourceError.withLock { $0 = error } }
+            } catch { tally.isStopped.withLock { $0 = true } }
         }
         usleepMilliseconds(50)
         #expect(tally.appended.load(ordering: .relaxed) == 0)
@@ -136,9 +136,9 @@ struct EngineBytePipeTests {
                     if case .stopped = error { ended.withLock { $0 = "stopped" } }
                 }
             } else {
-                do throws(SourceError) {
+                do throws(Stopped) {
                     try pipe.append(unsafe bytes.span.bytes)
-                } catch { ended.withLock { $0 = error.kind.rawValue } }
+                } catch { ended.withLock { $0 = "stopped" } }
             }
         }
         usleepMilliseconds(30)
@@ -146,7 +146,7 @@ struct EngineBytePipeTests {
         pipe.stop()
         waiting.join()
         #expect(ended.withLock { $0 } == "stopped")
-        #expect(throws: SourceError.self) { try pipe.append(unsafe bytes.span.bytes) }
+        #expect(throws: Stopped.self) { try pipe.append(unsafe bytes.span.bytes) }
         #expect(throws: (any Error).self) { try pipe.peek(1) { $0.byteCount } }
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 /// A disk that fails, hangs, crawls or goes away: the run says so in one line and in time, and no table stands over what is
 /// incomplete.
-@Suite(.timeLimit(.minutes(10)), .enabled(if: FaultyDisk.isAvailable, FaultyDisk.needs)) struct DeviceFaultTests {
+@Suite(.timeLimit(.minutes(10)), .enabled(if: FaultyBlockDevice.isAvailable, FaultyBlockDevice.needs)) struct DeviceFaultTests {
     /// Puts random bytes and another system's table onto it.
     private func fill(_ backing: String, _ image: SampleImage) throws {
         let random = try RandomFile.atLeast(sizeBytes: image.diskBytes)
@@ -15,10 +15,10 @@ import Testing
     }
 
     private func withDisk(
-        _ server: FaultyDisk.Server, _ body: (_ image: SampleImage, _ disk: FaultyDisk) throws -> Void
+        _ server: FaultyBlockDevice.Server, _ body: (_ image: SampleImage, _ disk: FaultyBlockDevice) throws -> Void
     ) throws {
         let image = try SampleImage.make()
-        try FaultyDisk.with(sizeBytes: image.diskBytes, server, fill: { try fill($0, image) }) { try body(image, $0) }
+        try FaultyBlockDevice.with(sizeBytes: image.diskBytes, server, fill: { try fill($0, image) }) { try body(image, $0) }
     }
 
     struct Fault: Sendable, CustomTestStringConvertible {
@@ -171,7 +171,7 @@ import Testing
         let seconds = setting("STREAM_DISK_STALL") ?? 12
         let stall = "{ [ -e stalled ] || { echo >stalled; sleep \(seconds); }; }"
         let middle = 10 << 20
-        let stalls: [FaultyDisk.Server] = [
+        let stalls: [FaultyBlockDevice.Server] = [
             .script(write: stall),
             .script(write: "[ $offset -lt \(middle) -o $offset -ge \(Self.lastMiB) ] || \(stall)"),
             .script(flush: "echo >>calls; [ $(wc -l <calls) != 3 ] || \(stall)"),
@@ -179,8 +179,8 @@ import Testing
         ]
         let phases = ["invalidate", "write", "write", "commit"]
         let image = try SampleImage.make()
-        var runs: [(disk: FaultyDisk, running: Running)] = []
-        func start(_ left: ArraySlice<FaultyDisk.Server>) throws {
+        var runs: [(disk: FaultyBlockDevice, running: Running)] = []
+        func start(_ left: ArraySlice<FaultyBlockDevice.Server>) throws {
             if let server = left.first {
                 return try withDisk(server) { _, disk in
                     runs.append((disk, try Running([image.path, "--disk", disk.path, "--yes"], events: true)))

@@ -106,11 +106,11 @@ import Testing
     }
 
     /// Here it is the disk that does not zero: the kernel writes zeros for it, or the run does.
-    @Test(.enabled(if: FaultyDisk.isAvailable, FaultyDisk.needs), arguments: ["io_uring", "pwrite"])
+    @Test(.enabled(if: FaultyBlockDevice.isAvailable, FaultyBlockDevice.needs), arguments: ["io_uring", "pwrite"])
     func aDiskThatDoesNotZeroIsWrittenAllTheSame(engine: String) throws {
         let image = try SampleImage.make()
         let was = try RandomFile.atLeast(sizeBytes: image.diskBytes)
-        try FaultyDisk.with(
+        try FaultyBlockDevice.with(
             sizeBytes: image.diskBytes, .script(), fill: { try RandomFile.copy(was, to: $0, sizeBytes: image.diskBytes) }
         ) { disk in
             let refusal = Refusal(

@@ -36,8 +36,8 @@ private let mib: UInt64 = 1 << 20
             hosts: tree.hosts)
     }
 
-    private func refusal(_ tree: FakeTree, source: LocalOrigin? = nil) -> DiskError? {
-        #expect(throws: DiskError.self) { _ = try openSmallest(tree, source: source) }
+    private func refusal(_ tree: FakeTree, source: LocalOrigin? = nil) -> DiskSelectionError? {
+        #expect(throws: DiskSelectionError.self) { _ = try openSmallest(tree, source: source) }
     }
 
     @Test("Of two runs at once the second is busy, and takes no other disk.")
@@ -269,7 +269,7 @@ func origin(_ path: String) throws -> LocalOrigin {
 
     @Test("Every obstacle has a code of its own.")
     func codes() {
-        let all: [Obstacle] = [
+        let all: [DiskRejection] = [
             .mounted(device: "", mountPoint: ""), .swap(device: ""), .held(by: ""), .otherPath(name: ""), .openedExclusively,
             .locked, .byteLocked, .useUnknown(file: ""), .isSource, .readOnly, .zeroSize, .removable, .network(transport: ""),
             .wrongKind(name: ""), .bootArea(name: ""), .tooSmall(need: 1, has: 0), .wrongBlockSize(need: 1, has: 0),

@@ -5,7 +5,7 @@ import Testing
 @testable import StreamDisk
 
 /// What is on a disk, told by libblkid, of what standard tools made.
-@Suite(.timeLimit(.minutes(2))) struct DeviceDiskContentsTests {
+@Suite(.timeLimit(.minutes(10))) struct DeviceDiskContentsTests {
     private func look(_ path: String) throws -> DiskContents? {
         let file = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
         return DiskContents.look(at: file.number)
@@ -114,9 +114,9 @@ import Testing
         #expect(none == nil)
     }
 
-    @Test(.enabled(if: FaultyDisk.isAvailable, FaultyDisk.needs))
+    @Test(.enabled(if: FaultyBlockDevice.isAvailable, FaultyBlockDevice.needs))
     func aDiskThatDoesNotAnswerIsNotWaitedForLong() throws {
-        try FaultyDisk.with(sizeBytes: 32 << 20, .script(read: "while [ -e slow ]; do sleep 0.1; done")) { disk in
+        try FaultyBlockDevice.with(sizeBytes: 32 << 20, .script(read: "while [ -e slow ]; do sleep 0.1; done")) { disk in
             let slow = disk.folder + "/slow"
             try Data().write(to: URL(filePath: slow))
             defer { try? FileManager.default.removeItem(atPath: slow) }

@@ -10,7 +10,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
 
 @Suite struct DeviceHostDisksTests {
     /// The names of the disks nothing stands against, and the obstacles of the others.
-    private func obstacles(_ tree: FakeTree) -> [String: [Obstacle]] {
+    private func obstacles(_ tree: FakeTree) -> [String: [DiskRejection]] {
         Dictionary(uniqueKeysWithValues: tree.hosts.list().map { ($0.name, $0.obstacles) })
     }
 
@@ -225,7 +225,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             try tree.disk("sdd", "8:48", sectors: 0, removable: true)
             try tree.disk("loop0", "7:0", sectors: 0)
             try tree.disk("loop1", "7:1", sectors: sectors(9 * gib))
-            let error = #expect(throws: DiskError.self) {
+            let error = #expect(throws: DiskSelectionError.self) {
                 try HostDisks.choose(
                     among: tree.hosts.list(), for: DiskRequirement(sizeBytes: 8 * gib, logicalBlockSize: 512))
             }

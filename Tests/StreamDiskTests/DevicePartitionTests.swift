@@ -42,7 +42,7 @@ private let mib: UInt64 = 1 << 20
             let target = try open(device)
             let before = target.hosts.partitions(of: device.name)
             let reader = try Descriptor(opening: device.path + "p3", O_RDONLY)
-            let error = #expect(throws: DiskError.self) { _ = try target.forgetPartitions(patienceSeconds: 0.2) }
+            let error = #expect(throws: DiskSelectionError.self) { _ = try target.forgetPartitions(patienceSeconds: 0.2) }
             #expect(error?.kind == .inUse)
             #expect(error?.reason.contains("\(device.name)p3 open") == true)
             #expect(target.hosts.partitions(of: device.name).map(\.startBytes) == before.map(\.startBytes))

@@ -87,7 +87,7 @@ import Testing
             try tree.write("disk.raw", "x")
             try tree.write("free.raw", "x")
             try tree.disk("loop3", "7:3", sectors: 4096, more: ["loop/backing_file": "/disk.raw"])
-            func uses(_ name: String) throws -> [Obstacle] {
+            func uses(_ name: String) throws -> [DiskRejection] {
                 tree.hosts.uses(ofFile: try #require(FileIdentity(at: tree.root.path + "/" + name)), source: nil)
             }
             #expect(try uses("swapfile") == [.swap(device: "it")])

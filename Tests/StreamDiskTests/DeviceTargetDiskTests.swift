@@ -11,8 +11,8 @@ private let mib: UInt64 = 1 << 20
 private func openingFails(
     _ path: String, _ sizeBytes: UInt64, blockSize: Int = 512, access: TargetDisk.Access = .readWrite,
     hosts: HostDisks = HostDisks(), chosen: DiskInfo? = nil
-) -> DiskError? {
-    do throws(DiskError) {
+) -> DiskSelectionError? {
+    do throws(DiskSelectionError) {
         let target = try Opening(
             path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockSize),
             access: access, hosts: hosts, chosen: chosen, lockTimeoutSeconds: 0.2, exclusiveTimeoutSeconds: 0.2
@@ -110,8 +110,8 @@ struct DeviceTargetDiskTests {
             let other = try Descriptor(opening: device.path, O_RDONLY | O_EXCL)
             #expect(
                 openingFails(device.path, mib)
-                    == DiskError(
-                        .inUse, path: device.path, reason: Obstacle.openedExclusively.description,
+                    == DiskSelectionError(
+                        .inUse, path: device.path, reason: DiskRejection.openedExclusively.description,
                         obstacles: [.openedExclusively]))
             try other.close()
             #expect(openingFails(device.path, mib) == nil)
@@ -169,7 +169,7 @@ struct DeviceTargetDiskTests {
             for access in [TargetDisk.Access.readWrite, .readOnly] {
                 #expect(
                     openingFails(device.path, mib, access: access)
-                        == DiskError(.readOnly, path: device.path, reason: "read-only", obstacles: [.readOnly]))
+                        == DiskSelectionError(.readOnly, path: device.path, reason: "read-only", obstacles: [.readOnly]))
             }
         }
     }

@@ -16,8 +16,8 @@ private func open(
     ).open()
 }
 
-private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskError? {
-    #expect(throws: DiskError.self) { _ = try open(path, sizeBytes) }
+private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskSelectionError? {
+    #expect(throws: DiskSelectionError.self) { _ = try open(path, sizeBytes) }
 }
 
 /// Regular files taken for disks, and what is neither: none of it needs root.
@@ -98,7 +98,7 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskError? {
             #expect(unsafe mkfifo(pipe, 0o600) == 0)
             #expect(refusal(pipe)?.reason == "a pipe, not a disk")
             let missing = folder.appending(path: "missing").path
-            let expected = DiskError(.notFound, path: missing, reason: "there is no such disk or file")
+            let expected = DiskSelectionError(.notFound, path: missing, reason: "there is no such disk or file")
             #expect(refusal(missing) == expected)
             #expect(refusal("")?.reason == "there is no such disk or file")
             let path = try file(folder, sizeBytes: mib)
@@ -127,8 +127,8 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskError? {
         arguments: [
             (EACCES, .notPermitted), (EPERM, .notPermitted), (EROFS, .readOnly), (ENOENT, .notFound), (ENXIO, .noMedium),
             (ENOMEDIUM, .noMedium), (EIO, .cannotOpen),
-        ] as [(Int32, DiskError.Kind)])
-    func everyRefusalOfTheKernelHasItsKind(code: Int32, kind: DiskError.Kind) {
+        ] as [(Int32, DiskSelectionError.Kind)])
+    func everyRefusalOfTheKernelHasItsKind(code: Int32, kind: DiskSelectionError.Kind) {
         let opening = Opening(
             path: "/dev/x", requirement: DiskRequirement(sizeBytes: 1, logicalBlockSize: 512), access: .readWrite)
         #expect(opening.failure(SystemError(code)).kind == kind)

@@ -21,12 +21,12 @@ struct Disorder: Sendable {
     var isNone: Bool { action == nil && !believesAnything }
 }
 
-struct DisorderedDisk: DiskQueue, ~Copyable {
+struct DisorderedQueue: DiskQueue, ~Copyable {
     let engineName = "simulated"
     let capacity: Int
     var waker: any QueueWaker { disk.waker }
 
-    private var disk: SimulatedDisk
+    private var disk: SimulatedQueue
     private let disorder: Disorder
     private var place = SimulatedFaults.Place()
     private var pretended: [DiskCompletion] = []
@@ -36,7 +36,7 @@ struct DisorderedDisk: DiskQueue, ~Copyable {
     private var lastFlush: UInt64?
     private var ownTag = UInt64.max
 
-    init(_ disk: consuming SimulatedDisk, _ disorder: Disorder) {
+    init(_ disk: consuming SimulatedQueue, _ disorder: Disorder) {
         capacity = disk.capacity
         self.disk = disk
         self.disorder = disorder

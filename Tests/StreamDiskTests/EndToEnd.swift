@@ -34,7 +34,7 @@ func stream(
 ) throws -> (result: StreamResult, log: RunLog) {
     var log = RunLog()
     let result = try streamImage(
-        from: makeSource(reference, options: source), to: .path(path), options: options, cancellation: cancellation,
+        from: makeImageSource(reference, options: source), to: .path(path), options: options, cancellation: cancellation,
         approve: approve,
         onEvent: { event in
             log.add(event)
@@ -61,6 +61,7 @@ extension StreamFault {
     var kind: String {
         switch self {
         case .image: "image"
+        case .architecture: "architecture"
         case .source(let error): "source.\(error.kind)"
         case .device: "device"
         case .mismatch: "mismatch"

@@ -134,7 +134,7 @@ extension EndToEnd {
                 let vast = try image.repacked(in: folder, metadata: ".disk.size = 4503599627370496")
                 var options = StreamOptions()
                 options.isDryRun = true
-                let source = try makeSource(vast, options: SourceOptions())
+                let source = try makeImageSource(vast, options: SourceOptions())
                 let error = try failure {
                     _ = try streamImage(from: source, to: .smallestDisk, options: options, approve: { _ in false })
                 }
@@ -151,11 +151,11 @@ extension EndToEnd {
                     in: folder, metadata: ".osArch = \"\(host.contains("x86") ? "arm64" : "x86_64")\"")
                 var options = StreamOptions()
                 options.isDryRun = true
-                let source = try makeSource(foreign, options: SourceOptions())
+                let source = try makeImageSource(foreign, options: SourceOptions())
                 let error = try failure {
                     _ = try streamImage(from: source, to: .smallestDisk, options: options, approve: { _ in false })
                 }
-                #expect(error?.cause.kind == "image", "\(String(describing: error))")
+                #expect(error?.cause.kind == "architecture", "\(String(describing: error))")
                 try TestTarget.file.with(sizeBytes: image.diskBytes) { path, was in
                     let (_, log) = try stream(foreign, to: path)
                     #expect(log.warnings.contains { $0.contains("will not boot here") }, "\(log.warnings)")

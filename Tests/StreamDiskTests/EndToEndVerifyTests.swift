@@ -164,7 +164,7 @@ extension EndToEnd {
             var options = StreamOptions()
             options.writeEngine = engine
             return try verifyImage(
-                from: makeSource(image.path, options: patientOptions()), onDisk: path, options: options,
+                from: makeImageSource(image.path, options: patientOptions()), onDisk: path, options: options,
                 onEvent: { log.add($0) })
         }
 
@@ -173,7 +173,7 @@ extension EndToEnd {
                 _ = try verify(image, path, &log)
                 return nil
             } catch let error as StreamError {
-                #expect(error.disk == .untouched)
+                #expect(error.disk == .onlyRead)
                 guard case .mismatch(let mismatch) = error.cause else { throw error }
                 #expect(error.phase == .verify)
                 return mismatch
@@ -306,9 +306,9 @@ extension EndToEnd {
                     _ = try stream(image.path, to: path)
                     let before = try sha256(of: path)
                     let error = try failure {
-                        _ = try verifyImage(from: makeSource(changed, options: patientOptions()), onDisk: path)
+                        _ = try verifyImage(from: makeImageSource(changed, options: patientOptions()), onDisk: path)
                     }
-                    #expect(error?.cause.kind == "image" && error?.disk == .untouched)
+                    #expect(error?.cause.kind == "image" && error?.disk == .onlyRead)
                     #expect(try sha256(of: path) == before)
                 }
             }
@@ -322,7 +322,7 @@ extension EndToEnd {
             try TestTarget.file.with(sizeBytes: image.diskBytes) { path, _ in
                 _ = try stream(image.path, to: path)
                 let result = try verifyImage(
-                    from: makeSource(nginx.url("image.cosi"), options: patientOptions()), onDisk: path)
+                    from: makeImageSource(nginx.url("image.cosi"), options: patientOptions()), onDisk: path)
                 #expect(result.verifiedBytes >= image.uncompressedBytes)
             }
         }

@@ -56,40 +56,30 @@ struct DecodingRig: Sendable {
                 inFlightBytes: inFlightBytes),
             slotBytes: slotBytes, inFlightBytes: inFlightBytes, pipeBytes: 2 * BytePipe.pieceBytesMax)
         let (jobs, bytes) = place(images)
-        let run = RunState()
-        let pool = try LanePool(count: lanes, limits: limits, run: run)
-        let bell = Bell()
-        let inbox = WriteInbox(lanes: lanes, waker: bell)
+        let transfer = TransferState()
         let outcome = Mutex(Outcome())
         let source = MemorySource(bytes, seed: seed)
-        let (seed, slotBytes, blockBytes, lanes) = (self.seed, self.slotBytes, self.blockBytes, self.lanes)
+        let plan = LanePlan(lanes: lanes, limits: limits)
         let expected = zip(jobs, images).map { job, image in
             LateReader.Expected(deviceOffset: job.deviceOffset, statedBytes: image.statedBytes, bytes: image.original)
         }
-        let finished = try run.stop.withHandler({
-            pool.stop()
-            bell.wake()
-        }) {
-            try together(
-                within: timeoutSeconds,
-                pool.lanes.map { lane in { @Sendable in lane.decode(to: inbox, blockBytes: blockBytes) } } + [
-                    {
-                        fetchImages(ListedJobs(jobs), from: source, pool: pool, run: run)
-                        pool.end()
-                    },
-                    {
-                        var reader = LateReader(
-                            expected: expected, slotBytes: slotBytes, blockBytes: blockBytes, isInOrder: lanes == 1,
-                            seed: seed)
-                        let result = reader.drain(inbox, bell: bell)
-                        outcome.withLock { $0 = result }
-                    },
-                ])
+        let (seed, slotBytes, blockBytes, lanes) = (self.seed, self.slotBytes, self.blockBytes, self.lanes)
+        let finished = try finishes(within: timeoutSeconds) {
+            var reader = LateReader(
+                expected: expected, slotBytes: slotBytes, blockBytes: blockBytes, isInOrder: lanes == 1, seed: seed)
+            do throws(StreamFault) {
+                let pipeline = try Pipeline(
+                    ListedJobs(jobs, concurrentMax: 1), from: source, plan: plan, for: reader, transfer: transfer)
+                try pipeline.run(into: &reader, tick: { _ in })
+            } catch {
+                transfer.fail(error)
+            }
+            outcome.withLock { $0 = reader.outcome }
         }
         var result = outcome.withLock { $0 }
-        result.fault = run.failure
+        result.fault = transfer.failure
         result.isHung = !finished
-        if !finished { run.fail(.cancelled) }
+        if !finished { transfer.fail(.cancelled) }
         return result
     }
 
@@ -112,23 +102,14 @@ struct DecodingRig: Sendable {
         }
         return (jobs, bytes)
     }
-
-    final class Bell: QueueWaker {
-        private let rung = Monitor(false)
-
-        func wake() { rung.update { $0 = true } }
-
-        func wait(seconds: Double) -> Bool {
-            rung.wait(until: .after(seconds: seconds)) { rung -> Bool? in
-                defer { rung = false }
-                return rung ? true : nil
-            } ?? false
-        }
-    }
 }
 
 /// The writer's part of a `DecodingRig`.
-private struct LateReader {
+private struct LateReader: ExtentConsumer, ~Copyable {
+    private let bell = ConditionWaker()
+    var waker: any QueueWaker { bell }
+    let wantsChecksums = false
+
     struct Expected: Sendable {
         let deviceOffset: UInt64
         let statedBytes: UInt64
@@ -137,10 +118,10 @@ private struct LateReader {
 
     private let expected: [Expected]
     private let slotBytes: Int
-    private let blockBytes: Int
+    let blockBytes: Int
     private var random: SplitMix64
-    private var held: [SlotWrite] = []
-    private var outcome = DecodingRig.Outcome()
+    private var held: [DecodedExtent] = []
+    private(set) var outcome = DecodingRig.Outcome()
     /// One lane hands pieces over in the order of the image.
     private let isInOrder: Bool
     /// The pieces of each image that have come.
@@ -155,10 +136,10 @@ private struct LateReader {
         pieces = expected.map { _ in [] }
     }
 
-    mutating func drain(_ inbox: WriteInbox, bell: DecodingRig.Bell) -> DecodingRig.Outcome {
-        var pieces: [SlotWrite] = []
+    mutating func drain(_ queue: ExtentQueue, _ transfer: TransferState, tick: (DiskActivity) -> Void) {
+        var pieces: [DecodedExtent] = []
         while true {
-            let isAtWork = inbox.take(into: &pieces)
+            let isAtWork = queue.take(into: &pieces)
             for piece in pieces { accept(piece) }
             pieces.removeAll()
             if !isAtWork {
@@ -166,7 +147,7 @@ private struct LateReader {
                 break
             }
             // As long as the decoder gets on, hold what it gave; when it is stuck, it needs a slot back.
-            let isStuck = inbox.willWait() && !bell.wait(seconds: 0.000_2)
+            let isStuck = queue.willWait() && !bell.wait(until: .after(seconds: 0.000_2))
             if !held.isEmpty, isStuck || Int.random(in: 0..<8, using: &random) == 0 { letGo() }
         }
         for (index, image) in expected.enumerated() {
@@ -180,14 +161,13 @@ private struct LateReader {
             }
             if reached != end { outcome.mismatches.append("image \(index) ends at \(reached), not at \(end)") }
         }
-        return outcome
     }
 
     private func wholeBlocks(_ bytes: UInt64) -> UInt64 {
         (bytes + UInt64(blockBytes) - 1) / UInt64(blockBytes) * UInt64(blockBytes)
     }
 
-    private mutating func accept(_ piece: SlotWrite) {
+    private mutating func accept(_ piece: DecodedExtent) {
         let place = "piece \(piece.deviceOffset)+\(piece.lengthBytes) at ring \(piece.memory?.ringOffset ?? -1)"
         func check(_ rule: Bool, _ words: String) { if !rule { outcome.violations.append("\(place): \(words)") } }
         check(piece.lengthBytes > 0 && piece.lengthBytes % blockBytes == 0, "not whole blocks")
@@ -238,6 +218,6 @@ private struct LateReader {
             }
             if !isRight { outcome.mismatches.append("other bytes at \(at)+\(piece.lengthBytes)") }
         }
-        if let memory = piece.memory { memory.ring.writeEnded(slot: memory.slot) }
+        piece.release()
     }
 }

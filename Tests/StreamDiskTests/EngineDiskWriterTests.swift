@@ -150,16 +150,17 @@ struct EngineDiskWriterTests {
     func lessThanABlock(moved: Int) throws {
         let medium = SimulatedMedium([UInt8](repeating: 0, count: 65_536))
         var writer = try DiskWriter(
-            queue: SimulatedDisk(medium, faults: .only(0, .short(moved))),
+            queue: SimulatedQueue(medium, faults: .only(0, .short(moved))),
             disk: DiskGeometry(path: "simulated", sizeBytes: 65_536, blockBytes: 512))
-        do throws(DeviceError) {
-            try writer.write([UInt8](repeating: 1, count: 2048), at: 4096)
+        do throws(StreamFault) {
+            try writer.requests.write([UInt8](repeating: 1, count: 2048), at: 4096, tick: { _ in })
             Issue.record("no error")
         } catch {
-            #expect(error == DeviceError(.write, path: "simulated", offset: 4096, lengthBytes: 2048, cause: SystemError(EIO)))
+            guard case .device(let error) = error else { throw error }
+            #expect(error == DiskIOError(.write, path: "simulated", offset: 4096, lengthBytes: 2048, cause: SystemError(EIO)))
         }
         // The error was told once; the writer goes on.
-        try writer.write([UInt8](repeating: 2, count: 2048), at: 4096)
+        try writer.requests.write([UInt8](repeating: 2, count: 2048), at: 4096, tick: { _ in })
         #expect(Array(medium.bytes[4096..<6144]) == [UInt8](repeating: 2, count: 2048))
     }
 
@@ -168,10 +169,10 @@ struct EngineDiskWriterTests {
         let medium = SimulatedMedium([UInt8](repeating: 0, count: 4 << 20), blockBytes: 4096)
         let bytes = sampleBytes((3 << 20) - 4096, seed: seed)
         var writer = try DiskWriter(
-            queue: SimulatedDisk(medium, seed: seed, faults: .survivable(blockBytes: 4096)),
+            queue: SimulatedQueue(medium, seed: seed, faults: .survivable(blockBytes: 4096)),
             disk: DiskGeometry(path: "simulated", sizeBytes: 4 << 20, blockBytes: 4096))
-        try writer.write(bytes, at: 8192)
-        try writer.flush()
+        try writer.requests.write(bytes, at: 8192, tick: { _ in })
+        try writer.requests.flush(tick: { _ in })
         #expect(medium.violations == [])
         let isRight = isSame(unsafe bytes.span.bytes, medium.bytes, at: 8192)
         #expect(isRight, "seed \(seed)")
@@ -189,9 +190,9 @@ struct EngineDiskWriterTests {
             SimulatedMedium(sampleBytes(slotBytes, seed: seed) + [UInt8](repeating: 0, count: (count - 1) * slotBytes))
         )
         let pattern = Array(expected.before[..<slotBytes])
-        let disk = SimulatedDisk(medium, capacity: capacity, seed: seed)
+        let disk = SimulatedQueue(medium, capacity: capacity, seed: seed)
         let bell = disk.waker
-        let inbox = WriteInbox(lanes: 1, waker: bell)
+        let inbox = ExtentQueue(waker: bell)
         var writer = try DiskWriter(
             queue: disk, disk: DiskGeometry(path: "simulated", sizeBytes: UInt64(count * slotBytes), blockBytes: 512))
         let lane = try WorkerThread(name: "test-lane") {
@@ -200,18 +201,18 @@ struct EngineDiskWriterTests {
                 guard (try? ring.waitUntilFree(slot: slot)) != nil else { break }
                 ring.buffer.write(pattern, at: slot * slotBytes)
                 ring.buffer.write([UInt8(index & 255), UInt8(index >> 8)], at: slot * slotBytes)
-                ring.writeStarted(slot: slot)
+                ring.retain(slot: slot)
                 inbox.push(
-                    SlotWrite(
+                    DecodedExtent(
                         memory: (ring, slot, slot * slotBytes), lengthBytes: slotBytes,
                         deviceOffset: UInt64(index * slotBytes)))
             }
-            inbox.laneEnded()
+            inbox.close()
         }
-        writer.drain(inbox, run: RunState(), tick: { _ in })
+        writer.drain(inbox, TransferState(), tick: { _ in })
         lane.join()
         #expect(writer.firstError == nil)
-        #expect(writer.bytesInFlight == 0)
+        #expect(writer.activity.bytesInFlight == 0)
         return (medium, expected)
     }
 
@@ -237,38 +238,41 @@ struct EngineDiskWriterTests {
 
     @Test("Whatever changes between the writer's look and its wait keeps it from waiting, and what comes later wakes it")
     func inboxWakes() throws {
-        let changes: [@Sendable (WriteInbox) -> Void] = [
-            { $0.push(SlotWrite(memory: nil, lengthBytes: 512, deviceOffset: 0)) }, { $0.laneEnded() },
+        let changes: [@Sendable (ExtentQueue) -> Void] = [
+            { $0.push(DecodedExtent(memory: nil, lengthBytes: 512, deviceOffset: 0)) }, {
+                $0.laneStarted()
+                $0.laneEnded()
+            },
         ]
         for change in changes {
-            let bell = DecodingRig.Bell()
-            let inbox = WriteInbox(lanes: 1, waker: bell)
-            var pieces: [SlotWrite] = []
+            let bell = ConditionWaker()
+            let inbox = ExtentQueue(waker: bell)
+            var pieces: [DecodedExtent] = []
             #expect(inbox.take(into: &pieces))
             change(inbox)
             #expect(!inbox.willWait())
-            #expect(!bell.wait(seconds: 0))
+            #expect(!bell.wait(until: .now))
             _ = inbox.take(into: &pieces)
             #expect(inbox.willWait())
             change(inbox)
-            #expect(bell.wait(seconds: 0))
+            #expect(bell.wait(until: .now))
         }
     }
 
     /// Streams one run of zeros of 8 MiB, and returns what was asked of the disk.
     private func zeros(
-        _ faults: SimulatedFaults, state: RunState = RunState(), seed: UInt64 = 0
-    ) throws -> (SimulatedMedium, DeviceError?) {
+        _ faults: SimulatedFaults, state: TransferState = TransferState(), seed: UInt64 = 0
+    ) throws -> (SimulatedMedium, DiskIOError?) {
         let medium = SimulatedMedium([UInt8](repeating: 7, count: 9 << 20), blockBytes: 4096)
-        let disk = SimulatedDisk(medium, seed: seed, faults: faults)
-        let inbox = WriteInbox(lanes: 1, waker: disk.waker)
+        let disk = SimulatedQueue(medium, seed: seed, faults: faults)
+        let inbox = ExtentQueue(waker: disk.waker)
         var writer = try DiskWriter(
             queue: disk, disk: DiskGeometry(path: "simulated", sizeBytes: 9 << 20, blockBytes: 4096))
         for index in 0..<8 {
-            inbox.push(SlotWrite(memory: nil, lengthBytes: 1 << 20, deviceOffset: UInt64(index) << 20))
+            inbox.push(DecodedExtent(memory: nil, lengthBytes: 1 << 20, deviceOffset: UInt64(index) << 20))
         }
-        inbox.laneEnded()
-        writer.drain(inbox, run: state, tick: { _ in })
+        inbox.close()
+        writer.drain(inbox, state, tick: { _ in })
         return (medium, writer.firstError)
     }
 
@@ -289,7 +293,7 @@ struct EngineDiskWriterTests {
 
     @Test("After an error or a cancellation no more zeros are written", arguments: [true, false])
     func zerosStop(isCancelled: Bool) throws {
-        let state = RunState()
+        let state = TransferState()
         let (medium, error) = try zeros(
             SimulatedFaults { request, place, _ in
                 guard case .write = request.operation else { return .failure(EOPNOTSUPP) }
@@ -305,7 +309,7 @@ struct EngineDiskWriterTests {
     @Test("A run cancelled while the first hole-punch is refused is cancelled, and no error of the disk")
     func cancelledDuringARefusedZeroing() throws {
         for seed in 0..<20 as Range<UInt64> {
-            let state = RunState()
+            let state = TransferState()
             let (medium, error) = try zeros(
                 SimulatedFaults { request, _, _ in
                     state.stop.cancel()
@@ -315,7 +319,7 @@ struct EngineDiskWriterTests {
             #expect(isDrained(medium), "seed \(seed)")
         }
         // A device that fails is told all the same.
-        let (_, error) = try zeros(SimulatedFaults { _, _, _ in .failure(EIO) }, state: RunState())
+        let (_, error) = try zeros(SimulatedFaults { _, _, _ in .failure(EIO) }, state: TransferState())
         #expect(error?.cause == SystemError(EIO))
     }
 
@@ -324,7 +328,7 @@ struct EngineDiskWriterTests {
     @Test("A run cancelled at any moment drains, says so, and leaves no table", arguments: 0..<12)
     func cancellation(seed: UInt64) throws {
         let run = try SimulatedRun.prepared()
-        let (medium, state) = (run.newMedium, RunState())
+        let (medium, state) = (run.newMedium, TransferState())
         var random = SplitMix64(state: seed)
         let moment = UInt64.random(in: 0..<UInt64(run.source.count), using: &random)
         let source = MemorySource(run.source, seed: seed) { at throws(SourceError) in

@@ -32,23 +32,29 @@ struct EngineExtentAccountTests {
 
     /// Through a writer, onto a disk in memory.
     private func drained(
-        _ extents: [Range<UInt64>], check: DiskCheck = .nothing
-    ) throws -> (RunState, Result<Void, StreamFault>, SimulatedMedium) {
+        _ extents: [Range<UInt64>], goal: SimulatedRun.Goal = .write
+    ) throws -> (TransferState, Result<Void, StreamFault>, SimulatedMedium) {
         let medium = SimulatedMedium([UInt8](repeating: 7, count: 64 << 10))
-        let disk = SimulatedDisk(medium)
-        let inbox = WriteInbox(lanes: 1, waker: disk.waker)
-        var writer = try DiskWriter(
-            queue: disk, disk: DiskGeometry(path: "simulated", sizeBytes: 64 << 10, blockBytes: 512), check: check)
+        let disk = SimulatedQueue(medium)
+        let (queue, run) = (ExtentQueue(waker: disk.waker), TransferState())
         for extent in extents {
-            inbox.push(SlotWrite(memory: nil, lengthBytes: extent.count, deviceOffset: extent.lowerBound))
+            queue.push(DecodedExtent(memory: nil, lengthBytes: extent.count, deviceOffset: extent.lowerBound))
         }
-        inbox.laneEnded()
-        let run = RunState()
-        writer.drain(inbox, run: run, tick: { _ in })
+        queue.close()
+        let geometry = DiskGeometry(path: "simulated", sizeBytes: 64 << 10, blockBytes: 512)
         var expected = ExtentAccount()
         _ = expected.add(4096..<32768)
         do throws(StreamFault) {
-            try writer.requireAll(of: expected)
+            if goal == .compare {
+                var comparer = try DiskComparer(queue: disk, disk: geometry)
+                comparer.drain(queue, run, tick: { _ in })
+                try comparer.requireAll(of: expected)
+            } else {
+                var writer = try DiskWriter(
+                    queue: disk, disk: geometry, options: .init(readsBack: goal == .writeAndReadBack))
+                writer.drain(queue, run, tick: { _ in })
+                try writer.requireAll(of: expected)
+            }
             return (run, .success(()), medium)
         } catch {
             return (run, .failure(error), medium)
@@ -57,9 +63,9 @@ struct EngineExtentAccountTests {
 
     @Test(
         "Extents that cover the images are enough, in any order",
-        arguments: [DiskCheck.nothing, .whatWasWritten, .insteadOfWriting])
-    func whole(check: DiskCheck) throws {
-        let (run, result, _) = try drained([20480..<32768, 4096..<8192, 8192..<20480], check: check)
+        arguments: [SimulatedRun.Goal.write, .writeAndReadBack, .compare])
+    func whole(goal: SimulatedRun.Goal) throws {
+        let (run, result, _) = try drained([20480..<32768, 4096..<8192, 8192..<20480], goal: goal)
         #expect(run.failure == nil)
         #expect((try? result.get()) != nil)
     }

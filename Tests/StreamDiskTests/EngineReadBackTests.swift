@@ -41,7 +41,7 @@ struct EngineReadBackTests {
         }
         let fault = try run.execute(
             on: medium, seed: seed, lanes: 1 + Int(seed % 3), capacity: 1 + Int(seed),
-            slotBytes: seed % 2 == 0 ? 16 << 10 : 1 << 20, faults: faults, check: .whatWasWritten)
+            slotBytes: seed % 2 == 0 ? 16 << 10 : 1 << 20, faults: faults, goal: .writeAndReadBack)
         #expect(fault == nil, "seed \(seed)")
         #expect(medium.violations == [], "seed \(seed)")
         let (isRight, tables) = (run.holdsImages(medium.bytes), run.tables(medium.bytes))
@@ -70,8 +70,8 @@ struct EngineReadBackTests {
 
     @Test(
         "A write that did not land as it was asked for is found, whichever it is, and no table is written",
-        arguments: LyingDisk.Lie.allCases)
-    func lies(lie: LyingDisk.Lie) throws {
+        arguments: LyingQueue.Lie.allCases)
+    func lies(lie: LyingQueue.Lie) throws {
         let run = try SimulatedRun.prepared()
         let honest = run.newMedium
         #expect(try run.execute(on: honest) == nil)
@@ -81,8 +81,8 @@ struct EngineReadBackTests {
         for victim in 0..<count {
             let place: Comment = "\(lie), write \(victim) of \(count)"
             let medium = run.newMedium
-            let disk = LyingDisk(medium, seed: UInt64(victim), lie, victims: [victim])
-            let fault = try run.execute(through: disk, medium, seed: UInt64(victim), check: .whatWasWritten)
+            let disk = LyingQueue(medium, seed: UInt64(victim), lie, victims: [victim])
+            let fault = try run.execute(through: disk, medium, seed: UInt64(victim), goal: .writeAndReadBack)
             // The number of requests is not the same in every run: some zeros are merged, some are not.
             let written = writes(medium)
             guard victim < written.count else { continue }
@@ -110,7 +110,7 @@ struct EngineReadBackTests {
         // After the writes of the invalidation: three for the tables, two for the gaps.
         let victims = Set((0..<4).map { _ in Int.random(in: 5..<60, using: &random) })
         let fault = try run.execute(
-            through: LyingDisk(medium, seed: seed, .flip, victims: victims), medium, seed: seed, check: .whatWasWritten)
+            through: LyingQueue(medium, seed: seed, .flip, victims: victims), medium, seed: seed, goal: .writeAndReadBack)
         let flipped = victims.map { writes(medium)[$0] }.map { $0.offset..<$0.offset + UInt64($0.bytes.count) }
         let first = try #require(flipped.min { $0.lowerBound < $1.lowerBound })
         let found = try #require(mismatch(fault), "seed \(seed)")
@@ -124,7 +124,7 @@ struct EngineReadBackTests {
     func withoutReadBack() throws {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
-        let fault = try run.execute(through: LyingDisk(medium, .flip, victims: [20]), medium, check: .nothing)
+        let fault = try run.execute(through: LyingQueue(medium, .flip, victims: [20]), medium, goal: .write)
         #expect(fault == nil)
         let isRight = run.holdsImages(medium.bytes)
         #expect(!isRight)
@@ -138,7 +138,7 @@ struct EngineReadBackTests {
         let faults = SimulatedFaults { request, place, _ in
             request.operation == .read && place.flushes == 3 ? .failure(5) : .all
         }
-        let fault = try run.execute(on: medium, faults: faults, check: .whatWasWritten)
+        let fault = try run.execute(on: medium, faults: faults, goal: .writeAndReadBack)
         guard case .device(let error) = fault else {
             Issue.record("\(String(describing: fault))")
             return
@@ -151,12 +151,12 @@ struct EngineReadBackTests {
     func cancelled() throws {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
-        let state = RunState()
+        let state = TransferState()
         let faults = SimulatedFaults { request, place, _ in
             if request.operation == .read && place.flushes == 3 { state.stop.cancel() }
             return .all
         }
-        let fault = try run.execute(on: medium, faults: faults, state: state, check: .whatWasWritten)
+        let fault = try run.execute(on: medium, faults: faults, state: state, goal: .writeAndReadBack)
         guard case .cancelled = fault else {
             Issue.record("\(String(describing: fault))")
             return
@@ -175,7 +175,7 @@ struct EngineReadBackTests {
         let fault = try run.execute(
             on: medium, seed: seed, lanes: 1 + Int(seed % 3), capacity: 1 + Int(seed),
             slotBytes: seed % 2 == 0 ? 16 << 10 : 1 << 20,
-            faults: seed % 2 == 0 ? .none : .survivable(blockBytes: 512), check: .insteadOfWriting)
+            faults: seed % 2 == 0 ? .none : .survivable(blockBytes: 512), goal: .compare)
         #expect(fault == nil, "seed \(seed)")
         #expect(medium.violations == [], "seed \(seed)")
         #expect(medium.operations.allSatisfy { $0.hasPrefix("read") } && !medium.operations.isEmpty)
@@ -194,7 +194,7 @@ struct EngineReadBackTests {
         let later = run.jobs.last.map { Int($0.deviceOffset + $0.uncompressedBytes) - 1 } ?? 0
         if seed % 2 == 0 { bytes[later] ^= 0x80 }
         let medium = SimulatedMedium(bytes)
-        let fault = try run.execute(on: medium, seed: seed, lanes: 1 + Int(seed % 3), check: .insteadOfWriting)
+        let fault = try run.execute(on: medium, seed: seed, lanes: 1 + Int(seed % 3), goal: .compare)
         let found = try #require(mismatch(fault), "seed \(seed)")
         #expect(found.offset == UInt64(first), "seed \(seed)")
         if found.count > 1 || seed % 2 == 1 { #expect(found.lengthBytes == 1, "seed \(seed)") }

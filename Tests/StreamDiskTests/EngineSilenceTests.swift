@@ -4,16 +4,16 @@ import Testing
 @testable import StreamDisk
 
 /// A disk that answers nothing for a while after each request.
-private struct SleepyDisk: DiskQueue, ~Copyable {
+private struct SleepyQueue: DiskQueue, ~Copyable {
     static let sleepSeconds = 0.15
 
     let engineName = "sleepy"
     var capacity: Int { disk.capacity }
     var waker: any QueueWaker { disk.waker }
-    private var disk: SimulatedDisk
+    private var disk: SimulatedQueue
     private var awakeAt = Instant.now
 
-    init(_ medium: SimulatedMedium) { disk = SimulatedDisk(medium) }
+    init(_ medium: SimulatedMedium) { disk = SimulatedQueue(medium) }
 
     mutating func submit(_ request: DiskRequest) {
         awakeAt = .after(seconds: Self.sleepSeconds)
@@ -29,35 +29,34 @@ private struct SleepyDisk: DiskQueue, ~Copyable {
 
 @Suite("A disk that keeps silent is heard of")
 struct EngineSilenceTests {
-    @Test("In every step of the order of writes", arguments: [DiskCheck.nothing, .whatWasWritten])
-    func everyStep(check: DiskCheck) throws {
+    @Test("In every step of the order of writes", arguments: [SimulatedRun.Goal.write, .writeAndReadBack])
+    func everyStep(goal: SimulatedRun.Goal) throws {
         let run = try SimulatedRun.prepared()
         let medium = run.newMedium
         let geometry = DiskGeometry(
             path: "sleepy", sizeBytes: UInt64(medium.before.count), blockBytes: medium.blockBytes)
-        var writer = try DiskWriter(queue: SleepyDisk(medium), disk: geometry, check: check)
-        writer.tickSeconds = 0.02
-        let state = RunState()
+        var writer = try DiskWriter(
+            queue: SleepyQueue(medium), disk: geometry,
+            options: .init(readsBack: goal == .writeAndReadBack, tickSeconds: 0.02))
+        let state = TransferState()
         let plan = try LanePlan(windowBytesMax: 1 << 16, largestBytes: 1 << 20, lanesMax: 1)
-        let pool = try LanePool(count: 1, limits: plan.limits, run: state)
+        let pipeline = try Pipeline(
+            ListedJobs(run.jobs), from: MemorySource(run.source), plan: plan, for: writer, transfer: state)
 
         var longest = 0.0
         func expectHeard(_ step: Comment) {
-            #expect(longest > SleepyDisk.sleepSeconds / 2, step)
+            #expect(longest > SleepyQueue.sleepSeconds / 2, step)
             longest = 0
         }
         let invalidated = try writer.invalidate(run.placement, gaps: run.areas.gaps) { longest = max(longest, $0.silenceSeconds) }
         expectHeard("invalidate")
-        let jobs = ListedJobs(run.jobs)
-        let written = try writer.write(
-            invalidated, run.areas, jobs: jobs, from: MemorySource(run.source), lanes: pool, fetchers: 1, run: state
-        ) { longest = max(longest, $0.silenceSeconds) }
+        let written = try writer.write(invalidated, run.areas, from: pipeline) { longest = max(longest, $0.silenceSeconds) }
         expectHeard("write")
         var flushed = 0.0
         let verified = try writer.flush(written, willReadBack: { (flushed, longest) = (longest, 0) }) {
             longest = max(longest, $0.silenceSeconds)
         }
-        if check == .whatWasWritten { #expect(flushed > SleepyDisk.sleepSeconds / 2, "flush") }
+        if goal == .writeAndReadBack { #expect(flushed > SleepyQueue.sleepSeconds / 2, "flush") }
         expectHeard("flush or read-back")
         try writer.commit(verified, run.placement) { longest = max(longest, $0.silenceSeconds) }
         expectHeard("commit")

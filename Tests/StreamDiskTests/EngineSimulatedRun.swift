@@ -42,6 +42,9 @@ struct SimulatedRun: Sendable {
         ]
     }
 
+    /// What is done with what the lanes decode.
+    enum Goal: Sendable { case write, writeAndReadBack, compare }
+
     /// What the disk carried before.
     enum Was: CaseIterable, Sendable {
         /// Another system, whole.
@@ -186,43 +189,47 @@ struct SimulatedRun: Sendable {
     /// Runs it, with the caller's thread as the writer's. Returns why it failed, nil when it did not.
     func execute(
         on medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2, capacity: Int = 8, slotBytes: Int = 16 << 10,
-        faults: SimulatedFaults = .none, state: RunState = RunState(), source: MemorySource? = nil,
-        check: DiskCheck = .nothing
+        faults: SimulatedFaults = .none, state: TransferState = TransferState(), source: MemorySource? = nil,
+        goal: SimulatedRun.Goal = .write
     ) throws -> StreamFault? {
         try execute(
-            through: SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults), medium, seed: seed, lanes: lanes,
-            slotBytes: slotBytes, state: state, source: source, check: check)
+            through: SimulatedQueue(medium, capacity: capacity, seed: seed, faults: faults), medium, seed: seed, lanes: lanes,
+            slotBytes: slotBytes, state: state, source: source, goal: goal)
     }
 
-    /// The same through a queue of the caller's. Where `check` says so, it compares instead of writing.
+    /// The same through a queue of the caller's. Where `goal` says so, it compares instead of writing.
     func execute<Queue: DiskQueue & ~Copyable>(
         through queue: consuming Queue, _ medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2,
-        slotBytes: Int = 16 << 10, state: RunState = RunState(), source: MemorySource? = nil, check: DiskCheck
+        slotBytes: Int = 16 << 10, state: TransferState = TransferState(), source: MemorySource? = nil, goal: SimulatedRun.Goal
     ) throws -> StreamFault? {
         let geometry = DiskGeometry(
             path: "simulated", sizeBytes: UInt64(medium.before.count), blockBytes: medium.blockBytes)
-        var writer = try DiskWriter(queue: queue, disk: geometry, check: check)
         let windowBytes: UInt64 = 1 << 16
-        let limits = LaneLimits(
-            windowBytesMax: windowBytes,
-            ringBytes: SlotRing.lapBytes(
-                windowBytes: windowBytes, contentBytes: nil, blockBytesMax: 128 << 10, inFlightBytes: 128 << 10),
-            slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax)
+        let plan = LanePlan(
+            lanes: lanes,
+            limits: LaneLimits(
+                windowBytesMax: windowBytes,
+                ringBytes: SlotRing.lapBytes(
+                    windowBytes: windowBytes, contentBytes: nil, blockBytesMax: 128 << 10, inFlightBytes: 128 << 10),
+                slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax))
+        let source = source ?? MemorySource(self.source, seed: seed)
+        let jobs = ListedJobs(jobs, concurrentMax: 1 + Int(seed % UInt64(lanes)))
         do throws(StreamFault) {
-            let pool = try LanePool(count: lanes, limits: limits, run: state)
-            let (jobs, source) = (ListedJobs(jobs), source ?? MemorySource(self.source, seed: seed))
-            let fetchers = 1 + Int(seed % UInt64(lanes))
-            if check == .insteadOfWriting {
-                try writer.stream(jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
-                try writer.requireAll(of: areas.imageAccount)
-                guard let range = writer.firstDifference else { return nil }
+            if goal == .compare {
+                var comparer = try DiskComparer(queue: queue, disk: geometry)
+                let pipeline = try Pipeline(jobs, from: source, plan: plan, for: comparer, transfer: state)
+                try pipeline.run(into: &comparer, tick: { _ in })
+                try comparer.requireAll(of: areas.imageAccount)
+                guard let range = comparer.firstDifference else { return nil }
                 return .mismatch(
-                    DiskMismatch(.image, path: "simulated", area: nil, range: range, count: writer.differenceCount))
+                    DiskMismatch(.image, path: "simulated", area: nil, range: range, count: comparer.differenceCount))
             }
+            var writer = try DiskWriter(
+                queue: queue, disk: geometry, options: .init(readsBack: goal == .writeAndReadBack))
+            let pipeline = try Pipeline(jobs, from: source, plan: plan, for: writer, transfer: state)
             let invalidated = try writer.invalidate(placement, gaps: areas.gaps)
-            let written = try writer.write(
-                invalidated, areas, jobs: jobs, from: source, lanes: pool, fetchers: fetchers, run: state, tick: { _ in })
-            let verified = try writer.flush(written, stop: state.stop, tick: { _ in })
+            let written = try writer.write(invalidated, areas, from: pipeline)
+            let verified = try writer.flush(written, stop: state.stop)
             try writer.commit(verified, placement)
             return nil
         } catch { return error }

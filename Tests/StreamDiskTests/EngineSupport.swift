@@ -10,7 +10,7 @@ func finishes(within seconds: Double = 60, _ body: @escaping @Sendable () -> Voi
     let done = Monitor(false)
     let thread = try WorkerThread(name: "test-body") {
         body()
-        done.update { $0 = true }
+        done.mutateAndNotify { $0 = true }
     }
     let finished = done.wait(until: .after(seconds: seconds)) { $0 ? true : nil } ?? false
     if finished { thread.join() }
@@ -23,7 +23,7 @@ func together(within seconds: Double = 60, _ bodies: [@Sendable () -> Void]) thr
     for (index, body) in bodies.enumerated() {
         _ = try WorkerThread(name: "test-\(index)") {
             body()
-            left.update { $0 -= 1 }
+            left.mutateAndNotify { $0 -= 1 }
         }
     }
     return left.wait(until: .after(seconds: seconds)) { $0 == 0 ? true : nil } ?? false
@@ -112,7 +112,11 @@ final class MemorySource: ImageSource {
             let most = random.withLock { $0.magnitude(300_000) } + 1
             let count = min(most, min(endsAt, Int(range.upperBound)) - at)
             if count <= 0 { return }
-            try unsafe sink.append(all.span.bytes.extracting(at..<at + count))
+            do throws(Stopped) {
+                try unsafe sink.append(all.span.bytes.extracting(at..<at + count))
+            } catch {
+                throw SourceError(.stopped, source: name, reason: "stopped")
+            }
             at += count
         }
     }

@@ -4,7 +4,7 @@ import Testing
 
 /// A block device that misbehaves as told: nbdkit serves a file, nbdfuse shows that as a file again, losetup makes it a disk.
 /// Needs root. Whatever happens in `body`, both programs are ended, and nothing is left mounted or attached.
-struct FaultyDisk {
+struct FaultyBlockDevice {
     /// Such as /dev/loop3.
     let path: String
     /// What is on the disk, to be looked at past all faults.
@@ -29,7 +29,7 @@ struct FaultyDisk {
     /// - Parameter fill: puts the first content into the file that backs the disk.
     static func with<Value>(
         sizeBytes: UInt64, _ server: Server, fill: (_ backing: String) throws -> Void = { _ in },
-        _ body: (FaultyDisk) throws -> Value
+        _ body: (FaultyBlockDevice) throws -> Value
     ) throws -> Value {
         try withTemporaryFolder { folder in
             let backing = folder.appending(path: "backing").path
@@ -44,7 +44,7 @@ struct FaultyDisk {
             defer { _ = try? run("bash", ["-c", stop, "stop", folder.path]) }
             let path = try run("bash", ["-euc", start, "start", folder.path] + arguments)
             return try body(
-                FaultyDisk(
+                FaultyBlockDevice(
                     path: path.trimmingCharacters(in: .whitespacesAndNewlines), backing: backing, folder: folder.path))
         }
     }

@@ -4,7 +4,7 @@ import Testing
 
 /// Images with one thing wrong in each and everything else right (Tests/Images/break-image), through the command line: the exit
 /// code, one line that says what and where, and what the disk holds then; within bounds of time and memory.
-@Suite(.timeLimit(.minutes(5))) struct HostileImageTests {
+@Suite(.timeLimit(.minutes(10))) struct HostileImageTests {
     struct Fault: Sendable, CustomTestStringConvertible {
         /// break-image's name of it.
         let name: String

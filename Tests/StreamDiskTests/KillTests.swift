@@ -5,7 +5,7 @@ import Testing
 /// The built program, killed where it stands, on a disk that held a whole older system.
 ///
 /// `STREAM_DISK_KILLS` sets how often, `STREAM_DISK_SEED` the draw of the moments.
-@Suite("Killed at any moment", .serialized, .timeLimit(.minutes(60)), .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+@Suite("Killed at any moment", .serialized, .timeLimit(.minutes(10)), .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
 struct KillTests {
     private static let phases = ["preflight", "invalidate", "write", "commit"]
     /// Which of them the kills fall into, in turn.

@@ -29,7 +29,7 @@ struct LineWriterTests {
         let read = Monitor<[String]>([])
         let thread = try WorkerThread(name: "reader") {
             let lines = self.lines(from: descriptor, atOnce: atOnce)
-            read.update { $0 = lines }
+            read.mutateAndNotify { $0 = lines }
         }
         try body()
         thread.join()

@@ -1,7 +1,7 @@
 @testable import StreamDisk
 
 /// A disk that says yes to every write, and does something else with some of them.
-struct LyingDisk: DiskQueue, ~Copyable {
+struct LyingQueue: DiskQueue, ~Copyable {
     enum Lie: Sendable, CaseIterable {
         /// One bit of it lands wrong.
         case flip
@@ -17,7 +17,7 @@ struct LyingDisk: DiskQueue, ~Copyable {
     var capacity: Int { disk.capacity }
     var waker: any QueueWaker { disk.waker }
 
-    private var disk: SimulatedDisk
+    private var disk: SimulatedQueue
     private let medium: SimulatedMedium
     private let lie: Lie
     /// Numbers of the writes and zeroings that are not done as asked, in the order in which they are handed over.
@@ -25,7 +25,7 @@ struct LyingDisk: DiskQueue, ~Copyable {
     private var number = 0
 
     init(_ medium: SimulatedMedium, seed: UInt64 = 0, _ lie: Lie, victims: Set<Int>) {
-        disk = SimulatedDisk(medium, capacity: 8, seed: seed)
+        disk = SimulatedQueue(medium, capacity: 8, seed: seed)
         self.medium = medium
         self.lie = lie
         self.victims = victims

@@ -4,7 +4,7 @@ import Testing
 @testable import StreamDisk
 
 /// What is told before the first byte is written: when it happens, and that something is waited for at all.
-@Suite(.timeLimit(.minutes(5))) struct NetworkPreflightTests {
+@Suite(.timeLimit(.minutes(10))) struct NetworkPreflightTests {
     private typealias Answer = FaultServer.Answer
 
     @Test("Retries in preflight are told when they happen, as text and as events with true times.")
@@ -56,7 +56,7 @@ import Testing
             let caller = pthread_self()
             var warnings: [String] = []
             #expect(throws: StreamFault.self) {
-                try Preflight(RunState(), warningSeconds: 0.1).inspect(source, hash: .ignored) { event in
+                try BackgroundInspection(TransferState(), warningSeconds: 0.1).inspect(source, hash: .ignored) { event in
                     #expect(pthread_self() == caller)
                     if case .warning(let text) = event { warnings.append(text) }
                 }

@@ -32,7 +32,7 @@ struct Scenario {
     private let lanes: Int
     private let capacity: Int
     private let slotBytes: Int
-    private let check: DiskCheck
+    private let goal: SimulatedRun.Goal
     private var random: SplitMix64
 
     /// - Parameters:
@@ -47,7 +47,7 @@ struct Scenario {
         capacity = Int.random(in: 2...16, using: &random)
         slotBytes = [16 << 10, 32 << 10, 64 << 10].randomElement(using: &random) ?? 16 << 10
         let code = [EIO, ENOSPC].randomElement(using: &random) ?? EIO
-        check = !isPlain && Int.random(in: 0..<3, using: &random) == 0 ? .whatWasWritten : .nothing
+        goal = !isPlain && Int.random(in: 0..<3, using: &random) == 0 ? .writeAndReadBack : .write
         // Half of the runs end well, the others in one way or another.
         let kind = isPlain ? 0 : Int.random(in: 0..<10, using: &random)
         let number = [Int.random(in: 0..<10, using: &random), Int.random(in: 0..<120, using: &random)]
@@ -115,7 +115,7 @@ struct Scenario {
     }
 
     private mutating func execute(on medium: SimulatedMedium) throws -> StreamFault? {
-        let state = RunState()
+        let state = TransferState()
         let place = Int.random(in: 0..<run.source.count, using: &random)
         var bytes = run.source
         if delivery == .flipsBit { bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random) }
@@ -127,10 +127,10 @@ struct Scenario {
             if delivery == .fails { throw SourceError(.unreachable, source: "memory", reason: "gone", offset: at) }
             if delivery == .cancels { state.stop.cancel() }
         }
-        let disk = SimulatedDisk(medium, capacity: capacity, seed: seed, faults: faults)
+        let disk = SimulatedQueue(medium, capacity: capacity, seed: seed, faults: faults)
         return try run.execute(
-            through: DisorderedDisk(disk, disorder), medium, seed: seed, lanes: lanes, slotBytes: slotBytes, state: state,
-            source: source, check: check)
+            through: DisorderedQueue(disk, disorder), medium, seed: seed, lanes: lanes, slotBytes: slotBytes, state: state,
+            source: source, goal: goal)
     }
 }
 

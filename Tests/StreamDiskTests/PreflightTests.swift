@@ -4,7 +4,7 @@ import Testing
 
 /// What is read of an image before its data, through the command line: what the field writes is accepted with the same
 /// words from wherever it comes, and what is not the image meant is named.
-@Suite(.timeLimit(.minutes(5))) struct PreflightTests {
+@Suite(.timeLimit(.minutes(10))) struct PreflightTests {
     // MARK: The end of the tar
 
     enum Way: CaseIterable, Sendable { case path, ranges, onePass, onePassWithoutLength }

@@ -11,55 +11,6 @@ import Testing
 struct RingQueueTests {
     enum Engine: String, CaseIterable, Sendable { case uring, pwrite }
 
-    /// One of the two, chosen at run time.
-    struct AnyQueue: DiskQueue, ~Copyable {
-        private var uring: UringQueue?
-        private var pwrite: PwriteQueue?
-        let engineName: String
-        let capacity: Int
-        let waker: any QueueWaker
-
-        init(_ engine: Engine, _ descriptor: Int32, capacity: Int) throws {
-            switch engine {
-            case .uring:
-                let queue = try UringQueue(fileDescriptor: descriptor, capacity: capacity)
-                (engineName, self.capacity, waker) = (queue.engineName, queue.capacity, queue.waker)
-                uring = consume queue
-                pwrite = nil
-            case .pwrite:
-                let queue = try PwriteQueue(fileDescriptor: descriptor, capacity: capacity)
-                (engineName, self.capacity, waker) = (queue.engineName, queue.capacity, queue.waker)
-                uring = nil
-                pwrite = consume queue
-            }
-        }
-
-        mutating func register(_ buffers: [DirectBuffer]) {
-            uring?.register(buffers)
-        }
-        mutating func submit(_ request: DiskRequest) {
-            uring?.submit(request)
-            pwrite?.submit(request)
-        }
-        mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
-            uring?.reap(until: deadline, into: &completions)
-            pwrite?.reap(until: deadline, into: &completions)
-        }
-
-        /// Waits for so many completions; fewer when ten seconds pass.
-        mutating func finish(_ count: Int) -> [UInt64: Result<Int, SystemError>] {
-            var completions: [DiskCompletion] = []
-            let deadline = Instant.after(seconds: 10)
-            while completions.count < count, Instant.now < deadline { reap(until: deadline, into: &completions) }
-            return Dictionary(completions.map { ($0.tag, $0.result) }, uniquingKeysWith: { first, _ in first })
-        }
-
-        mutating func finishOne(_ request: DiskRequest) -> Result<Int, SystemError>? {
-            submit(request)
-            return finish(1)[request.tag]
-        }
-    }
-
     private func request(
         _ operation: DiskRequest.Operation, at offset: Int, _ buffer: DirectBuffer? = nil, from bufferOffset: Int = 0,
         count: Int = 0, tag: UInt64 = 1
@@ -99,7 +50,7 @@ struct RingQueueTests {
     // MARK: Transfers
 
     /// Writes 4 MiB in pieces of many sizes and in no order, has another tool look at them, and reads them back.
-    private func roundTrip(_ engine: Engine, _ descriptor: Int32, path: String, block: Int, isRegistered: Bool) throws {
+    private func roundTrip(_ engine: Engine, _ descriptor: Int32, path: String, block: Int) throws {
         let size = 4 << 20
         var random = SplitMix64(state: 5)
         let bytes = sampleBytes(size, seed: 6)
@@ -110,9 +61,8 @@ struct RingQueueTests {
             pieces.append((end, min(size - end, (1 + random.magnitude(40)) * block)))
         }
         pieces.shuffle(using: &random)
-        var queue = try AnyQueue(engine, descriptor, capacity: 32)
+        var queue = try HostQueue(engine, descriptor, capacity: 32)
         #expect(queue.capacity == 32)
-        if isRegistered { queue.register([try DirectBuffer(sizeBytes: 4096), buffer]) }
         func transfer(_ operation: DiskRequest.Operation) {
             for start in stride(from: 0, to: pieces.count, by: 32) {
                 let batch = pieces[start..<min(start + 32, pieces.count)]
@@ -135,10 +85,10 @@ struct RingQueueTests {
         #expect(isSame(unsafe bytes.span.bytes, buffer.bytes(0, count: size), at: 0))
     }
 
-    @Test("Writes arrive and reads return them, in a file", arguments: Engine.allCases, [true, false])
-    func file(engine: Engine, isRegistered: Bool) throws {
+    @Test("Writes arrive and reads return them, in a file", arguments: Engine.allCases)
+    func file(engine: Engine) throws {
         try withFile(sizeBytes: 4 << 20) { descriptor, file in
-            try roundTrip(engine, descriptor, path: file.path, block: 512, isRegistered: isRegistered)
+            try roundTrip(engine, descriptor, path: file.path, block: 512)
         }
     }
 
@@ -148,7 +98,7 @@ struct RingQueueTests {
     func device(engine: Engine, block: Int) throws {
         try LoopDevice.with(sizeBytes: 4 << 20, sectorSize: block) { device in
             try withDescriptor(device.path, O_RDWR | cl_O_DIRECT) { descriptor in
-                try roundTrip(engine, descriptor, path: device.path, block: block, isRegistered: block == 512)
+                try roundTrip(engine, descriptor, path: device.path, block: block)
             }
         }
     }
@@ -158,7 +108,7 @@ struct RingQueueTests {
         try withFile(sizeBytes: 0, flags: O_RDONLY) { descriptor, file in
             try run("dd", ["if=/dev/urandom", "of=\(file.path)", "bs=4096", "count=64", "status=none"])
             let buffer = try DirectBuffer(sizeBytes: 64 * 4096)
-            var queue = try AnyQueue(engine, descriptor, capacity: 1)
+            var queue = try HostQueue(engine, descriptor, capacity: 1)
             #expect(queue.finishOne(request(.read, at: 0, buffer, count: 64 * 4096)) == .success(64 * 4096))
             #expect(try sha256(buffer.bytes(0, count: 64 * 4096)) == (try sha256(file.path)))
             // At the end of a file a read is short, behind it empty.
@@ -174,7 +124,7 @@ struct RingQueueTests {
             for method in ZeroMethod.allCases {
                 try Data(ones).write(to: file, options: [])
                 try withDescriptor(file.path, O_RDWR) { descriptor in
-                    var queue = try AnyQueue(engine, descriptor, capacity: 4)
+                    var queue = try HostQueue(engine, descriptor, capacity: 4)
                     let result = queue.finishOne(request(.zero(method), at: 8192, count: 16384))
                     var expected = ones
                     if result == .success(0) {
@@ -194,7 +144,7 @@ struct RingQueueTests {
     func capacity(engine: Engine, capacity: Int) throws {
         try withFile(sizeBytes: 200 * 512) { descriptor, file in
             let buffer = try DirectBuffer(sizeBytes: 200 * 512)
-            var queue = try AnyQueue(engine, descriptor, capacity: capacity)
+            var queue = try HostQueue(engine, descriptor, capacity: capacity)
             for round in 1...5 {
                 buffer.write([UInt8](repeating: UInt8(round), count: 200 * 512), at: 0)
                 for index in 0..<capacity {
@@ -211,12 +161,11 @@ struct RingQueueTests {
 
     // MARK: Errors
 
-    @Test("Errors come back with the request they belong to", arguments: Engine.allCases, [true, false])
-    func errors(engine: Engine, isRegistered: Bool) throws {
+    @Test("Errors come back with the request they belong to", arguments: Engine.allCases)
+    func errors(engine: Engine) throws {
         try withFile(sizeBytes: 8192, flags: O_RDONLY) { descriptor, _ in
             let buffer = try DirectBuffer(sizeBytes: 8192)
-            var queue = try AnyQueue(engine, descriptor, capacity: 8)
-            if isRegistered { queue.register([buffer]) }
+            var queue = try HostQueue(engine, descriptor, capacity: 8)
             queue.submit(request(.write, at: 0, buffer, count: 4096, tag: 11))
             queue.submit(request(.read, at: 0, buffer, count: 4096, tag: 12))
             queue.submit(request(.write, at: 4096, buffer, count: 4096, tag: 13))
@@ -234,7 +183,7 @@ struct RingQueueTests {
         try LoopDevice.with(sizeBytes: 1 << 20) { device in
             try withDescriptor(device.path, O_RDWR | cl_O_DIRECT) { descriptor in
                 let buffer = try DirectBuffer(sizeBytes: 8192)
-                var queue = try AnyQueue(engine, descriptor, capacity: 4)
+                var queue = try HostQueue(engine, descriptor, capacity: 4)
                 let end = 1 << 20
                 #expect(queue.finishOne(request(.write, at: end, buffer, count: 4096)) == .failure(SystemError(ENOSPC)))
                 #expect(queue.finishOne(request(.write, at: end - 4096, buffer, count: 8192)) == .success(4096))
@@ -250,7 +199,7 @@ struct RingQueueTests {
         try LoopDevice.with(sizeBytes: 1 << 20, sectorSize: 4096) { device in
             try withDescriptor(device.path, O_RDWR | cl_O_DIRECT) { descriptor in
                 let buffer = try DirectBuffer(sizeBytes: 8192)
-                var queue = try AnyQueue(engine, descriptor, capacity: 4)
+                var queue = try HostQueue(engine, descriptor, capacity: 4)
                 #expect(queue.finishOne(request(.write, at: 512, buffer, count: 512)) == .failure(SystemError(EINVAL)))
                 #expect(queue.finishOne(request(.write, at: 0, buffer, from: 4096, count: 4096)) == .success(4096))
             }
@@ -262,7 +211,7 @@ struct RingQueueTests {
     @Test("With nothing to wait for, a reap ends at its deadline, and one in the past at once", arguments: Engine.allCases)
     func deadline(engine: Engine) throws {
         try withFile(sizeBytes: 4096) { descriptor, _ in
-            var queue = try AnyQueue(engine, descriptor, capacity: 4)
+            var queue = try HostQueue(engine, descriptor, capacity: 4)
             var completions: [DiskCompletion] = []
             for seconds in [0.05, 0.2] {
                 let start = Instant.now
@@ -282,7 +231,7 @@ struct RingQueueTests {
         try withFile(sizeBytes: 4096) { descriptor, file in
             let buffer = try DirectBuffer(sizeBytes: 4096)
             buffer.write([UInt8](repeating: 9, count: 4096), at: 0)
-            var queue = try AnyQueue(engine, descriptor, capacity: 4)
+            var queue = try HostQueue(engine, descriptor, capacity: 4)
             queue.submit(request(.write, at: 0, buffer, count: 4096, tag: 5))
             var completions: [DiskCompletion] = []
             let end = Instant.after(seconds: 10)
@@ -295,7 +244,7 @@ struct RingQueueTests {
     @Test("The waker ends a wait at once, from another thread, every time", arguments: Engine.allCases)
     func waker(engine: Engine) throws {
         try withFile(sizeBytes: 4096) { descriptor, _ in
-            var queue = try AnyQueue(engine, descriptor, capacity: 4)
+            var queue = try HostQueue(engine, descriptor, capacity: 4)
             let waker = queue.waker
             var completions: [DiskCompletion] = []
             for round in 0..<20 {
@@ -315,7 +264,7 @@ struct RingQueueTests {
     @Test("A wake that comes early ends the next wait; several are one", arguments: Engine.allCases)
     func earlyWake(engine: Engine) throws {
         try withFile(sizeBytes: 4096) { descriptor, _ in
-            var queue = try AnyQueue(engine, descriptor, capacity: 4)
+            var queue = try HostQueue(engine, descriptor, capacity: 4)
             var completions: [DiskCompletion] = []
             for _ in 0..<3 {
                 for _ in 0..<5 { queue.waker.wake() }
@@ -334,7 +283,7 @@ struct RingQueueTests {
     func wakesAmongRequests(engine: Engine) throws {
         try withFile(sizeBytes: 1 << 20) { descriptor, _ in
             let buffer = try DirectBuffer(sizeBytes: 4096)
-            var queue = try AnyQueue(engine, descriptor, capacity: 8)
+            var queue = try HostQueue(engine, descriptor, capacity: 8)
             let waker = queue.waker
             let isDone = Atomic<Bool>(false)
             let thread = try WorkerThread(name: "test-wake") {
@@ -360,7 +309,7 @@ struct RingQueueTests {
         try withFile(sizeBytes: 4096) { descriptor, _ in
             let waker: any QueueWaker
             do {
-                var queue = try AnyQueue(engine, descriptor, capacity: 4)
+                var queue = try HostQueue(engine, descriptor, capacity: 4)
                 waker = queue.waker
                 var completions: [DiskCompletion] = []
                 queue.reap(until: Instant(nanoseconds: 0), into: &completions)
@@ -372,7 +321,7 @@ struct RingQueueTests {
     @Test("On a descriptor that is none the queue starts, and each request says so", arguments: Engine.allCases)
     func badDescriptor(engine: Engine) throws {
         let buffer = try DirectBuffer(sizeBytes: 4096)
-        var queue = try AnyQueue(engine, -1, capacity: 2)
+        var queue = try HostQueue(engine, -1, capacity: 2)
         #expect(queue.finishOne(request(.write, at: 0, buffer, count: 512)) == .failure(SystemError(EBADF)))
     }
 }
@@ -388,5 +337,27 @@ struct RingQueueTests {
             let isRight = file.number > 2 && waker.descriptor > 2 && (0...2).allSatisfy { fcntl($0, F_GETFD) < 0 }
             exit(isRight ? 0 : 1)
         }
+    }
+}
+
+extension HostQueue {
+    fileprivate init(_ engine: RingQueueTests.Engine, _ descriptor: Int32, capacity: Int) throws {
+        switch engine {
+        case .uring: self.init(uring: try UringQueue(fileDescriptor: descriptor, capacity: capacity))
+        case .pwrite: self.init(pwrite: try PwriteQueue(fileDescriptor: descriptor, capacity: capacity))
+        }
+    }
+
+    /// Waits for so many completions; fewer when ten seconds pass.
+    fileprivate mutating func finish(_ count: Int) -> [UInt64: Result<Int, SystemError>] {
+        var completions: [DiskCompletion] = []
+        let deadline = Instant.after(seconds: 10)
+        while completions.count < count, Instant.now < deadline { reap(until: deadline, into: &completions) }
+        return Dictionary(completions.map { ($0.tag, $0.result) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    fileprivate mutating func finishOne(_ request: DiskRequest) -> Result<Int, SystemError>? {
+        submit(request)
+        return finish(1)[request.tag]
     }
 }

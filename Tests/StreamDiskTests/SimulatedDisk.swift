@@ -6,7 +6,7 @@ import Glibc
 /// and remembers everything that was asked of it.
 ///
 /// The queue belongs to the thread of the writer; what happened is in its `SimulatedMedium`, to be looked at afterwards.
-struct SimulatedDisk: DiskQueue, ~Copyable {
+struct SimulatedQueue: DiskQueue, ~Copyable {
     let engineName = "simulated"
     let capacity: Int
     var waker: any QueueWaker { bell }
@@ -31,7 +31,7 @@ struct SimulatedDisk: DiskQueue, ~Copyable {
 
     private final class Bell: QueueWaker {
         let rung = Monitor(false)
-        func wake() { rung.update { $0 = true } }
+        func wake() { rung.mutateAndNotify { $0 = true } }
     }
 
     init(_ medium: SimulatedMedium, capacity: Int = 16, seed: UInt64 = 0, faults: SimulatedFaults = .none) {

@@ -42,7 +42,7 @@ import Testing
                     try await onThread {
                         for step in 0..<20 {
                             let start = (lane * 700_001 + step * 12_345) % (content.count - 300_000)
-                            let sink = CollectingSink()
+                            let sink = RecordingSink()
                             try source.read(
                                 UInt64(start)..<UInt64(start + 299_999), into: sink, observer: NoteCollector().observer)
                             #expect(sink.bytes == Array(content[start..<start + 299_999]))
@@ -77,7 +77,7 @@ import Testing
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 10, observer: notes.observer)
         #expect(unsafe truncate(path, 500_000) == 0)
-        let sink = CollectingSink()
+        let sink = RecordingSink()
         let error = sourceError { try source.read(0..<1 << 20, into: sink, observer: notes.observer) }
         #expect(error?.kind == .changed)
         #expect(error?.offset == 500_000)
@@ -90,12 +90,10 @@ import Testing
         let source = try FileSource(path: folder.write("image", sampleBytes(1 << 20)))
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 10, observer: notes.observer)
-        let full = CollectingSink { (_) throws(SourceError) in
-            throw SourceError(.stopped, source: "test", reason: "enough")
-        }
-        #expect(sourceError { try source.read(0..<1 << 20, into: full, observer: notes.observer) }?.reason == "enough")
+        let full = RecordingSink { (_) throws(Stopped) in throw Stopped() }
+        #expect(sourceError { try source.read(0..<1 << 20, into: full, observer: notes.observer) }?.kind == .stopped)
         notes.cancellation.cancel()
-        let sink = CollectingSink()
+        let sink = RecordingSink()
         #expect(sourceError { try source.read(0..<1 << 20, into: sink, observer: notes.observer) }?.kind == .stopped)
         #expect(sink.bytes.isEmpty)
     }
@@ -129,17 +127,17 @@ import Testing
 
     @Test func referencesAreToldApartByScheme() throws {
         let options = SourceOptions()
-        #expect(try makeSource("https://host/x", options: options) is HTTPSource)
-        #expect(try makeSource("HTTP://host/x", options: options) is HTTPSource)
+        #expect(try makeImageSource("https://host/x", options: options) is HTTPSource)
+        #expect(try makeImageSource("HTTP://host/x", options: options) is HTTPSource)
         for path in ["/a/b", "a", "./http:/x", "C:x", "1http://x", "://x"] {
-            #expect(try makeSource(path, options: options) is FileSource, "\(path)")
+            #expect(try makeImageSource(path, options: options) is FileSource, "\(path)")
         }
         for (wrong, word) in [
             ("oci://registry/name:tag", "registries"), ("ftp://u:secret@host/x?secret", "ftp"), ("https://", "valid"),
             ("http://ho st/x?secret", "valid"), ("https://u:secret@ho st/", "valid"), ("http://host:99999/x", "valid"),
             ("http://u%0a:x@host/", "valid"),
         ] {
-            let error = sourceError { _ = try makeSource(wrong, options: options) }
+            let error = sourceError { _ = try makeImageSource(wrong, options: options) }
             #expect(error?.kind == .invalidReference, "\(wrong)")
             #expect(error?.reason.contains(word) == true, "\(String(describing: error))")
             #expect(error.map { $0.source + $0.reason }?.contains("secret") == false)

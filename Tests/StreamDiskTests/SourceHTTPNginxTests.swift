@@ -8,12 +8,12 @@ import Testing
         let nginx = try Nginx()
         let content = sampleBytes(3 << 20)
         try nginx.serve("image", content)
-        let source = try makeSource(nginx.url("image"), options: quickOptions())
+        let source = try makeImageSource(nginx.url("image"), options: quickOptions())
         let notes = NoteCollector()
         let head = try source.open(wantedBytes: 1 << 20, observer: notes.observer)
         #expect(head.bytes == Array(content[..<(1 << 20)]))
         #expect(head.sizeBytes == 3 << 20)
-        let sink = CollectingSink()
+        let sink = RecordingSink()
         try source.read(0..<3 << 20, into: sink, observer: notes.observer)
         #expect(sink.bytes == content)
         #expect(notes.notes.isEmpty)
@@ -41,11 +41,11 @@ import Testing
     @Test func aFileReplacedMeanwhileHasChanged() throws {
         let nginx = try Nginx()
         try nginx.serve("image", sampleBytes(1 << 20))
-        let source = try makeSource(nginx.url("image"), options: quickOptions())
+        let source = try makeImageSource(nginx.url("image"), options: quickOptions())
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 1000, observer: notes.observer)
         try nginx.serve("image", sampleBytes((1 << 20) + 1, seed: 2))
-        let error = sourceError { try source.read(5000..<6000, into: CollectingSink(), observer: notes.observer) }
+        let error = sourceError { try source.read(5000..<6000, into: RecordingSink(), observer: notes.observer) }
         #expect(error?.kind == .changed)
     }
 

@@ -12,7 +12,7 @@ import Testing
         let content = sampleBytes(300_000)
         let server = try FaultServer(content)
         let notes = NoteCollector()
-        let source = try makeSource(server.url("/a.cosi?x=1"), options: quickOptions())
+        let source = try makeImageSource(server.url("/a.cosi?x=1"), options: quickOptions())
         let head = try source.open(wantedBytes: 100_000, observer: notes.observer)
         #expect(head.bytes == Array(content[..<100_000]))
         #expect(head.sizeBytes == 300_000)
@@ -24,13 +24,13 @@ import Testing
         #expect(server.requests[0].headers["accept-encoding"] == nil)
         #expect(server.requests[0].headers["if-range"] == nil)
 
-        let inside = CollectingSink()
+        let inside = RecordingSink()
         try source.read(500..<100_000, into: inside, observer: notes.observer)
         try source.read(7..<7, into: inside, observer: notes.observer)
         #expect(inside.bytes == Array(content[500..<100_000]))
         #expect(server.requests.count == 1)
 
-        let across = CollectingSink()
+        let across = RecordingSink()
         try source.read(99_990..<100_010, into: across, observer: notes.observer)
         #expect(across.bytes == Array(content[99_990..<100_010]))
         #expect(server.requests[1].headers["range"] == "bytes=100000-100009")
@@ -57,10 +57,10 @@ import Testing
 
     @Test func bytesBeyondTheEndAreNotThere() throws {
         let server = try FaultServer(sampleBytes(10_000))
-        let source = try makeSource(server.url(), options: quickOptions())
+        let source = try makeImageSource(server.url(), options: quickOptions())
         _ = try source.open(wantedBytes: 10, observer: NoteCollector().observer)
         let error = sourceError {
-            try source.read(0..<10_001, into: CollectingSink(), observer: NoteCollector().observer)
+            try source.read(0..<10_001, into: RecordingSink(), observer: NoteCollector().observer)
         }
         #expect(error?.kind == .changed)
         #expect(server.requests.count == 1)
@@ -116,14 +116,14 @@ import Testing
     @Test func lanesReadSideBySide() async throws {
         let content = sampleBytes(2 << 20)
         let server = try FaultServer(content) { $0.index % 3 == 2 ? Answer().ending(.cut(100_000)) : Answer() }
-        let source = try makeSource(server.url(), options: quickOptions())
+        let source = try makeImageSource(server.url(), options: quickOptions())
         _ = try source.open(wantedBytes: 10, observer: NoteCollector().observer)
         try await withThrowingTaskGroup { group in
             for lane in 0..<4 {
                 group.addTask {
                     try await onThread {
                         let start = UInt64(lane) * 512 << 10
-                        let sink = CollectingSink()
+                        let sink = RecordingSink()
                         try source.read(start..<start + 512 << 10, into: sink, observer: NoteCollector().observer)
                         #expect(sink.bytes == Array(content[Int(start)..<Int(start) + 512 << 10]))
                     }
@@ -138,9 +138,9 @@ import Testing
         for header in [
             "novalue", ": x", "A b: x", "X: a\r\nY: b", "X: a\nb", "Range: bytes=0-1", "accept-encoding: gzip",
         ] {
-            let error = sourceError { _ = try makeSource("http://h/x", options: quickOptions(headers: [header])) }
+            let error = sourceError { _ = try makeImageSource("http://h/x", options: quickOptions(headers: [header])) }
             #expect(error?.kind == .invalidReference, "\(header)")
         }
-        _ = try makeSource("http://h/x", options: quickOptions(headers: ["X-Ok: a, b: c", "X-Empty:"]))
+        _ = try makeImageSource("http://h/x", options: quickOptions(headers: ["X-Ok: a, b: c", "X-Empty:"]))
     }
 }

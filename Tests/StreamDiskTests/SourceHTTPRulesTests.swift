@@ -18,14 +18,14 @@ import Testing
     }
 
     private func verdict(
-        _ status: Int, _ headers: [String], asked: Range<UInt64> = 100..<200, pin: HTTPPin? = nil,
+        _ status: Int, _ headers: [String], asked: Range<UInt64> = 100..<200, pin: HTTPValidator? = nil,
         isSequential: Bool = false
     ) -> HTTPVerdict {
         HTTPVerdict(response(status, headers), asked: asked, pin: pin, isSequential: isSequential)
     }
 
-    private func pin(_ headers: [String], size: UInt64? = 1000) -> HTTPPin {
-        HTTPPin(response(206, headers), sizeBytes: size)
+    private func pin(_ headers: [String], size: UInt64? = 1000) -> HTTPValidator {
+        HTTPValidator(response(206, headers), sizeBytes: size)
     }
 
     @Test func contentRangeIsReadStrictly() {
@@ -91,7 +91,7 @@ import Testing
         let known = pin(["ETag: \"a\""])
         #expect(verdict(206, ["Content-Range: bytes 100-149/1000"], pin: known) == .body(100..<150, pin: known))
         #expect(verdict(206, ["Content-Range: bytes 100-100/1000"], pin: known) == .body(100..<101, pin: known))
-        let stated = HTTPPin(response(206, []), sizeBytes: 1000)
+        let stated = HTTPValidator(response(206, []), sizeBytes: 1000)
         #expect(verdict(206, ["Content-Range: bytes 0-9/1000"], asked: 0..<100) == .body(0..<10, pin: stated))
     }
 
@@ -109,7 +109,7 @@ import Testing
             return response
         }
         for (one, other) in [([0xe9], [0xe8]), ([0xc3, 0xa9], [0xc3, 0xa8]), ([0xff], [0xfe])] as [([UInt8], [UInt8])] {
-            let pin = HTTPPin(response(one), sizeBytes: nil)
+            let pin = HTTPValidator(response(one), sizeBytes: nil)
             #expect(pin.ifRange == "Sun, 06 Nov 1994 08:49:37 GMT")
             #expect(pin.difference(from: response(one), sizeBytes: nil) == nil)
             #expect(pin.difference(from: response(other), sizeBytes: nil) != nil)
@@ -178,13 +178,13 @@ import Testing
     }
 
     @Test func firstContactTellsSizeAndAbilities() {
-        let stated = HTTPPin(response(206, ["ETag: \"a\""]), sizeBytes: 50)
+        let stated = HTTPValidator(response(206, ["ETag: \"a\""]), sizeBytes: 50)
         #expect(
             verdict(206, ["ETag: \"a\"", "Content-Range: bytes 0-49/50"], asked: 0..<100)
                 == .body(0..<50, pin: stated))
         #expect(
             verdict(200, ["Content-Length: 50", "ETag: \"a\""], asked: 0..<100) == .wholeBody(pin: stated))
-        let unknown = HTTPPin(response(200, []), sizeBytes: nil)
+        let unknown = HTTPValidator(response(200, []), sizeBytes: nil)
         #expect(verdict(200, ["Transfer-Encoding: chunked", "Content-Length: 5"]) == .wholeBody(pin: unknown))
         #expect(verdict(416, ["Content-Range: bytes */0"], asked: 0..<100) == .empty)
     }
@@ -205,10 +205,10 @@ import Testing
     }
 
     @Test func delaysDoubleWithJitterAndHaveACap() {
-        var spot = RetrySpot(timeoutSeconds: 1000)
+        var spot = RetryState(timeoutSeconds: 1000)
         var expected = 0.1
         for attempt in 1...12 {
-            let decision = spot.fault(SourceFault(reason: "x"), at: Instant(nanoseconds: 5), position: 10)
+            let decision = spot.fault(TransientFailure(reason: "x"), at: Instant(nanoseconds: 5), position: 10)
             guard case .retry(let delay, attempt) = decision else {
                 Issue.record("\(decision)")
                 return
@@ -220,9 +220,9 @@ import Testing
 
     @Test func onlyProgressStopsTheClock() {
         func at(_ seconds: Double) -> Instant { Instant(nanoseconds: UInt64(seconds * 1e9)) }
-        var spot = RetrySpot(timeoutSeconds: 10)
-        let fault = SourceFault(reason: "cut")
-        func isRetry(_ decision: RetrySpot.Decision) -> Bool { if case .retry = decision { true } else { false } }
+        var spot = RetryState(timeoutSeconds: 10)
+        let fault = TransientFailure(reason: "cut")
+        func isRetry(_ decision: RetryState.Decision) -> Bool { if case .retry = decision { true } else { false } }
         #expect(isRetry(spot.fault(fault, at: at(100), position: 0)))
         #expect(isRetry(spot.fault(fault, at: at(105), position: 1)))
         #expect(!spot.isExpired(at: at(109.9), position: 2))
@@ -242,8 +242,8 @@ import Testing
     @Test("What Retry-After asks for is waited for, a minute at most and never beyond the time for retries; then tried again.")
     func retryAfterIsBounded() {
         for (timeout, asked, waited) in [(300.0, 7.0, 7.0), (300, 3600, 60), (10, 3600, 10), (10, 11, 10), (300, 1e300, 60)] {
-            var spot = RetrySpot(timeoutSeconds: timeout)
-            let fault = SourceFault(reason: "busy", retryAfterSeconds: asked)
+            var spot = RetryState(timeoutSeconds: timeout)
+            let fault = TransientFailure(reason: "busy", retryAfterSeconds: asked)
             let first = spot.fault(fault, at: Instant(nanoseconds: 0), position: 0)
             #expect(first == .retry(delaySeconds: waited, attempt: 1), "\(timeout) \(asked)")
             let end = Instant(nanoseconds: UInt64(timeout * 1e9))
@@ -257,7 +257,7 @@ import Testing
     @Test("Parts shorter than asked for are no faults, but must come to something in the time for retries.")
     func shortPartsMustAdvance() {
         func at(_ seconds: Double) -> Instant { Instant(nanoseconds: UInt64(seconds * 1e9)) }
-        var spot = RetrySpot(timeoutSeconds: 10)
+        var spot = RetryState(timeoutSeconds: 10)
         #expect(spot.shortPart(at: at(100), position: 1) == nil)
         #expect(spot.shortPart(at: at(109), position: 2) == nil)
         #expect(spot.shortPart(at: at(111), position: 64 << 10 + 1) == nil)

@@ -9,7 +9,7 @@ import Testing
     @Test func theFirstAnswerIsUsedToItsEnd() throws {
         let content = sampleBytes(5 << 20)
         let server = try FaultServer(content) { _ in Answer(ignoresRange: true) }
-        let source = try makeSource(server.url(), options: quickOptions())
+        let source = try makeImageSource(server.url(), options: quickOptions())
         defer { source.close() }
         let notes = NoteCollector()
         let head = try source.open(wantedBytes: 100_000, observer: notes.observer)
@@ -18,7 +18,7 @@ import Testing
         #expect(head.sizeBytes == 5 << 20)
         // Ascending, with a gap, one range partly in the head.
         for range in [200..<50_000, 99_000..<300_000, 300_000..<300_001, 2_000_000..<5 << 20] as [Range<Int>] {
-            let sink = CollectingSink()
+            let sink = RecordingSink()
             try source.read(
                 UInt64(range.lowerBound)..<UInt64(range.upperBound), into: sink, observer: notes.observer)
             #expect(sink.bytes == Array(content[range]))
@@ -29,12 +29,12 @@ import Testing
 
     @Test func whatHasPassedCannotBeRead() throws {
         let server = try FaultServer(sampleBytes(3 << 20)) { _ in Answer(ignoresRange: true) }
-        let source = try makeSource(server.url(), options: quickOptions())
+        let source = try makeImageSource(server.url(), options: quickOptions())
         defer { source.close() }
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 1000, observer: notes.observer)
-        try source.read(0..<2 << 20, into: CollectingSink(), observer: notes.observer)
-        let error = sourceError { try source.read(1 << 20..<2 << 20, into: CollectingSink(), observer: notes.observer) }
+        try source.read(0..<2 << 20, into: RecordingSink(), observer: notes.observer)
+        let error = sourceError { try source.read(1 << 20..<2 << 20, into: RecordingSink(), observer: notes.observer) }
         #expect(error?.kind == .unsupported)
     }
 
@@ -42,7 +42,7 @@ import Testing
         let content = sampleBytes(10_000)
         for isChunked in [false, true] {
             let server = try FaultServer(content) { _ in Answer(ignoresRange: true, isChunked: isChunked) }
-            let source = try makeSource(server.url(), options: quickOptions())
+            let source = try makeImageSource(server.url(), options: quickOptions())
             defer { source.close() }
             let notes = NoteCollector()
             let head = try source.open(wantedBytes: isChunked ? 10_001 : 10_000, observer: notes.observer)
@@ -50,7 +50,7 @@ import Testing
             #expect(head.sizeBytes == 10_000)
             #expect(!head.isSequential)
             for range in [5000..<10_000, 0..<6000] as [Range<Int>] {
-                let sink = CollectingSink()
+                let sink = RecordingSink()
                 try source.read(
                     UInt64(range.lowerBound)..<UInt64(range.upperBound), into: sink, observer: notes.observer)
                 #expect(sink.bytes == Array(content[range]))
@@ -79,12 +79,12 @@ import Testing
                     return answer
                 }
             }
-            let source = try makeSource(server.url(), options: quickOptions(retry: 20))
+            let source = try makeImageSource(server.url(), options: quickOptions(retry: 20))
             defer { source.close() }
             let notes = NoteCollector()
             let head = try source.open(wantedBytes: 70_000, observer: notes.observer)
             #expect(head.isSequential)
-            let sink = CollectingSink()
+            let sink = RecordingSink()
             try source.read(0..<2 << 20, into: sink, observer: notes.observer)
             #expect(sink.bytes == content, "seed \(seed)")
             #expect(server.requests.dropFirst().allSatisfy { $0.range == nil || $0.index < 6 })
@@ -119,7 +119,7 @@ import Testing
         try await onThread {
             for end in [FaultServer.Answer.End.complete, .stall(2 << 20)] {
                 let server = try FaultServer(sampleBytes(8 << 20)) { _ in Answer(ignoresRange: true).ending(end) }
-                let source = try makeSource(server.url(), options: quickOptions(stall: 60))
+                let source = try makeImageSource(server.url(), options: quickOptions(stall: 60))
                 let notes = NoteCollector()
                 _ = try source.open(wantedBytes: 1000, observer: notes.observer)
                 Thread.sleep(forTimeInterval: 0.1)
@@ -133,12 +133,12 @@ import Testing
             // More than the socket buffers take.
             let content = sampleBytes(24 << 20)
             let server = try FaultServer(content) { _ in Answer(ignoresRange: true) }
-            let source = try makeSource(server.url(), options: quickOptions(retry: 0.2, stall: 1))
+            let source = try makeImageSource(server.url(), options: quickOptions(retry: 0.2, stall: 1))
             defer { source.close() }
             let notes = NoteCollector()
             _ = try source.open(wantedBytes: 1000, observer: notes.observer)
             Thread.sleep(forTimeInterval: 1.5)
-            let sink = CollectingSink()
+            let sink = RecordingSink()
             try source.read(0..<UInt64(content.count), into: sink, observer: notes.observer)
             #expect(sink.bytes == content)
             #expect(notes.notes.isEmpty)

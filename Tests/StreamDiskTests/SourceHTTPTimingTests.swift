@@ -74,10 +74,10 @@ import Testing
         try await onThread {
             let content = sampleBytes(3 << 20)
             let server = try FaultServer(content)
-            let source = try makeSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
+            let source = try makeImageSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
             let notes = NoteCollector()
             _ = try source.open(wantedBytes: 10, observer: notes.observer)
-            let sink = CollectingSink { (total) throws(SourceError) in
+            let sink = RecordingSink { (total) throws(Stopped) in
                 if (500_000..<516_384).contains(total) { Thread.sleep(forTimeInterval: 1.5) }
             }
             try source.read(0..<3 << 20, into: sink, observer: notes.observer)
@@ -94,10 +94,10 @@ import Testing
                 request.index == 1 || request.index == 2 ? Answer().ending(.cut(20_000)) : Answer()
             }
             let notes = NoteCollector()
-            let source = try makeSource(server.url(), options: quickOptions(retry: 2))
+            let source = try makeImageSource(server.url(), options: quickOptions(retry: 2))
             _ = try source.open(wantedBytes: 10, observer: notes.observer)
             let hasSlept = Locked(false)
-            let sink = CollectingSink { (total) throws(SourceError) in
+            let sink = RecordingSink { (total) throws(Stopped) in
                 // Between the first cut and the second, which is too near to be progress.
                 let isFirst = hasSlept.withLock { hasSlept in
                     defer { hasSlept = hasSlept || total > 25_000 }
@@ -113,18 +113,18 @@ import Testing
 
     // MARK: Stopping
 
-    @Test func theSinksErrorComesBackAsItIs() throws {
+    @Test func aSinkThatWantsNoMoreStopsTheRead() throws {
         let server = try FaultServer(sampleBytes(1 << 20))
-        let source = try makeSource(server.url(), options: quickOptions())
+        let source = try makeImageSource(server.url(), options: quickOptions())
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 10, observer: notes.observer)
-        let sink = CollectingSink { (total) throws(SourceError) in
-            if total > 100_000 { throw SourceError(.stopped, source: "test", reason: "enough") }
+        let sink = RecordingSink { (total) throws(Stopped) in
+            if total > 100_000 { throw Stopped() }
         }
-        #expect(sourceError { try source.read(0..<1 << 20, into: sink, observer: notes.observer) }?.reason == "enough")
+        #expect(sourceError { try source.read(0..<1 << 20, into: sink, observer: notes.observer) }?.kind == .stopped)
         #expect(sink.bytes.count < 200_000)
         // And the source can still be read.
-        let again = CollectingSink()
+        let again = RecordingSink()
         try source.read(50..<60_000, into: again, observer: notes.observer)
         #expect(again.bytes.count == 59_950)
     }

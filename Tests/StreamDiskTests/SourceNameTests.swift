@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Names that do not resolve yet, or for a while: the normal state of a machine that has just got its address.
-@Suite(.timeLimit(.minutes(5)), .enabled(if: NameWorld.isAvailable, NameWorld.needs))
+@Suite(.timeLimit(.minutes(10)), .enabled(if: NameWorld.isAvailable, NameWorld.needs))
 struct SourceNameTests {
     @Test("A name that does not resolve at first is waited for, whatever its server answers until then.",
         arguments: ["unknown", "failure", "silence"])

@@ -26,17 +26,17 @@ struct SplitMix64: RandomNumberGenerator {
 }
 
 /// Keeps what it gets. It can be slow, and refuse after a number of bytes.
-final class CollectingSink: ByteSink {
+final class RecordingSink: ByteSink {
     private let stored = Locked<[UInt8]>([])
-    private let onAppend: @Sendable (_ total: Int) throws(SourceError) -> Void
+    private let onAppend: @Sendable (_ total: Int) throws(Stopped) -> Void
 
-    init(onAppend: @escaping @Sendable (Int) throws(SourceError) -> Void = { (_) throws(SourceError) in }) {
+    init(onAppend: @escaping @Sendable (Int) throws(Stopped) -> Void = { (_) throws(Stopped) in }) {
         self.onAppend = onAppend
     }
 
     var bytes: [UInt8] { stored.withLock { $0 } }
 
-    func append(_ bytes: RawSpan) throws(SourceError) {
+    func append(_ bytes: RawSpan) throws(Stopped) {
         let total = stored.withLock { stored in
             unsafe bytes.withUnsafeBytes { unsafe stored.append(contentsOf: $0) }
             return stored.count
@@ -72,10 +72,10 @@ func quickOptions(
 func fetchAll(
     _ url: String, head: Int = 1000, options: SourceOptions = quickOptions(), notes: NoteCollector = NoteCollector()
 ) throws -> (head: ImageHead, bytes: [UInt8]) {
-    let source = try makeSource(url, options: options)
+    let source = try makeImageSource(url, options: options)
     defer { source.close() }
     let opened = try source.open(wantedBytes: head, observer: notes.observer)
-    let sink = CollectingSink()
+    let sink = RecordingSink()
     try source.read(0..<(opened.sizeBytes ?? UInt64(opened.bytes.count)), into: sink, observer: notes.observer)
     return (opened, sink.bytes)
 }

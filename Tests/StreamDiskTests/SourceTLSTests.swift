@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// What has to do with TLS and its files ends at once, says which it is, and what to change.
-@Suite(.timeLimit(.minutes(5))) struct SourceTLSTests {
+@Suite(.timeLimit(.minutes(10))) struct SourceTLSTests {
     /// Fails at once, with time for minutes of retries.
     private func expectRefusal(
         _ code: Int32, _ url: String, _ options: [String] = [], says: [String],

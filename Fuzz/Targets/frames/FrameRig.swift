@@ -14,7 +14,7 @@ struct FrameRig {
     private static let deviceOffset: UInt64 = 1 << 20
 
     func run() -> (output: [UInt8], fault: StreamFault?) {
-        let run = RunState()
+        let transfer = TransferState()
         let inFlightBytes = 128 << 10
         let limits = LaneLimits(
             windowBytesMax: 1 << UInt64(windowLog),
@@ -25,79 +25,71 @@ struct FrameRig {
         let job = ImageJob(
             name: "fuzzed", sourceRange: 0..<UInt64(compressed.count), sha384: SHA384.digest(of: compressed),
             uncompressedBytes: statedBytes, deviceOffset: Self.deviceOffset)
-        guard let pool = try? LanePool(count: lanes, limits: limits, run: run) else {
-            fatalError("no memory for the lanes")
+        var collector = Collector(statedBytes: statedBytes, deviceOffset: Self.deviceOffset)
+        do throws(StreamFault) {
+            let pipeline = try Pipeline(
+                ListedJobs([job]), from: PieceSource(bytes: compressed, pieceBytes: pieceBytes),
+                plan: LanePlan(lanes: lanes, limits: limits), for: collector, transfer: transfer)
+            try pipeline.run(into: &collector, tick: { _ in })
+        } catch {
+            return (collector.whole, error)
         }
-        let bell = Bell()
-        let inbox = WriteInbox(lanes: lanes, waker: bell)
-        let source = PieceSource(bytes: compressed, pieceBytes: pieceBytes)
-        let output = run.stop.withHandler({
-            pool.stop()
-            bell.wake()
-        }) {
-            var threads = ThreadList()
-            do throws(SystemError) {
-                for lane in pool.lanes {
-                    try threads.append(WorkerThread(name: "decode") { lane.decode(to: inbox, blockBytes: 512) })
-                }
-                try threads.append(
-                    WorkerThread(name: "fetch") {
-                        fetchImages(ListedJobs([job]), from: source, pool: pool, run: run)
-                        pool.end()
-                    })
-            } catch {
-                fatalError("no thread: \(error)")
-            }
-            defer { threads.joinAll() }
-            return drain(inbox, bell)
-        }
-        return (output, run.failure)
-    }
-
-    /// The writer: every piece in its place, whole blocks, none outside the image.
-    private func drain(_ inbox: WriteInbox, _ bell: Bell) -> [UInt8] {
-        let blocks = Int((statedBytes + 511) / 512 * 512)
-        var output = [UInt8](repeating: 0xAA, count: blocks)
-        var isWritten = [Bool](repeating: false, count: blocks / 512)
-        var pieces: [SlotWrite] = []
-        while true {
-            let isAtWork = inbox.take(into: &pieces)
-            for piece in pieces {
-                require(piece.deviceOffset >= Self.deviceOffset, "a piece before the image")
-                let at = Int(piece.deviceOffset - Self.deviceOffset)
-                require(at % 512 == 0 && piece.lengthBytes % 512 == 0 && piece.lengthBytes > 0, "a broken block")
-                require(at + piece.lengthBytes <= blocks, "a piece behind the image: \(at)+\(piece.lengthBytes)")
-                for block in at / 512..<(at + piece.lengthBytes) / 512 {
-                    require(!isWritten[block], "block \(block) was written twice")
-                    isWritten[block] = true
-                }
-                guard let memory = piece.memory else {
-                    for index in at..<at + piece.lengthBytes { output[index] = 0 }
-                    continue
-                }
-                memory.ring.buffer.withBytes(memory.ringOffset, count: piece.lengthBytes) { bytes in
-                    unsafe bytes.withUnsafeBytes { unsafe output.replaceSubrange(at..<at + piece.lengthBytes, with: $0) }
-                }
-                memory.ring.writeEnded(slot: memory.slot)
-            }
-            pieces.removeAll()
-            if !isAtWork { break }
-            if inbox.willWait() { bell.wait() }
-        }
-        return Array(output.prefix(isWritten.allSatisfy { $0 } ? Int(statedBytes) : 0))
+        return (collector.whole, nil)
     }
 }
 
-final class Bell: QueueWaker {
-    private let rung = Monitor(false)
+/// Keeps what it is given: every extent in its place, whole blocks, none outside the image, none twice.
+private struct Collector: ExtentConsumer, ~Copyable {
+    private let bell = ConditionWaker()
+    private let statedBytes: UInt64
+    private let deviceOffset: UInt64
+    private var output: [UInt8]
+    private var isWritten: [Bool]
 
-    func wake() { rung.update { $0 = true } }
+    var waker: any QueueWaker { bell }
+    let blockBytes = 512
+    let wantsChecksums = false
 
-    func wait() {
-        rung.wait { rung -> Void? in
-            defer { rung = false }
-            return rung ? () : nil
+    init(statedBytes: UInt64, deviceOffset: UInt64) {
+        self.statedBytes = statedBytes
+        self.deviceOffset = deviceOffset
+        let blocks = Int((statedBytes + 511) / 512)
+        output = [UInt8](repeating: 0xAA, count: blocks * 512)
+        isWritten = [Bool](repeating: false, count: blocks)
+    }
+
+    /// Empty where something is missing.
+    var whole: [UInt8] { Array(output.prefix(isWritten.allSatisfy { $0 } ? Int(statedBytes) : 0)) }
+
+    mutating func drain(_ queue: ExtentQueue, _ transfer: TransferState, tick: (DiskActivity) -> Void) {
+        var extents: [DecodedExtent] = []
+        while true {
+            let isMore = queue.take(into: &extents)
+            for extent in extents { keep(extent) }
+            extents.removeAll()
+            if !isMore { break }
+            if queue.willWait() { bell.wait(until: .after(seconds: 1)) }
         }
+    }
+
+    private mutating func keep(_ extent: DecodedExtent) {
+        require(extent.deviceOffset >= deviceOffset, "an extent before the image")
+        let at = Int(extent.deviceOffset - deviceOffset)
+        let end = at + extent.lengthBytes
+        require(at % 512 == 0 && extent.lengthBytes % 512 == 0 && extent.lengthBytes > 0, "a broken block")
+        require(end <= output.count, "an extent after the image: \(at)+\(extent.lengthBytes)")
+        for block in at / 512..<end / 512 {
+            require(!isWritten[block], "block \(block) was written twice")
+            isWritten[block] = true
+        }
+        if let memory = extent.memory {
+            memory.ring.buffer.withBytes(memory.ringOffset, count: extent.lengthBytes) { bytes in
+                unsafe bytes.withUnsafeBytes { unsafe output.replaceSubrange(at..<end, with: $0) }
+            }
+        } else {
+            for index in at..<end { output[index] = 0 }
+        }
+        extent.release()
     }
 }
 
@@ -118,7 +110,11 @@ final class PieceSource: ImageSource {
     func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
         let all = bytes
         for start in stride(from: 0, to: all.count, by: pieceBytes) {
-            try unsafe sink.append(all.span.bytes.extracting(start..<min(start + pieceBytes, all.count)))
+            do throws(Stopped) {
+                try unsafe sink.append(all.span.bytes.extracting(start..<min(start + pieceBytes, all.count)))
+            } catch {
+                throw SourceError(.stopped, source: name, reason: "stopped")
+            }
         }
     }
 

@@ -69,7 +69,11 @@ final class RecipeSource: ImageSource {
                 isEnd: !recipe.saysSize)
         }
         let file = recipe.file
-        try unsafe sink.append(file.span.bytes.extracting(Int(range.lowerBound)..<Int(range.upperBound)))
+        do throws(Stopped) {
+            try unsafe sink.append(file.span.bytes.extracting(Int(range.lowerBound)..<Int(range.upperBound)))
+        } catch {
+            throw SourceError(.stopped, source: name, reason: "stopped")
+        }
     }
 
     func close() {}

@@ -28,7 +28,7 @@ struct ZstdDecoder: ~Copyable {
     init?() {
         guard let context = unsafe ZSTD_createDCtx() else { return nil }
         unsafe self.context = context
-        // zstd.h, ZSTD_d_forceIgnoreChecksum: `ContentCheck` looks at what comes out. A refusal would cost speed only.
+        // zstd.h, ZSTD_d_forceIgnoreChecksum: `FrameChecksumVerifier` looks at what comes out. A refusal would cost speed only.
         _ = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_experimentalParam3, 1)
     }
 

@@ -71,7 +71,7 @@ extension DiskContents {
             _ = try WorkerThread(name: "contents") {
                 let contents = DiskContents(descriptor: own, deadline: deadline)
                 close(own)
-                result.update { $0 = .some(contents) }
+                result.mutateAndNotify { $0 = .some(contents) }
             }
         } catch {
             close(own)

@@ -29,7 +29,7 @@ public struct DiskInfo: Sendable, Equatable {
     /// Counts up with each medium or device that takes this place (`diskseq`, Linux 5.15).
     public var sequence: UInt64?
     /// What stands against it, whatever the image.
-    public var obstacles: [Obstacle]
+    public var obstacles: [DiskRejection]
 
     /// A loop device that nothing is bound to, and its like: no disk to a person.
     public var isUnbound: Bool { sizeBytes == 0 && obstacles.contains(.wrongKind(name: name)) }
@@ -40,7 +40,7 @@ public struct DiskInfo: Sendable, Equatable {
     /// Everything that stands against writing an image of this requirement onto it.
     ///
     /// - Parameter isNamed: it was asked for by its path, so what only forbids choosing it by itself does not count.
-    public func obstacles(to requirement: DiskRequirement, isNamed: Bool) -> [Obstacle] {
+    public func obstacles(to requirement: DiskRequirement, isNamed: Bool) -> [DiskRejection] {
         var all = obstacles.filter { !(isNamed && $0.isForChoiceOnly) }
         guard sizeBytes > 0 else { return all }
         if logicalBlockSize != requirement.logicalBlockSize {

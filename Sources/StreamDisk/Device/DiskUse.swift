@@ -13,7 +13,7 @@ struct DiskUse: Sendable {
     /// The loop devices over a regular file.
     var fileLoops: [FileIdentity: [String]] = [:]
     /// What others hold on a file or a node, by flock(2) or fcntl(2).
-    var locks: [FileIdentity: [Obstacle]] = [:]
+    var locks: [FileIdentity: [DiskRejection]] = [:]
     /// The names under /dev/disk that lead to a device.
     var links: [DeviceNumber: [String]] = [:]
     /// Files that could not be read or understood: nothing can be said of any disk then.
@@ -22,7 +22,7 @@ struct DiskUse: Sendable {
     /// The kernel allows 100,000 mounts a namespace by default (fs.mount-max).
     static let tableBytesMax = 64 << 20
 
-    init(of tree: SystemTree) {
+    init(of tree: HostFiles) {
         readMounts(of: tree, "/proc/self/mountinfo")
         readSwaps(of: tree, "/proc/swaps")
         readLocks(of: tree, "/proc/locks")
@@ -39,11 +39,11 @@ struct DiskUse: Sendable {
     }
 
     /// What others have locked of what lies at `path`, seen without opening it.
-    func locks(onNodeAt path: String) -> [Obstacle] {
+    func locks(onNodeAt path: String) -> [DiskRejection] {
         FileIdentity(at: path).flatMap { locks[$0] } ?? []
     }
 
-    private mutating func readMounts(of tree: SystemTree, _ file: String) {
+    private mutating func readMounts(of tree: HostFiles, _ file: String) {
         guard let bytes = try? tree.bytes(of: file, limitBytes: Self.tableBytesMax) else {
             unreadable.append(file)
             return
@@ -62,7 +62,7 @@ struct DiskUse: Sendable {
         }
     }
 
-    private mutating func readSwaps(of tree: SystemTree, _ file: String) {
+    private mutating func readSwaps(of tree: HostFiles, _ file: String) {
         let bytes: [UInt8]
         do {
             bytes = try tree.bytes(of: file, limitBytes: Self.tableBytesMax)
@@ -83,13 +83,13 @@ struct DiskUse: Sendable {
 
     /// proc_locks(5): `1: FLOCK ADVISORY WRITE 708 00:05:11 0 EOF`. It only adds to what opening finds out; where it cannot be
     /// read, nothing is missing but a word in a list.
-    private mutating func readLocks(of tree: SystemTree, _ file: String) {
+    private mutating func readLocks(of tree: HostFiles, _ file: String) {
         let bytes = (try? tree.bytes(of: file, limitBytes: Self.tableBytesMax)) ?? []
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
             // One that is still waited for has an arrow before its kind.
             guard fields.count >= 6 else { continue }
-            let lock: Obstacle
+            let lock: DiskRejection
             switch fields[1] {
             case "FLOCK": lock = .locked
             case "POSIX", "OFDLCK": lock = .byteLocked

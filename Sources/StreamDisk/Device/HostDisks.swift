@@ -5,11 +5,11 @@ import Glibc
 ///
 /// Nothing is kept between calls: each looks anew. Nothing is written. May be used from any thread.
 public struct HostDisks: Sendable {
-    let tree: SystemTree
+    let tree: HostFiles
 
     /// - Parameter root: where sys, proc and dev lie; another than `/` serves tests, with a tree laid out like them.
     public init(root: String = "/") {
-        tree = SystemTree(root: root)
+        tree = HostFiles(root: root)
     }
 
     /// All whole disks, also those that are never chosen by themselves (loop, zram, dm, md …), in natural order of
@@ -47,9 +47,9 @@ public struct HostDisks: Sendable {
     }
 
     /// What a regular file is in use for, which forbids to write onto it; its locks not among it.
-    func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [Obstacle] {
+    func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [DiskRejection] {
         let use = DiskUse(of: tree)
-        var found: [Obstacle] = []
+        var found: [DiskRejection] = []
         if let source, Storage(of: source, among: list(), tree).overlaps(Storage(writtenBy: file)) {
             found.append(.isSource)
         }
@@ -108,8 +108,8 @@ public struct HostDisks: Sendable {
         return disk
     }
 
-    private func obstacles(to disk: DiskInfo, use: DiskUse) -> [Obstacle] {
-        var found: [Obstacle] = use.unreadable.map { .useUnknown(file: $0) }
+    private func obstacles(to disk: DiskInfo, use: DiskUse) -> [DiskRejection] {
+        var found: [DiskRejection] = use.unreadable.map { .useUnknown(file: $0) }
         let family = family(of: disk.name, use: use)
         for member in family {
             guard let number = tree.deviceNumber("/sys/class/block/\(member.name)/dev") else {

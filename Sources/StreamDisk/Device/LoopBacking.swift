@@ -9,12 +9,12 @@ struct LoopBacking: Sendable {
     let device: DeviceNumber?
 
     /// All that are bound to something.
-    static func all(of tree: SystemTree) -> [LoopBacking] {
+    static func all(of tree: HostFiles) -> [LoopBacking] {
         tree.names(in: "/sys/class/block").filter { $0.hasPrefix("loop") }.compactMap { LoopBacking(named: $0, of: tree) }
     }
 
     /// Nil when nothing is bound to it, or it is no loop device.
-    init?(named name: String, of tree: SystemTree) {
+    init?(named name: String, of tree: HostFiles) {
         // Absent where nothing is bound to it.
         guard let path = tree.text("/sys/class/block/\(name)/loop/backing_file") else { return nil }
         self.name = name
@@ -30,7 +30,7 @@ struct LoopBacking: Sendable {
     }
 
     /// loop(4), LOOP_GET_STATUS64; nil where its node is missing, another's, or may not be opened.
-    private static func status(of name: String, _ tree: SystemTree) -> loop_info64? {
+    private static func status(of name: String, _ tree: HostFiles) -> loop_info64? {
         guard let number = tree.deviceNumber("/sys/class/block/\(name)/dev"),
             blockDeviceNumber(tree.prefix + "/dev/\(name)") == number,
             let node = try? Descriptor(opening: tree.prefix + "/dev/\(name)", O_RDONLY | O_NONBLOCK)

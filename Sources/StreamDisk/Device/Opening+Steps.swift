@@ -4,7 +4,7 @@ import Glibc
 // The steps of an opening, each with its own refusal.
 extension Opening {
     /// What lies at the path, without opening it: opening alone starts some devices (a watchdog, a tape drive).
-    func look() throws(DiskError) -> stat {
+    func look() throws(DiskSelectionError) -> stat {
         guard !path.utf8.contains(0) else { throw refusal(.notFound, "not a path") }
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {
@@ -15,7 +15,7 @@ extension Opening {
         return status
     }
 
-    func disk(_ number: DeviceNumber) throws(DiskError) -> DiskInfo {
+    func disk(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
         try hosts.expectReadable()
         if let partition = hosts.partition(number) {
             throw refusal(.notADisk, "\(partition) is a partition, not a whole disk")
@@ -28,7 +28,7 @@ extension Opening {
 
     /// Opens for the lock alone and takes it: the whole-disk node itself, as udev asks (systemd.io, "Locking Block
     /// Device Access"). It must be what `before` was.
-    func lock(_ before: stat, exclusively: Bool? = nil) throws(DiskError) -> Descriptor {
+    func lock(_ before: stat, exclusively: Bool? = nil) throws(DiskSelectionError) -> Descriptor {
         let lock: Descriptor
         do {
             lock = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
@@ -45,7 +45,7 @@ extension Opening {
             let error = SystemError.current
             guard error.code == EWOULDBLOCK || error.code == EINTR else { throw failure(error) }
             guard Instant.now < deadline else {
-                throw DiskError(
+                throw DiskSelectionError(
                     .busy, path: path, reason: "another run, or another program, holds its lock", obstacles: [.locked],
                     isChosen: chosen != nil)
             }
@@ -55,7 +55,7 @@ extension Opening {
     }
 
     /// Opens for the work. Direct where that may be and the kernel agrees.
-    func openWorking(mayBeDirect: Bool, exclusively: Int32) throws(DiskError) -> Descriptor {
+    func openWorking(mayBeDirect: Bool, exclusively: Int32) throws(DiskSelectionError) -> Descriptor {
         var direct = mayBeDirect ? cl_O_DIRECT : 0
         let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
         while true {
@@ -85,7 +85,7 @@ extension Opening {
     }
 
     /// Throws when somebody, such as a virtual machine, has locked bytes of it (fcntl(2), "Open file description locks").
-    func expectNoByteLock(_ lock: borrowing Descriptor) throws(DiskError) {
+    func expectNoByteLock(_ lock: borrowing Descriptor) throws(DiskSelectionError) {
         let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
         while isByteLocked(lock) {
             guard Instant.now < deadline else { throw refusal([.byteLocked]) }
@@ -100,7 +100,7 @@ extension Opening {
     }
 
     /// Locks and opens the other paths to the same disk, as if they were the target: nobody shall get it by one of them.
-    func holdOtherPaths(to disk: DiskInfo) throws(DiskError) -> [HeldPath] {
+    func holdOtherPaths(to disk: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
         var held: [HeldPath] = []
         for other in hosts.otherPaths(to: disk) {
             var opening = Opening(path: other.path, requirement: requirement, access: .readOnly)
@@ -119,14 +119,14 @@ extension Opening {
     }
 
     /// Every write starts at a multiple of `DirectBuffer.alignmentBytes`; what wants more would fail in mid-run.
-    func expectAlignment(_ bytes: Int) throws(DiskError) {
+    func expectAlignment(_ bytes: Int) throws(DiskSelectionError) {
         guard DirectBuffer.alignmentBytes % bytes == 0 else {
             throw refusal(
                 .alignment, "it wants memory aligned to \(bytes) bytes, this program's is to \(DirectBuffer.alignmentBytes)")
         }
     }
 
-    func noteForComparing(_ obstacle: Obstacle) -> String? {
+    func noteForComparing(_ obstacle: DiskRejection) -> String? {
         guard obstacle.isForWritingOnly, obstacle != .readOnly else { return nil }
         return "\(obstacle): what is written to the disk meanwhile shows as a difference"
     }
@@ -140,7 +140,7 @@ extension Opening {
         var isReadOnly = false
     }
 
-    func geometry(of disk: borrowing Descriptor) throws(DiskError) -> Geometry {
+    func geometry(of disk: borrowing Descriptor) throws(DiskSelectionError) -> Geometry {
         var size: UInt64 = 0
         var logical: Int32 = 0
         var physical: UInt32 = 0
@@ -168,7 +168,7 @@ extension Opening {
         return (Int(status.stx_dio_offset_align), max(Int(status.stx_dio_mem_align), 1))
     }
 
-    func status(_ file: borrowing Descriptor) throws(DiskError) -> stat {
+    func status(_ file: borrowing Descriptor) throws(DiskSelectionError) -> stat {
         do {
             return try file.status()
         } catch {
@@ -187,12 +187,12 @@ extension Opening {
 
     // MARK: - Errors
 
-    func refusal(_ kind: DiskError.Kind, _ reason: String, _ obstacles: [Obstacle] = []) -> DiskError {
-        DiskError(kind, path: path, reason: reason, obstacles: obstacles, isChosen: chosen != nil)
+    func refusal(_ kind: DiskSelectionError.Kind, _ reason: String, _ obstacles: [DiskRejection] = []) -> DiskSelectionError {
+        DiskSelectionError(kind, path: path, reason: reason, obstacles: obstacles, isChosen: chosen != nil)
     }
 
     /// - Parameter obstacles: at least one; the first decides on the kind.
-    func refusal(_ obstacles: [Obstacle]) -> DiskError {
+    func refusal(_ obstacles: [DiskRejection]) -> DiskSelectionError {
         // Who named no disk, and finds the one for it taken, can wait for it.
         let isPassing = chosen != nil && obstacles.contains(where: \.isPassing)
         return refusal(
@@ -200,9 +200,9 @@ extension Opening {
             obstacles.map(\.description).joined(separator: ", "), obstacles)
     }
 
-    var changed: DiskError { refusal(.changed, "it changed into another disk or file while it was being opened") }
+    var changed: DiskSelectionError { refusal(.changed, "it changed into another disk or file while it was being opened") }
 
-    func failure(_ error: SystemError) -> DiskError {
+    func failure(_ error: SystemError) -> DiskSelectionError {
         switch error.code {
         case EACCES, EPERM: refusal(.notPermitted, "opening it is not permitted (\(error)); disks need root")
         case ENOENT: refusal(.notFound, "there is no such disk or file")

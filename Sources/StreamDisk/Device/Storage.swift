@@ -25,7 +25,7 @@ struct Storage {
     private let isSource: Bool
 
     /// What an image is read from.
-    init(of origin: LocalOrigin, among disks: [DiskInfo], _ tree: SystemTree) {
+    init(of origin: LocalOrigin, among disks: [DiskInfo], _ tree: HostFiles) {
         isSource = true
         if let device = origin.device { add(device, tree) } else { add(origin.file, tree) }
         // Other paths lead to the same bytes.
@@ -34,7 +34,7 @@ struct Storage {
     }
 
     /// What is written when a disk is.
-    init(writtenBy disk: DeviceNumber, _ tree: SystemTree) {
+    init(writtenBy disk: DeviceNumber, _ tree: HostFiles) {
         isSource = false
         add(disk, tree)
     }
@@ -49,7 +49,7 @@ struct Storage {
         !devices.isDisjoint(with: other.devices) || !files.isDisjoint(with: other.files)
     }
 
-    private mutating func add(_ number: DeviceNumber, _ tree: SystemTree) {
+    private mutating func add(_ number: DeviceNumber, _ tree: HostFiles) {
         guard devices.insert(number).inserted, let name = tree.name(of: number) else { return }
         let folder = "/sys/class/block/\(name)"
         guard tree.exists(folder + "/partition") else {
@@ -66,7 +66,7 @@ struct Storage {
     }
 
     /// What a whole disk is made of, where it is no real one.
-    private mutating func addBelow(_ name: String, _ tree: SystemTree) {
+    private mutating func addBelow(_ name: String, _ tree: HostFiles) {
         for slave in tree.names(in: "/sys/class/block/\(name)/slaves") {
             if let number = tree.deviceNumber("/sys/class/block/\(slave)/dev") { add(number, tree) }
         }
@@ -75,7 +75,7 @@ struct Storage {
         if let file = loop.file { add(file, tree) }
     }
 
-    private mutating func add(_ file: FileIdentity, _ tree: SystemTree) {
+    private mutating func add(_ file: FileIdentity, _ tree: HostFiles) {
         // A file system without a device of its own (btrfs, overlay) is among the mounted ones, and in use by that.
         if files.insert(file).inserted, isSource, file.device.major != 0 { add(file.device, tree) }
     }

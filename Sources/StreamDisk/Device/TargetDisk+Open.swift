@@ -12,7 +12,7 @@ extension TargetDisk {
     /// - Parameter source: what the image is read from, which must not be written onto.
     public static func open(
         path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil
-    ) throws(DiskError) -> TargetDisk {
+    ) throws(DiskSelectionError) -> TargetDisk {
         try Opening(path: path, requirement: requirement, access: access, source: source).open()
     }
 
@@ -23,7 +23,7 @@ extension TargetDisk {
     /// with every disk and its reason.
     public static func openSmallest(
         requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, hosts: HostDisks = HostDisks()
-    ) throws(DiskError) -> TargetDisk {
+    ) throws(DiskSelectionError) -> TargetDisk {
         try hosts.expectReadable()
         let disks = hosts.list(source: source)
         let chosen = try HostDisks.choose(among: disks, for: requirement)
@@ -50,7 +50,7 @@ struct Opening {
     /// Partitioning tools and the kernel's own partition scan open exclusively for a moment too.
     var exclusiveTimeoutSeconds = 1.0
 
-    func open() throws(DiskError) -> TargetDisk {
+    func open() throws(DiskSelectionError) -> TargetDisk {
         let before = try look()
         if let chosen {
             // Never what merely lies where its node should be.
@@ -68,7 +68,7 @@ struct Opening {
         }
     }
 
-    private func openDisk(_ before: stat) throws(DiskError) -> TargetDisk {
+    private func openDisk(_ before: stat) throws(DiskSelectionError) -> TargetDisk {
         let number = DeviceNumber(before.st_rdev)
         let first = try disk(number)
         if let chosen, !chosen.isSameDisk(as: first) { throw changed }
@@ -111,7 +111,7 @@ struct Opening {
             info: info, considered: considered, hosts: hosts, lock: lock, working: working, otherPaths: otherPaths)
     }
 
-    private func openFile(_ before: stat) throws(DiskError) -> TargetDisk {
+    private func openFile(_ before: stat) throws(DiskSelectionError) -> TargetDisk {
         let lock = try lock(before)
         var notes: [String] = []
         let uses = hosts.uses(ofFile: FileIdentity(before), source: source)

@@ -22,7 +22,7 @@ extension TargetDisk {
     /// nothing was written. Waits some seconds for udev's look at a partition.
     ///
     /// - Returns: what a person must know, where the kernel keeps them.
-    func forgetPartitions(patienceSeconds: Double = 3) throws(DiskError) -> String? {
+    func forgetPartitions(patienceSeconds: Double = 3) throws(DiskSelectionError) -> String? {
         guard let info else { return nil }
         let deadline = Instant.after(seconds: patienceSeconds)
         var forgotten: [KernelPartition] = []
@@ -36,7 +36,7 @@ extension TargetDisk {
                     continue
                 case EBUSY:
                     restore(forgotten)
-                    throw DiskError(
+                    throw DiskSelectionError(
                         .inUse, path: path, reason: "in use: another program has its partition \(partition.name) open")
                 // It is gone already.
                 case ENXIO: break

@@ -57,13 +57,13 @@ public struct TargetDisk: ~Copyable, Sendable {
     ///
     /// The lock goes first: udev looks at the disk again when the descriptor that wrote is closed, and would skip a
     /// locked one.
-    public consuming func close() throws(DeviceError) {
+    public consuming func close() throws(DiskIOError) {
         let path = self.path
         try? lock.close()
         do {
             try working.close()
         } catch {
-            throw DeviceError(.close, path: path, offset: nil, lengthBytes: nil, cause: error)
+            throw DiskIOError(.close, path: path, offset: nil, lengthBytes: nil, cause: error)
         }
     }
 }

@@ -1,9 +1,6 @@
-import Synchronization
-
-/// Fetching, hashing and decoding without a disk: an image through a lane whose writes are done as soon as they are asked for.
-/// For measuring.
+/// Fetching, hashing and decoding without a disk: what the lanes decode is discarded. For measuring.
 package struct DecodeProbe: Sendable {
-    /// Decoders side by side.
+    /// Decoders side by side, at most.
     package var lanes = 1
 
     package init() {}
@@ -17,49 +14,34 @@ package struct DecodeProbe: Sendable {
 
     package func run(image source: any ImageSource) throws(StreamFault) -> Outcome {
         defer { source.close() }
-        let run = RunState()
-        let contents = try inspectImage(source, observer: run.observer)
-        var writer = try DiskWriter(
-            queue: NullQueue(), disk: DiskGeometry(path: "nothing", sizeBytes: .max, blockBytes: 512))
+        let transfer = TransferState()
+        let contents = try inspectImage(source, observer: transfer.observer)
+        var discard = Discard()
         let plan = try LanePlan(contents, limits: .none, lanesMax: lanes)
-        let pool = try LanePool(
-            count: plan.lanes, limits: plan.limits, run: run)
         let jobs = ListedJobs(contents.images.map { ImageJob($0) })
+        let pipeline = try Pipeline(jobs, from: source, plan: plan, for: discard, transfer: transfer)
         let begin = Instant.now
-        try writer.stream(
-            jobs: jobs, from: source, lanes: pool, fetchers: pool.lanes.count, run: run, tick: { _ in })
+        try pipeline.run(into: &discard, tick: { _ in })
         return Outcome(
             seconds: Instant.now.seconds(since: begin),
-            decodedBytes: run.counters.decodedBytes.load(ordering: .relaxed), stages: run.counters.reports)
+            decodedBytes: transfer.counters.decodedBytes.load(ordering: .relaxed), stages: transfer.counters.reports)
     }
 }
 
-/// A disk that takes everything at once and keeps nothing.
-private struct NullQueue: DiskQueue, ~Copyable {
-    private final class Waker: QueueWaker {
-        let woken = Monitor(false)
-        func wake() { woken.update { $0 = true } }
-    }
+/// Takes everything at once and keeps nothing.
+private struct Discard: ExtentConsumer, ~Copyable {
+    private let wake = ConditionWaker()
+    let blockBytes = 512
+    let wantsChecksums = false
+    var waker: any QueueWaker { wake }
 
-    let engineName = "null"
-    let capacity = 64
-    var waker: any QueueWaker { sleeper }
-    private let sleeper = Waker()
-    private var finished: [DiskCompletion] = []
-
-    mutating func submit(_ request: DiskRequest) {
-        finished.append(DiskCompletion(tag: request.tag, result: .success(request.lengthBytes)))
-    }
-
-    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
-        if finished.isEmpty {
-            _ = sleeper.woken.wait(until: deadline) { woken -> Bool? in
-                guard woken else { return nil }
-                woken = false
-                return true
-            }
+    mutating func drain(_ queue: ExtentQueue, _ transfer: TransferState, tick: (DiskActivity) -> Void) {
+        var extents: [DecodedExtent] = []
+        while queue.take(into: &extents) {
+            for extent in extents { extent.release() }
+            extents.removeAll(keepingCapacity: true)
+            if queue.willWait() { wake.wait(until: .after(seconds: 1)) }
         }
-        completions += finished
-        finished.removeAll(keepingCapacity: true)
+        for extent in extents { extent.release() }
     }
 }

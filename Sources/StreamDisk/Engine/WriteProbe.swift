@@ -9,8 +9,6 @@ package struct WriteProbe: Sendable {
     /// False: `PwriteQueue`.
     package var usesUring = true
     package var uring = UringSettings()
-    /// With io_uring: the memory is registered, which a run does not do.
-    package var registersBuffers = false
 
     package init() {}
 
@@ -26,7 +24,7 @@ package struct WriteProbe: Sendable {
         precondition(writeBytes > 0 && writeBytes % SlotRing.alignmentBytes == 0)
         let disk = try opened(path)
         let capacity = max(64, inFlightBytes / writeBytes)
-        let run = RunState()
+        let run = TransferState()
         // As many slots as a lane has beside its window, all filled and touched before the clock starts.
         let ring = try SlotRing(
             capacityBytes: inFlightBytes + 2 * writeBytes, slotBytes: writeBytes, counters: run.counters)
@@ -35,15 +33,14 @@ package struct WriteProbe: Sendable {
         for slot in 0..<ring.capacityBytes / writeBytes {
             ring.buffer.copy(unsafe bytes.span.bytes, to: slot * writeBytes)
         }
-        if usesUring {
-            var queue = try made { () throws(SystemError) in
-                try UringQueue(fileDescriptor: disk.fileDescriptor, capacity: capacity, settings: uring)
-            }
-            if registersBuffers { queue.register([ring.buffer]) }
-            return try write(queue, disk, from: ring, run, onProgress)
-        }
-        let queue = try made { () throws(SystemError) in
-            try PwriteQueue(fileDescriptor: disk.fileDescriptor, capacity: capacity)
+        let queue: HostQueue
+        do throws(SystemError) {
+            queue = usesUring
+                ? HostQueue(
+                    uring: try UringQueue(fileDescriptor: disk.fileDescriptor, capacity: capacity, settings: uring))
+                : HostQueue(pwrite: try PwriteQueue(fileDescriptor: disk.fileDescriptor, capacity: capacity))
+        } catch {
+            throw .host(operation: "set up the writer", cause: error)
         }
         return try write(queue, disk, from: ring, run, onProgress)
     }
@@ -51,66 +48,60 @@ package struct WriteProbe: Sendable {
     private func opened(_ path: String) throws(StreamFault) -> TargetDisk {
         let block = HostDisks().list().first { $0.path == path }?.logicalBlockSize ?? 512
         let requirement = DiskRequirement(sizeBytes: totalBytes, logicalBlockSize: block)
-        do throws(DiskError) {
+        do throws(DiskSelectionError) {
             return try TargetDisk.open(path: path, requirement: requirement, access: .readWrite)
         } catch {
             throw .disk(error)
         }
     }
 
-    private func made<Queue: ~Copyable>(_ make: () throws(SystemError) -> Queue) throws(StreamFault) -> Queue {
-        do throws(SystemError) { return try make() } catch { throw .host(operation: "set up the writer", cause: error) }
-    }
-
-    private func write<Queue: DiskQueue & ~Copyable>(
-        _ queue: consuming Queue, _ disk: borrowing TargetDisk, from ring: SlotRing, _ run: RunState,
+    private func write(
+        _ queue: consuming HostQueue, _ disk: borrowing TargetDisk, from ring: SlotRing, _ run: TransferState,
         _ onProgress: (ProbeProgress) -> Void
     ) throws(StreamFault) -> Outcome {
         var writer = try DiskWriter(
             queue: queue,
-            disk: DiskGeometry(path: disk.path, sizeBytes: disk.sizeBytes, blockBytes: disk.logicalBlockSize))
-        writer.bytesInFlightMax = inFlightBytes
-        writer.tickSeconds = 0.02
-        let waker = writer.waker
-        let inbox = WriteInbox(lanes: 1, waker: waker)
+            disk: DiskGeometry(path: disk.path, sizeBytes: disk.sizeBytes, blockBytes: disk.logicalBlockSize),
+            options: .init(bytesInFlightMax: inFlightBytes, tickSeconds: 0.02))
+        let extents = ExtentQueue(waker: writer.waker)
         let begin = Instant.now
         var feeder = ThreadList()
         do throws(SystemError) {
-            try feeder.append(WorkerThread(name: "sd-feed") { run.counters.decode.measure { feed(ring, inbox, run) } })
+            try feeder.append(WorkerThread(name: "sd-feed") { run.counters.decode.measure { feed(ring, extents, run) } })
         } catch {
             throw .host(operation: "start a thread", cause: error)
         }
         run.stop.withHandler({ ring.stop() }) {
             run.counters.write.measure {
-                writer.drain(inbox, run: run) { writer in
-                    onProgress(ProbeProgress(since: begin, counters: run.counters, bytesInFlight: writer.bytesInFlight))
+                writer.drain(extents, run) { activity in
+                    onProgress(ProbeProgress(since: begin, counters: run.counters, bytesInFlight: activity.bytesInFlight))
                 }
             }
             feeder.joinAll()
         }
         let seconds = Instant.now.seconds(since: begin)
         if let failure = run.failure { throw failure }
-        do throws(DeviceError) { try writer.flush() } catch { throw .device(error) }
+        try writer.requests.flush(tick: { _ in })
         return Outcome(
             seconds: seconds, flushSeconds: Instant.now.seconds(since: begin) - seconds,
             stages: run.counters.reports.filter { $0.stage == .write })
     }
 
     /// Hands over slot after slot, as a decoder that takes no time.
-    private func feed(_ ring: SlotRing, _ inbox: WriteInbox, _ run: RunState) {
+    private func feed(_ ring: SlotRing, _ queue: ExtentQueue, _ run: TransferState) {
         var offset: UInt64 = 0
         var slot = 0
         while offset < totalBytes {
             guard (try? ring.waitUntilFree(slot: slot)) != nil else { break }
             let count = Int(min(UInt64(writeBytes), totalBytes - offset))
-            ring.writeStarted(slot: slot)
-            inbox.push(
-                SlotWrite(memory: (ring, slot, slot * writeBytes), lengthBytes: count, deviceOffset: offset))
+            ring.retain(slot: slot)
+            queue.push(
+                DecodedExtent(memory: (ring, slot, slot * writeBytes), lengthBytes: count, deviceOffset: offset))
             run.counters.decodedBytes.wrappingAdd(UInt64(count), ordering: .relaxed)
             offset += UInt64(count)
             slot = (slot + 1) % (ring.capacityBytes / writeBytes)
         }
-        inbox.laneEnded()
+        queue.close()
     }
 }
 
@@ -122,7 +113,7 @@ package struct ProbeProgress: Sendable {
     package let writtenBytes: UInt64
     package let bytesInFlight: Int
 
-    init(since begin: Instant, counters: Counters, bytesInFlight: Int) {
+    init(since begin: Instant, counters: TransferCounters, bytesInFlight: Int) {
         elapsedSeconds = Instant.now.seconds(since: begin)
         fetchedBytes = counters.fetchedBytes.load(ordering: .relaxed)
         decodedBytes = counters.decodedBytes.load(ordering: .relaxed)

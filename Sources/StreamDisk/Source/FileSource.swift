@@ -44,7 +44,7 @@ public final class FileSource: ImageSource {
             if let old = file { Glibc.close(old.descriptor) }
             file = opened
         }
-        let head = ByteCollector(bytesMax: max(wantedBytes, 0))
+        let head = CollectingSink(bytesMax: max(wantedBytes, 0))
         try read(0..<min(UInt64(max(wantedBytes, 0)), opened.sizeBytes), into: head, observer: observer)
         return ImageHead(bytes: head.bytes, sizeBytes: opened.sizeBytes, isSequential: false)
     }
@@ -69,7 +69,11 @@ public final class FileSource: ImageSource {
                 throw failure(.unreachable, "cannot be read: \(cause)", at: position)
             }
             guard count > 0 else { throw ended(at: position, wanted: range) }
-            try unsafe sink.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]).bytes)
+            do throws(Stopped) {
+                try unsafe sink.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]).bytes)
+            } catch {
+                throw failure(.stopped, "cancelled", at: position)
+            }
             position += UInt64(count)
         }
     }

@@ -3,7 +3,7 @@ import Glibc
 /// How much memory this process can still have, by the host, its control groups and its own limits: as the kernel tells under
 /// /proc and /sys, or in a tree laid out like them. What does not tell sets no limit.
 struct AvailableMemory {
-    var tree = SystemTree(root: "/")
+    var tree = HostFiles(root: "/")
     /// RLIMIT_AS and RLIMIT_DATA; nil without a limit.
     var addressSpaceMax = softLimit(RLIMIT_AS)
     var dataMax = softLimit(RLIMIT_DATA)

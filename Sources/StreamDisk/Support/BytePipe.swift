@@ -2,7 +2,7 @@
 /// behind.
 ///
 /// The bytes of one image follow those of the one before without a mark; the consumer knows how many belong to each.
-final class BytePipe: ByteSink {
+final class BytePipe: Sendable {
     /// The most the consumer can ask for in one piece: a zstd block with the header of the next, and to spare.
     static let pieceBytesMax = 256 << 10
 
@@ -21,9 +21,9 @@ final class BytePipe: ByteSink {
     private let state = Monitor(State())
     /// `capacityBytes` of ring, then room to lay a wrapped piece out in one.
     private let buffer: DirectBuffer
-    private let counters: Counters
+    private let counters: TransferCounters
 
-    init(capacityBytes: Int, counters: Counters = Counters()) throws(SystemError) {
+    init(capacityBytes: Int, counters: TransferCounters = TransferCounters()) throws(SystemError) {
         precondition(capacityBytes >= 2 * Self.pieceBytesMax)
         self.capacityBytes = capacityBytes
         self.counters = counters
@@ -34,11 +34,11 @@ final class BytePipe: ByteSink {
     var filledBytes: Int { state.withLock { Int($0.appended - $0.consumed) } }
 
     /// Nobody needs the other side any more: both return as soon as they ask.
-    func stop() { state.update { $0.stopped = true } }
+    func stop() { state.mutateAndNotify { $0.stopped = true } }
 
     // MARK: Producer
 
-    func append(_ bytes: RawSpan) throws(SourceError) {
+    func append(_ bytes: RawSpan) throws(Stopped) {
         var done = 0
         while done < bytes.byteCount {
             let (start, room) = try waitForRoom()
@@ -57,9 +57,9 @@ final class BytePipe: ByteSink {
     }
 
     /// No more bytes will come.
-    func end() { state.update { $0.ended = true } }
+    func end() { state.mutateAndNotify { $0.ended = true } }
 
-    private func waitForRoom() throws(SourceError) -> (start: UInt64, roomBytes: Int) {
+    private func waitForRoom() throws(Stopped) -> (start: UInt64, roomBytes: Int) {
         let found = state.wait(timing: counters.fetch.outputWaitNanoseconds) { state -> (UInt64, Int)? in
             if state.stopped { return (0, 0) }
             let room = capacityBytes - Int(state.appended - state.consumed)
@@ -71,7 +71,7 @@ final class BytePipe: ByteSink {
             state.producerWantsBytes = 0
             return (state.appended, room)
         }
-        if found.1 == 0 { throw SourceError(.stopped, source: "", reason: "stopped") }
+        if found.1 == 0 { throw Stopped() }
         return found
     }
 

@@ -3,7 +3,7 @@ import Synchronization
 /// Stops a run from another thread.
 ///
 /// `cancel` may be called from any thread, any number of times (not from a signal handler: it takes a lock). Whoever waits
-/// registers with `onCancel` what wakes it.
+/// registers with `withHandler` what wakes it.
 public final class Cancellation: Sendable {
     private struct State {
         var handlers: [UInt64: @Sendable () -> Void] = [:]
@@ -44,5 +44,7 @@ public final class Cancellation: Sendable {
     }
 }
 
-/// Thrown inside the pipeline by what was waiting when the run was stopped; it says nothing of why.
-struct Stopped: Error {}
+/// Thrown by what was waiting, or is no longer wanted, when a transfer was stopped; it says nothing of why.
+public struct Stopped: Error, Sendable {
+    public init() {}
+}

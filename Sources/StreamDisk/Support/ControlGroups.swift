@@ -1,7 +1,7 @@
 /// The control groups that this process is in, and what they leave it of memory (cgroups(7); Documentation/admin-guide:
 /// cgroup-v2.rst, cgroup-v1/memory.rst).
 struct ControlGroups {
-    let tree: SystemTree
+    let tree: HostFiles
 
     /// The files of a version that tell of a group's memory.
     private struct Files {

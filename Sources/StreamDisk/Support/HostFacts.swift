@@ -19,7 +19,7 @@ func hostArchitecture() -> CosiMetadata.Architecture? {
 
 /// The largest resident set this process has had, in bytes (proc(5), VmHWM).
 func peakMemoryBytes() -> UInt64 {
-    if let peak = SystemTree(root: "/").text("/proc/self/status").flatMap({ procKibibytes("VmHWM", in: $0) }) { return peak }
+    if let peak = HostFiles(root: "/").text("/proc/self/status").flatMap({ procKibibytes("VmHWM", in: $0) }) { return peak }
     // Without /proc: getrusage(2), which also counts what the process was before it became this program (execve(2)).
     var usage = rusage()
     guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }

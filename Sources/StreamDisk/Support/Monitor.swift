@@ -41,7 +41,7 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` like `withLock` and then wakes every waiter.
-    package func update<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
+    package func mutateAndNotify<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer {
             unsafe pthread_cond_broadcast(condition)

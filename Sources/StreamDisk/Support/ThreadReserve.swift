@@ -16,7 +16,7 @@ final class ThreadReserve: Sendable {
         }
 
         func begin(_ body: Body?) -> WorkerThread {
-            work.update { $0 = .some(body) }
+            work.mutateAndNotify { $0 = .some(body) }
             guard let thread = thread.take() else { preconditionFailure("a thread was given work twice") }
             return thread
         }

@@ -70,6 +70,8 @@ struct ThreadList: ~Copyable {
 
     mutating func append(_ thread: consuming WorkerThread) { threads.append(Joinable(thread)) }
 
+    var isEmpty: Bool { threads.isEmpty }
+
     /// Waits for all of them. Joining again does nothing.
     func joinAll() { for thread in threads { thread.join() } }
 }

@@ -26,7 +26,7 @@ struct ImageFacts {
 
     init(_ path: String) throws {
         self.path = path
-        let source = try makeSource(path, options: SourceOptions())
+        let source = try makeImageSource(path, options: SourceOptions())
         defer { source.close() }
         let contents = try inspectImage(
             source, observer: SourceObserver(cancellation: Cancellation(), report: { _ in }))

@@ -56,7 +56,7 @@ struct DeviceOptions: ParsableArguments {
             // Throws when it is mounted, swap, held, open elsewhere, too small …
             do {
                 try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
-            } catch let error as DiskError {
+            } catch let error as DiskSelectionError {
                 throw BenchError("\(device): \(error.reason)")
             }
             let name = [disk.model, "\(disk.logicalBlockSize)-byte blocks"].compactMap(\.self).joined(separator: ", ")

@@ -53,7 +53,7 @@ struct RunStream: ParsableCommand {
         var writeBegin = 0.0
         let begin = monotonicSeconds()
         let result = try streamImage(
-            from: try makeSource(image, options: sourceOptions), to: .path(disk), options: options,
+            from: try makeImageSource(image, options: sourceOptions), to: .path(disk), options: options,
             onEvent: { event in
                 switch event {
                 case .phase(.write): writeBegin = monotonicSeconds() - begin
@@ -80,7 +80,6 @@ struct RunWrite: ParsableCommand {
     @Option var write = WriteProbe().writeBytes
     @Option var flight = WriteProbe().inFlightBytes
     @Option var setup: String?
-    @Flag var buffers = false
     @Flag(inversion: .prefixedNo) var file = true
 
     func run() throws {
@@ -90,7 +89,6 @@ struct RunWrite: ParsableCommand {
         probe.inFlightBytes = flight
         probe.usesUring = setup != "pwrite"
         if let setup, let chosen = UringSettings.Setup(rawValue: setup) { probe.uring.setup = chosen }
-        probe.registersBuffers = buffers
         probe.uring.registersFile = file
         var timeline: [Run.Moment] = []
         let outcome = try probe.run(disk: disk) { timeline.append(Run.Moment($0)) }
@@ -110,7 +108,7 @@ struct RunDecode: ParsableCommand {
     func run() throws {
         var probe = DecodeProbe()
         probe.lanes = lanes
-        let outcome = try probe.run(image: try makeSource(image, options: SourceOptions()))
+        let outcome = try probe.run(image: try makeImageSource(image, options: SourceOptions()))
         var run = Run(seconds: outcome.seconds, bytes: outcome.decodedBytes)
         run.stages = outcome.stages.map { Run.Stage($0) }.filter { $0.name != "write" }
         run.figures = ["ownSeconds": outcome.seconds]

@@ -11,7 +11,7 @@ struct WriterScenario: ParsableCommand {
             of --scan-rounds. The best with small pages runs too, to show what a fio that was not told about huge pages says.
             A contestant is KIND or KIND:key=value,…; the first one is compared with each of the others.
               library  write=1M, flight=16M (bytes in flight), engine=uring|pwrite,
-                       buffers=on|off and file=on|off (registered),
+                       file=on|off (registered),
                        setup=deferred|cooperative|plain|polled (polled: SQPOLL)
               fio      bs=1M, depth=32, fixed=on|off (registered buffers), file=on|off (registered),
                        poll=on (IOPOLL), sqpoll=on, huge=on|off (memory in huge pages, as the library's)
@@ -83,11 +83,10 @@ struct WriterScenario: ParsableCommand {
         case "fio":
             return fioEntrant(try Fio(spec), name: spec.label, device, total, target: try spec.target())
         case "library":
-            try spec.check(keys: ["write", "flight", "engine", "buffers", "file", "setup"])
+            try spec.check(keys: ["write", "flight", "engine", "file", "setup"])
             var arguments = ["--disk", device, "--bytes", "\(total)"]
             if let bytes = try spec.size("write") { arguments += ["--write", "\(bytes)"] }
             if let bytes = try spec.size("flight") { arguments += ["--flight", "\(bytes)"] }
-            if try spec.flag("buffers") == true { arguments.append("--buffers") }
             if try spec.flag("file") == false { arguments.append("--no-file") }
             if let setup = spec["engine"] == "pwrite" ? "pwrite" : spec["setup"] { arguments += ["--setup", setup] }
             let text = "slot ring → DiskWriter → DiskQueue" + (spec.label == "library" ? "" : ": " + spec.label)

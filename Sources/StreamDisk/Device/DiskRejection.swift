@@ -1,0 +1,130 @@
+/// A reason not to write onto a disk.
+public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
+    /// `device` (the disk, a partition, or what is stacked on them) is mounted; the first of its mount points.
+    case mounted(device: String, mountPoint: String)
+    case swap(device: String)
+    /// `by` (such as dm-0, md127, loop3) is built on the disk or on a partition of it.
+    case held(by: String)
+    /// `name` is another path to the same disk, and in use.
+    case otherPath(name: String)
+    /// Another program has it open exclusively: a file system of another mount namespace, a multi-device file system …
+    case openedExclusively
+    /// Another program holds its lock (flock), as a run of this program does.
+    case locked
+    /// Another program has locked bytes of it (fcntl), as a virtual machine that runs from it does.
+    case byteLocked
+    /// What would tell whether it is in use cannot be read.
+    case useUnknown(file: String)
+    /// The image is read from it, or from what is built on it.
+    case isSource
+    case readOnly
+    /// No medium, or nothing bound to it.
+    case zeroSize
+    case removable
+    /// A disk of another machine: iSCSI, Fibre Channel, NVMe over fabrics.
+    case network(transport: String)
+    /// Not a kind of disk that is ever chosen by itself (loop, zram, dm, md, optical …).
+    case wrongKind(name: String)
+    /// A boot or replay-protected area of an eMMC.
+    case bootArea(name: String)
+    /// Bytes.
+    case tooSmall(need: UInt64, has: UInt64)
+    /// Bytes of a logical block.
+    case wrongBlockSize(need: Int, has: Int)
+
+    /// For programs; never changes.
+    public var code: String {
+        switch self {
+        case .mounted: "mounted"
+        case .swap: "swap"
+        case .held: "held"
+        case .otherPath: "otherPath"
+        case .openedExclusively: "openedExclusively"
+        case .locked: "locked"
+        case .byteLocked: "byteLocked"
+        case .useUnknown: "useUnknown"
+        case .isSource: "isSource"
+        case .readOnly: "readOnly"
+        case .zeroSize: "noMedium"
+        case .removable: "removable"
+        case .network: "network"
+        case .wrongKind: "wrongKind"
+        case .bootArea: "bootArea"
+        case .tooSmall: "tooSmall"
+        case .wrongBlockSize: "blockSize"
+        }
+    }
+
+    /// Whether it only keeps the disk from being chosen by itself, and not from being named.
+    public var isForChoiceOnly: Bool {
+        switch self {
+        case .removable, .network, .wrongKind, .bootArea: true
+        case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
+            .readOnly, .zeroSize, .tooSmall, .wrongBlockSize:
+            false
+        }
+    }
+
+    /// Whether it stands against writing only: the disk can be read all the same.
+    var isForWritingOnly: Bool {
+        switch self {
+        case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
+            .readOnly, .removable, .network, .wrongKind, .bootArea:
+            true
+        case .zeroSize, .tooSmall, .wrongBlockSize: false
+        }
+    }
+
+    /// Whether it is the state of a moment, in which another program is at work on the disk. It does not make another disk the
+    /// best one: whoever waits gets this one.
+    var isPassing: Bool {
+        switch self {
+        case .openedExclusively, .locked, .byteLocked: true
+        default: false
+        }
+    }
+
+    /// Whether it is a use by somebody, which another path to the same disk shares.
+    var isUse: Bool {
+        switch self {
+        case .mounted, .swap, .held: true
+        default: false
+        }
+    }
+
+    var errorKind: DiskSelectionError.Kind {
+        switch self {
+        case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked: .inUse
+        case .useUnknown: .useUnknown
+        case .isSource: .isSource
+        case .readOnly: .readOnly
+        case .zeroSize: .noMedium
+        case .tooSmall: .tooSmall
+        case .wrongBlockSize: .blockSize
+        case .removable, .network, .wrongKind, .bootArea: .notADisk
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .mounted(let device, let mountPoint): "in use: \(device) is mounted on \(mountPoint)"
+        case .swap(let device): "in use: \(device) is swap space"
+        case .held(let by): "in use: \(by) is built on it"
+        case .otherPath(let name): "in use: \(name), another path to the same disk, is in use"
+        case .openedExclusively: "in use: another program has it open exclusively"
+        case .locked: "another program holds its lock"
+        case .byteLocked: "in use: another program, such as a virtual machine, has locked it"
+        case .useUnknown(let file): "cannot tell whether it is in use: \(file) cannot be read"
+        case .isSource: "the image is read from it"
+        case .readOnly: "read-only"
+        case .zeroSize: "has no medium (zero size)"
+        case .removable: "removable, used only when named"
+        case .network(let transport): "reached over a network (\(transport)), used only when named"
+        case .wrongKind: "of a kind that is used only when named"
+        case .bootArea: "a boot area of an eMMC, used only when named"
+        case .tooSmall(let need, let has): "too small: \(sizeText(need)) needed, it has \(sizeText(has))"
+        case .wrongBlockSize(let need, let has):
+            "wrong logical block size: the image is made for \(need) bytes, it has \(has)"
+        }
+    }
+}

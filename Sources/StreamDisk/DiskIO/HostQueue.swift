@@ -1,0 +1,53 @@
+/// The disk of this host: through io_uring, or through pwrite where the kernel refuses that.
+struct HostQueue: DiskQueue, ~Copyable {
+    let engineName: String
+    let capacity: Int
+    let waker: any QueueWaker
+    private var uring: UringQueue?
+    private var pwrite: PwriteQueue?
+
+    init(uring queue: consuming UringQueue) {
+        (engineName, capacity, waker) = (queue.engineName, queue.capacity, queue.waker)
+        uring = consume queue
+        pwrite = nil
+    }
+
+    init(pwrite queue: consuming PwriteQueue) {
+        (engineName, capacity, waker) = (queue.engineName, queue.capacity, queue.waker)
+        uring = nil
+        pwrite = consume queue
+    }
+
+    // One of the two is there. To ask costs nothing beside a request of a MiB.
+    mutating func submit(_ request: DiskRequest) {
+        uring?.submit(request)
+        pwrite?.submit(request)
+    }
+
+    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
+        uring?.reap(until: deadline, into: &completions)
+        pwrite?.reap(until: deadline, into: &completions)
+    }
+
+    /// Requests in the queue at once; their bytes have a bound of their own.
+    private static let depth = 64
+
+    /// The engine that was asked for; where the choice is free, io_uring, or pwrite and a word why.
+    static func open(
+        _ descriptor: Int32, engine: StreamOptions.WriteEngine, note: (SystemError) -> Void
+    ) throws(StreamFault) -> HostQueue {
+        if engine != .pwrite {
+            do throws(SystemError) {
+                return HostQueue(uring: try UringQueue(fileDescriptor: descriptor, capacity: depth))
+            } catch {
+                if engine == .uring { throw .host(operation: "set up io_uring", cause: error) }
+                note(error)
+            }
+        }
+        do throws(SystemError) {
+            return HostQueue(pwrite: try PwriteQueue(fileDescriptor: descriptor, capacity: depth))
+        } catch {
+            throw .host(operation: "start a thread", cause: error)
+        }
+    }
+}

@@ -1,0 +1,198 @@
+import Glibc
+
+/// What is known of a disk by those who only read and write it; the rest stays behind the `DiskQueue`.
+struct DiskGeometry: Sendable {
+    let path: String
+    let sizeBytes: UInt64
+    /// Offsets and lengths of every request are multiples of it.
+    let blockBytes: Int
+}
+
+/// What the disk is doing, told several times a second on the thread that works with it.
+struct DiskActivity: Sendable {
+    var bytesInFlight = 0
+    /// How long it has left requests unanswered; 0 when it has none.
+    var silenceSeconds = 0.0
+    /// Read from it and compared, so far.
+    var comparedBytes: UInt64 = 0
+}
+
+/// The requests in flight on one disk. Hands them to the queue, looks at every completion, submits interrupted requests and the
+/// rest of short ones again, and keeps the first error.
+///
+/// It belongs to the thread that made it. What has ended comes back with its purpose; no buffer may be reused before.
+struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
+    /// EINTR and EAGAIN for one request; past that they are an error like any other.
+    private static var interruptionsMax: Int { 1000 }
+
+    enum Outcome {
+        case done
+        /// `firstError` has it, or an earlier one.
+        case failed
+        /// The device does not zero ranges in this way. That is no error: `ZeroFallback` has other ways.
+        case unsupported
+    }
+
+    /// A request that was answered in full.
+    struct Ended {
+        let outcome: Outcome
+        /// Nil for single requests.
+        let purpose: Purpose?
+        /// The range that was asked for.
+        let offset: UInt64
+        let lengthBytes: Int
+    }
+
+    private struct InFlight {
+        var request: DiskRequest
+        let purpose: Purpose?
+        /// What was asked for first: a short transfer moves `request` on.
+        let offset: UInt64
+        let lengthBytes: Int
+        var interruptions = 0
+    }
+
+    let disk: DiskGeometry
+    /// How often a caller hears of the disk while it is waited for.
+    let tickSeconds: Double
+    /// For single requests.
+    let scratch: DirectBuffer
+    private var queue: Queue
+    private var table: [InFlight?]
+    private var freeIndices: [Int]
+    private var generation: UInt32 = 0
+    private var completions: [DiskCompletion] = []
+    private var lastCompletion = Instant.now
+
+    private(set) var bytesInFlight = 0
+    private(set) var requestsInFlight = 0
+    private(set) var zeroingInFlight = 0
+    private(set) var firstError: DiskIOError?
+
+    init(queue: consuming Queue, disk: DiskGeometry, tickSeconds: Double = 0.2) throws(StreamFault) {
+        scratch = try DirectBuffer.reserved(sizeBytes: 1 << 20)
+        self.disk = disk
+        self.tickSeconds = tickSeconds
+        table = Array(repeating: nil, count: queue.capacity)
+        freeIndices = Array((0..<queue.capacity).reversed())
+        completions.reserveCapacity(queue.capacity)
+        self.queue = queue
+    }
+
+    var engineName: String { queue.engineName }
+    var waker: any QueueWaker { queue.waker }
+    var hasFreeRequest: Bool { !freeIndices.isEmpty }
+    /// How long the disk has left requests unanswered, in seconds; 0 when it has none.
+    var silenceSeconds: Double { requestsInFlight == 0 ? 0 : Instant.now.seconds(since: lastCompletion) }
+
+    mutating func submit(_ request: DiskRequest, for purpose: Purpose?) {
+        precondition(request.offset <= disk.sizeBytes)
+        precondition(UInt64(request.lengthBytes) <= disk.sizeBytes - request.offset)
+        precondition(request.offset % UInt64(disk.blockBytes) == 0 && request.lengthBytes % disk.blockBytes == 0)
+        precondition(request.lengthBytes > 0 || request.operation.isFlush)
+        guard let index = freeIndices.popLast() else { preconditionFailure("more requests than capacity") }
+        if requestsInFlight == 0 { lastCompletion = .now }
+        generation &+= 1
+        var tagged = request
+        tagged.tag = UInt64(generation) << 32 | UInt64(index)
+        table[index] = InFlight(
+            request: tagged, purpose: purpose, offset: request.offset, lengthBytes: request.lengthBytes)
+        bytesInFlight += request.bytesToMove
+        if request.operation.isZeroing { zeroingInFlight += 1 }
+        requestsInFlight += 1
+        queue.submit(tagged)
+    }
+
+    /// Waits for completions, a wake or `deadline`, and appends what has ended to `ended`.
+    mutating func reap(until deadline: Instant, into ended: inout [Ended]) {
+        queue.reap(until: deadline, into: &completions)
+        if completions.isEmpty { return }
+        lastCompletion = .now
+        for completion in completions { if let end = complete(completion) { ended.append(end) } }
+        completions.removeAll(keepingCapacity: true)
+    }
+
+    /// Hands out the first error, which then is forgotten.
+    mutating func takeFirstError() -> DiskIOError? { firstError.take() }
+
+    /// Nil where the request goes on.
+    private mutating func complete(_ completion: DiskCompletion) -> Ended? {
+        let index = Int(completion.tag & 0xffff_ffff)
+        guard index < table.count, var record = table[index], record.request.tag == completion.tag else {
+            preconditionFailure("a completion of a request that is not in flight")
+        }
+        let request = record.request
+        switch completion.result {
+        case .failure(let error) where (error.code == EINTR || error.code == EAGAIN)
+            && record.interruptions < Self.interruptionsMax:
+            record.interruptions += 1
+            table[index] = record
+            queue.submit(request)
+            return nil
+        case .failure(let error) where request.operation.isZeroing && error.saysZeroingIsUnsupported:
+            return end(index, record, .unsupported)
+        case .failure(let error):
+            keep(error, of: request)
+            return end(index, record, .failed)
+        case .success(let moved) where moved < request.bytesToMove:
+            // Short: the rest again, from a block boundary, memory and position moved alike.
+            let whole = max(moved, 0) / disk.blockBytes * disk.blockBytes
+            guard whole > 0 else {
+                keep(SystemError(EIO), of: request)
+                return end(index, record, .failed)
+            }
+            record.request.offset += UInt64(whole)
+            record.request.bufferOffset += whole
+            record.request.lengthBytes -= whole
+            bytesInFlight -= whole
+            table[index] = record
+            queue.submit(record.request)
+            return nil
+        case .success:
+            return end(index, record, .done)
+        }
+    }
+
+    private mutating func end(_ index: Int, _ record: InFlight, _ outcome: Outcome) -> Ended {
+        table[index] = nil
+        freeIndices.append(index)
+        bytesInFlight -= record.request.bytesToMove
+        if record.request.operation.isZeroing { zeroingInFlight -= 1 }
+        requestsInFlight -= 1
+        return Ended(
+            outcome: outcome, purpose: record.purpose, offset: record.offset, lengthBytes: record.lengthBytes)
+    }
+
+    private mutating func keep(_ error: SystemError, of request: DiskRequest) {
+        guard firstError == nil else { return }
+        let operation: DiskIOError.Operation =
+            switch request.operation {
+            case .write: .write
+            case .read: .read
+            case .flush: .flush
+            case .zero: .zero
+            }
+        let isTransfer = !request.operation.isFlush
+        firstError = DiskIOError(
+            operation, path: disk.path, offset: isTransfer ? request.offset : nil,
+            lengthBytes: isTransfer ? request.lengthBytes : nil, cause: error)
+    }
+}
+
+extension DiskRequest.Operation {
+    var isFlush: Bool { if case .flush = self { true } else { false } }
+    var isWrite: Bool { if case .write = self { true } else { false } }
+    var isZeroing: Bool { if case .zero = self { true } else { false } }
+}
+
+extension DiskRequest {
+    /// What a completion must report as moved.
+    var bytesToMove: Int { operation.isFlush || operation.isZeroing ? 0 : lengthBytes }
+}
+
+extension SystemError {
+    /// What fallocate(2) answers where file system or device do not know the mode.
+    fileprivate var saysZeroingIsUnsupported: Bool {
+        [EOPNOTSUPP, ENOSYS, EINVAL, ENOTTY, ENODEV, EPERM].contains(code)
+    }
+}

@@ -1,0 +1,266 @@
+import CosiFormat
+
+/// Reads and checks an image as far as it can be without its partitions' data: marker, metadata, its hash, every tar header
+/// (where the source can jump), the GPT.
+///
+/// Blocks; throws what is wrong, in the image's terms: an error of the format names the image first. Throws `.memory` when reading
+/// it would take more than the run may have (`StreamOptions.memoryLimitBytes`).
+public func inspectImage(
+    _ source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
+) throws(StreamFault) -> ImageContents {
+    let head: ImageHead
+    do throws(SourceError) {
+        head = try source.open(wantedBytes: ImageReader.headBytes, observer: observer)
+    } catch {
+        throw StreamFault(error)
+    }
+    var inspection = ImageInspection(
+        reader: ImageReader(source: source, head: head, observer: observer),
+        memory: PreflightMemory(limits: MemoryLimits(askedBytes: memoryLimitBytes)))
+    do throws(StreamFault) {
+        return try inspection.run(hash: hash)
+    } catch {
+        guard case .image(let fault) = error else { throw error }
+        throw .image("\(printable(source.name)): \(fault.place)", fault.problem)
+    }
+}
+
+private struct ImageInspection {
+    let reader: ImageReader
+    var memory: PreflightMemory
+    var scanner = TarScanner()
+    var entries: [TarEntry] = []
+    var warnings: [FormatWarning] = []
+    /// The archive has ended, without its end marker.
+    var end: UnmarkedTarEnd?
+
+    init(reader: ImageReader, memory: PreflightMemory) {
+        self.reader = reader
+        self.memory = memory
+    }
+
+    mutating func run(hash: ExpectedHash) throws(StreamFault) -> ImageContents {
+        try refuseForeign()
+        // First the metadata and its hash: nothing else of an image that is not the one asked for is worth reading.
+        func isMetadata(_ entry: TarEntry) -> Bool { entry.isNamed(CosiLayout.metadataName) }
+        try scan { entries in entries.contains(where: isMetadata) }
+        try refuseCut(unless: entries.contains(where: isMetadata))
+        let entry = try valid { () throws(FormatError) in try CosiLayout.metadataEntry(in: entries) }
+        try memory.willRead(metadataBytes: entry.sizeBytes)
+        let json = try reader.bytes(entry.dataOffset, count: entry.sizeBytes)
+        let digest = SHA384.digest(of: json)
+        if case .sha384(let expected) = hash, expected != digest { throw wrongHash(digest, expected: expected) }
+        let (metadata, metadataWarnings) = try valid { () throws(FormatError) in try CosiMetadata.parse(json) }
+        warnings += metadataWarnings
+        return reader.isSequential
+            ? try sequential(metadata: metadata, digest: digest) : try complete(metadata: metadata, digest: digest)
+    }
+
+    /// Random access: every header is read and checked now.
+    private mutating func complete(metadata: CosiMetadata, digest: [UInt8]) throws(StreamFault) -> ImageContents {
+        try scan { _ in false }
+        let names = Set(entries.map(\.nameBytes))
+        try refuseCut(unless: metadata.disk.gptRegions.allSatisfy { names.contains(Array($0.image.path.utf8)) })
+        let gpt = try readGPT(metadata)
+        let (layout, layoutWarnings) = try valid { () throws(FormatError) in
+            try CosiLayout.check(metadata: metadata, entries: entries, gpt: gpt)
+        }
+        if let size = reader.sizeBytes {
+            for image in layout.images where image.fileOffset + image.compressedSizeBytes > size {
+                throw .image("tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
+            }
+        }
+        warnings += layoutWarnings
+        return contents(metadata: metadata, digest: digest, gpt: gpt, images: layout.images, pending: nil)
+    }
+
+    /// One pass: headers up to the first partition image's, the others as they come.
+    private mutating func sequential(metadata: CosiMetadata, digest: [UInt8]) throws(StreamFault) -> ImageContents {
+        func kind(_ entry: TarEntry) -> CosiMetadata.Region.Kind? { metadata.region(for: entry)?.kind }
+        try scan { entries in
+            entries.contains { if let kind = kind($0), kind != .primaryGPT { true } else { false } }
+                || entries.contains { kind($0) == .primaryGPT }
+        }
+        guard entries.contains(where: { kind($0) == .primaryGPT }) else {
+            // Either it is missing, or it stands behind data that could not be read again.
+            try refuseCut(unless: false)
+            if scanner.needs == nil || end != nil { _ = try readGPT(metadata) }
+            throw .source(
+                SourceError(
+                    .unsupported, source: reader.source.name,
+                    reason: "the server does not answer range requests, and the image's GPT stands behind its partitions; "
+                        + "serve it from a server with ranges, or download it first"))
+        }
+        let gpt = try readGPT(metadata)
+        try scan { entries in entries.contains { if let kind = kind($0), kind != .primaryGPT { true } else { false } } }
+        let known = entries
+        let checked = try valid { () throws(FormatError) -> (CosiEntryChecker, CosiLayout.Image?) in
+            var checker = try CosiEntryChecker(metadata: metadata, gpt: gpt)
+            var first: CosiLayout.Image?
+            for entry in known { first = try checker.check(entry) ?? first }
+            warnings += checker.takeWarnings()
+            return (checker, first)
+        }
+        try refuseCut(unless: checked.1 != nil)
+        guard let first = checked.1 else {
+            // The archive ended without any partition image: the checker says which is missing.
+            let (layout, layoutWarnings) = try valid { () throws(FormatError) in try checked.0.finish() }
+            warnings += layoutWarnings
+            return contents(metadata: metadata, digest: digest, gpt: gpt, images: layout.images, pending: nil)
+        }
+        // Where in the file the others are is not known yet, but that all of them lie behind the first, each with a header
+        // and padded to whole blocks, but for the last one's padding.
+        let regions = metadata.disk.gptRegions.dropFirst()
+        let least = regions.reduce(0) { $0 + ($1.image.compressedSizeBytes + 511) / 512 * 512 + 512 } - 512 - 511
+        if let size = reader.sizeBytes, first.fileOffset > size || least > size - first.fileOffset {
+            throw .image(
+                "tar archive",
+                "is truncated: its images take at least \(least) bytes from byte \(first.fileOffset), the file ends at "
+                    + "byte \(size)")
+        }
+        return contents(
+            metadata: metadata, digest: digest, gpt: gpt, images: [],
+            pending: PendingScan(scanner: scanner, checker: checked.0, first: first))
+    }
+
+    private func contents(
+        metadata: CosiMetadata, digest: [UInt8], gpt: GPT, images: [CosiLayout.Image], pending: PendingScan?
+    ) -> ImageContents {
+        ImageContents(
+            name: reader.source.name, fileSizeBytes: reader.sizeBytes, metadata: metadata, metadataSHA384: digest,
+            gpt: gpt, images: images, isSequential: reader.isSequential,
+            readBufferBytes: reader.head.readBufferBytes, metadataBytes: memory.metadataBytes, warnings: warnings, pending: pending)
+    }
+
+    /// Reads headers until `enough` says so or the archive ends.
+    private mutating func scan(until enough: ([TarEntry]) -> Bool) throws(StreamFault) {
+        while end == nil, !enough(entries), let needs = scanner.needs {
+            let bytes: [UInt8]
+            switch try reader.headerBytes(needs) {
+            case .bytes(let found): bytes = found
+            case .end(let offset):
+                let scanner = self.scanner
+                let ended = try valid { () throws(FormatError) in try scanner.end(at: offset) }
+                if let warning = ended.warning { warnings.append(warning) }
+                end = ended
+                return
+            }
+            var next = scanner
+            let entry = try valid { () throws(FormatError) in try next.feed(bytes) }
+            scanner = next
+            if let entry { entries.append(entry) }
+        }
+    }
+
+    /// An entry that is missing from a file that was cut in a header was there once.
+    private func refuseCut(unless isComplete: Bool) throws(StreamFault) {
+        if !isComplete, let truncation = end?.truncation { throw .image(truncation) }
+    }
+
+    private mutating func readGPT(_ metadata: CosiMetadata) throws(StreamFault) -> GPT {
+        let image = try valid { () throws(FormatError) in
+            try CosiLayout.gptImage(metadata: metadata, entries: entries)
+        }
+        let place = "image '\(image.path)'"
+        guard image.compressedSizeBytes <= UInt64(GPT.imageBytesMax),
+            image.uncompressedSizeBytes <= UInt64(GPT.imageBytesMax)
+        else { throw .image(place, "is larger than the \(GPT.imageBytesMax) bytes a partition table may have") }
+        try memory.willDecode(
+            tableBytes: image.uncompressedSizeBytes, from: image.compressedSizeBytes,
+            windowBytes: 1 << UInt64(metadata.maxWindowLog))
+        let compressed = try reader.bytes(image.fileOffset, count: image.compressedSizeBytes)
+        let digest = SHA384.digest(of: compressed)
+        guard digest == image.sha384 else {
+            throw .image(place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
+        }
+        let bytes: [UInt8]
+        do throws(ZstdError) {
+            bytes = try ZstdDecoder.decode(
+                compressed, sizeBytes: Int(image.uncompressedSizeBytes), windowLogMax: metadata.maxWindowLog)
+        } catch {
+            switch error {
+            case .truncated: throw .image(place, "its last zstd frame is cut off")
+            case .corrupt(let words): throw .image(place, "corrupt zstd data: \(words)")
+            }
+        }
+        guard bytes.count == Int(image.uncompressedSizeBytes) else {
+            throw .image(place, "it decodes to \(bytes.count) bytes, its metadata says \(image.uncompressedSizeBytes)")
+        }
+        let disk = metadata.disk
+        let (gpt, gptWarnings) = try valid { () throws(FormatError) in
+            try GPT.parse(primary: bytes, lbaSize: disk.lbaSize, diskSizeBytes: disk.sizeBytes)
+        }
+        warnings += gptWarnings
+        return gpt
+    }
+}
+
+// MARK: What is not the image meant
+
+extension ImageInspection {
+    /// What does not begin as a tar, and of which it can be told what it is.
+    fileprivate func refuseForeign() throws(StreamFault) {
+        let head = reader.head.bytes
+        if beginsAsTar(head) { return }
+        let notOurs = "not a COSI image"
+        if head.isEmpty, reader.sizeBytes ?? 0 == 0 {
+            throw .image(notOurs, "it is empty; check how it was made or copied")
+        }
+        guard let foreign = ForeignFormat(head: head, tail: lastBytes()) else { return }
+        throw .image(notOurs, "it is \(foreign.name); \(foreign.advice)")
+    }
+
+    private func beginsAsTar(_ head: [UInt8]) -> Bool {
+        var first = TarScanner()
+        do throws(FormatError) {
+            _ = try first.feed(Array(head.prefix(512)))
+            return first.endMarkerOffset == nil
+        } catch {
+            return false
+        }
+    }
+
+    /// The last block, where it can be had for one more request; else nothing.
+    private func lastBytes() -> [UInt8] {
+        guard !reader.isSequential, let size = reader.sizeBytes, size >= 512 else { return [] }
+        return (try? reader.bytes(size - 512, count: 512)) ?? []
+    }
+
+    /// The hash that was given may be that of the whole file: `sha384sum image.cosi`. Where that costs a second at most, it is
+    /// looked at.
+    fileprivate func wrongHash(_ digest: [UInt8], expected: [UInt8]) -> StreamFault {
+        let difference = "has SHA-384 \(digest.hexadecimal), asked for was \(expected.hexadecimal)"
+        let advice = "--hash takes that of \(CosiLayout.metadataName), as 'stream-disk inspect' shows it"
+        if wholeFileDigest() == expected {
+            return .image(
+                CosiLayout.metadataName, "\(difference), which is the SHA-384 of the whole file: \(advice)")
+        }
+        return .image(
+            CosiLayout.metadataName,
+            "\(difference): this is not the image meant, or that is not the hash of its metadata (\(advice), not of the "
+                + "whole file)")
+    }
+
+    /// Files larger than this are not read for a hint: at most a second of hashing.
+    private static let hintBytesMax: UInt64 = 256 << 20
+
+    /// Of a file of this host, or of what is here already; nil where it would have to be fetched.
+    private func wholeFileDigest() -> [UInt8]? {
+        guard let size = reader.sizeBytes else { return nil }
+        if size == UInt64(reader.head.bytes.count) { return SHA384.digest(of: reader.head.bytes) }
+        guard reader.source is FileSource, size <= Self.hintBytesMax else { return nil }
+        let sink = HashSink()
+        guard (try? reader.source.read(0..<size, into: sink, observer: reader.observer)) != nil else { return nil }
+        return sink.finish()
+    }
+}
+
+/// Hashes what it is given, and keeps nothing.
+private final class HashSink: ByteSink, @unchecked Sendable {
+    // SAFETY of Sendable: used by the thread that made it only.
+    private var hash = SHA384()
+
+    func append(_ bytes: RawSpan) { hash.update(bytes) }
+
+    func finish() -> [UInt8] { hash.finish() }
+}

@@ -1,0 +1,56 @@
+import CosiFormat
+
+/// What came of asking for a piece of a tar's headers.
+enum TarPiece {
+    case bytes([UInt8])
+    /// The file ends there, before the piece does.
+    case end(at: UInt64)
+}
+
+/// Small reads of an image: from the head that is already here, else from the source.
+struct ImageReader {
+    /// Marker, metadata and GPT of most images, in one request.
+    static let headBytes = 1 << 20
+
+    let source: any ImageSource
+    let head: ImageHead
+    let observer: SourceObserver
+
+    var sizeBytes: UInt64? { head.sizeBytes }
+    var isSequential: Bool { head.isSequential }
+
+    /// What of a tar's headers stands in `range`, or where the file ends before it.
+    func headerBytes(_ range: Range<UInt64>) throws(StreamFault) -> TarPiece {
+        if let sizeBytes, range.upperBound > sizeBytes { return .end(at: sizeBytes) }
+        do throws(StreamFault) {
+            return .bytes(try bytes(range.lowerBound, count: range.upperBound - range.lowerBound))
+        } catch {
+            guard case .source(let fault) = error, fault.isEnd, let end = fault.offset else { throw error }
+            return .end(at: end)
+        }
+    }
+
+    /// `count` bytes from `offset`, at most the 16 MiB that metadata may have.
+    func bytes(_ offset: UInt64, count: UInt64) throws(StreamFault) -> [UInt8] {
+        precondition(count <= UInt64(CosiMetadata.inputBytesMax))
+        let (end, overflow) = offset.addingReportingOverflow(count)
+        if overflow { throw .image("tar archive", "places data past any file's end") }
+        if let sizeBytes, end > sizeBytes {
+            throw .image(
+                "tar archive", "is truncated: bytes \(offset) to \(end) are needed, the file ends at byte \(sizeBytes)")
+        }
+        if end <= UInt64(head.bytes.count) { return Array(head.bytes[Int(offset)..<Int(end)]) }
+        let collector = CollectingSink(bytesMax: Int(count))
+        do throws(SourceError) {
+            try source.read(offset..<end, into: collector, observer: observer)
+        } catch {
+            throw StreamFault(error)
+        }
+        return collector.bytes
+    }
+}
+
+/// Runs a check of the format and gives its error the run's type.
+func valid<Value>(_ check: () throws(FormatError) -> Value) throws(StreamFault) -> Value {
+    do throws(FormatError) { return try check() } catch { throw .image(error) }
+}

@@ -1,0 +1,92 @@
+import Synchronization
+
+/// Decodes one frame from a lane's pipe into its ring, to its exact end.
+struct FrameDecoding {
+    private let frame: FrameTask
+    private let pipe: BytePipe
+    private let limits: LaneLimits
+
+    init(frame: FrameTask, pipe: BytePipe, limits: LaneLimits) {
+        self.frame = frame
+        self.pipe = pipe
+        self.limits = limits
+    }
+
+    mutating func run(
+        decoder: inout ZstdDecoder, cursor: inout SlotCursor, counter: TransferCounters
+    ) throws(StreamFault) {
+        let header = frame.header
+        let done = frame.streamOffset + cursor.streamOffset
+        precondition(done <= frame.image.uncompressedBytes && header.windowBytes <= limits.windowBytesMax)
+        // Where it begins was not known when it was dealt out, if a frame before did not state its size.
+        guard (header.contentBytes ?? 0) <= frame.image.uncompressedBytes - done else { throw frame.image.tooLong }
+        // What the frame can hold bounds what it looks back on.
+        cursor.startFrame(
+            lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.uncompressedBytes - done),
+            hasChecksum: header.hasChecksum)
+        let room = header.blockBytesMax + ZstdDecoder.overrunBytes
+        var frameBytes: UInt64 = 0
+        do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
+        while case let count = decoder.nextInputBytes, count > 0 {
+            guard count <= BytePipe.pieceBytesMax else { throw corrupt(.truncated, cursor) }
+            let output: Int
+            do throws(Stopped) { output = try cursor.reserve(room) } catch { throw .cancelled }
+            let buffer = cursor.buffer
+            let isChecksum = decoder.isAtChecksum
+            var checksum: UInt32 = 0
+            let produced: Int
+            do throws(PipeError<ZstdError>) {
+                produced = try pipe.peek(count) { input throws(ZstdError) in
+                    guard input.byteCount == count else { throw .truncated }
+                    if isChecksum { checksum = UInt32(littleEndian: unsafe input.unsafeLoadUnaligned(as: UInt32.self)) }
+                    return try decoder.decode(input, into: buffer, at: output, capacity: room)
+                }
+            } catch {
+                switch error {
+                case .stopped: throw .cancelled
+                case .consumer(let error): throw corrupt(error, cursor)
+                }
+            }
+            pipe.consume(count)
+            if isChecksum {
+                cursor.endFrame(
+                    checksum: checksum, of: frame.image, at: frame.streamOffset + cursor.streamOffset)
+            }
+            // Other lanes write where this frame says that it ends, and libzstd compares only where the last block is not empty.
+            frameBytes += UInt64(produced)
+            if let stated = header.contentBytes, frameBytes > stated { throw lies(stated, "more") }
+            // A bomb stops here: nothing past the limit is ever handed to the writer.
+            guard UInt64(produced) <= frame.image.uncompressedBytes - frame.streamOffset - cursor.streamOffset else {
+                throw frame.image.tooLong
+            }
+            cursor.advance(produced)
+            counter.decodedBytes.wrappingAdd(UInt64(produced), ordering: .relaxed)
+        }
+        if let stated = header.contentBytes, frameBytes != stated { throw lies(stated, "\(frameBytes)") }
+    }
+
+    private func lies(_ stated: UInt64, _ held: String) -> StreamFault {
+        .image(frame.image.place, "a frame states that it holds \(stated) bytes, and holds \(held)")
+    }
+
+    private func corrupt(_ error: ZstdError, _ cursor: borrowing SlotCursor) -> StreamFault {
+        frame.image.corrupt(error, at: "decoded byte \(frame.streamOffset + cursor.streamOffset)")
+    }
+}
+
+extension ImageJob {
+    func wrongLength(_ bytes: UInt64) -> StreamFault {
+        .image(place, "it decodes to \(bytes) bytes, its metadata says \(uncompressedBytes)")
+    }
+
+    var tooLong: StreamFault {
+        .image(place, "it decodes to more than the \(uncompressedBytes) bytes its metadata says")
+    }
+
+    func corrupt(_ error: ZstdError, at position: String) -> StreamFault {
+        switch error {
+        case .truncated: .image(place, "its last zstd frame is cut off (\(position))")
+        case .corrupt(let words): .image(place, "corrupt zstd data at \(position): \(words)")
+        }
+    }
+}

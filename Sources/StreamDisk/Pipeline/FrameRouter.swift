@@ -1,0 +1,137 @@
+import Synchronization
+
+/// Takes an image's bytes on a fetch thread: hashes them while they are in its cache, finds the frames, and deals these to
+/// lanes.
+///
+/// A frame may start on another lane only if its position in the image is known and aligned, so that two lanes never share a block,
+/// and if the current group of frames has filled at least one slot, so that small frames do not become small writes. It then goes
+/// to the least loaded lane.
+final class FrameRouter: ByteSink, @unchecked Sendable {
+    // SAFETY of Sendable: used by the fetch thread that made it only.
+    private let pool: LanePool
+    private let limits: LaneLimits
+    private let counters: TransferCounters
+    private var hash = SHA384()
+
+    private var image: ImageJob
+    private var splitter = FrameSplitter()
+    private var lane: Lane?
+    /// Where the present group of frames begins in the decoded image, and where the next frame begins; nil when a frame
+    /// does not say how long it is.
+    private var groupOffset: UInt64 = 0
+    private var nextOffset: UInt64? = 0
+    private var takenBytes: UInt64 = 0
+    /// Why `append` wanted no more.
+    private var fault: StreamFault?
+
+    init(_ image: ImageJob, pool: LanePool, counters: TransferCounters) {
+        self.image = image
+        self.pool = pool
+        limits = pool.limits
+        self.counters = counters
+    }
+
+    deinit { release() }
+
+    func append(_ bytes: RawSpan) throws(Stopped) {
+        hash.update(bytes)
+        counters.fetchedBytes.wrappingAdd(UInt64(bytes.byteCount), ordering: .relaxed)
+        do throws(StreamFault) {
+            try route(bytes)
+        } catch {
+            fault = error
+            throw Stopped()
+        }
+    }
+
+    /// After the image's last byte, or the source's error: checks hash and end, and lets go of the lane.
+    func finish(_ sourceError: SourceError?) throws(StreamFault) {
+        defer { release() }
+        if let fault { throw fault }
+        if let sourceError { throw StreamFault(sourceError) }
+        let digest = hash.finish()
+        guard digest == image.sha384 else {
+            throw .image(
+                image.place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
+        }
+        guard splitter.isAtFrameEnd else { throw image.corrupt(.truncated, at: "its end") }
+        if let lane {
+            lane.give(.endOfImage(image, streamOffset: groupOffset))
+        } else if image.uncompressedBytes != 0 {
+            throw image.wrongLength(0)
+        }
+    }
+
+    private func release() {
+        if let lane { pool.release(lane) }
+        lane = nil
+    }
+
+    private func route(_ bytes: RawSpan) throws(StreamFault) {
+        var done = 0
+        while done < bytes.byteCount {
+            let rest = bytes.extracting(done..<bytes.byteCount)
+            let next: (piece: FrameSplitter.Piece, byteCount: Int)
+            do throws(ZstdError) {
+                next = try splitter.next(rest)
+            } catch {
+                throw image.corrupt(error, at: "compressed byte \(takenBytes + UInt64(done))")
+            }
+            switch next.piece {
+            case .held, .skippable: break
+            case .frame(let header, let headerBytes):
+                try begin(header)
+                try send(unsafe headerBytes.span.bytes)
+            case .content, .contentToEnd: try send(rest.extracting(0..<next.byteCount))
+            }
+            done += next.byteCount
+        }
+        takenBytes += UInt64(bytes.byteCount)
+    }
+
+    /// A frame begins: checks what it asks for, chooses its lane, and gives it the task.
+    private func begin(_ header: ZstdFrameHeader) throws(StreamFault) {
+        guard !header.needsDictionary else {
+            throw .image(image.place, "a frame needs a dictionary; there are none in COSI")
+        }
+        guard header.windowBytes <= limits.windowBytesMax else {
+            throw .image(
+                image.place,
+                "a frame needs a window of \(header.windowBytes) bytes, compression.maxWindowLog allows "
+                    + "\(limits.windowBytesMax)")
+        }
+        let start = nextOffset
+        if let start, let content = header.contentBytes, content > image.uncompressedBytes - start {
+            throw image.tooLong
+        }
+        let end = start.flatMap { start in header.contentBytes.map { start + $0 } }
+        var continues = true
+        if let start, lane == nil || mayGoElsewhere(start) {
+            release()
+            let next = try pool.acquire()
+            lane = next
+            groupOffset = start
+            continues = false
+            if start == 0 {
+                pool.prefault.request(
+                    next.buffer, bytes: limits.lapBytes(header, contentBytesMax: image.uncompressedBytes))
+            }
+        }
+        nextOffset = end
+        lane?.give(
+            .frame(
+                FrameTask(
+                    image: image, header: header, streamOffset: groupOffset, continuesLast: continues,
+                    nextMayGoElsewhere: end.map { mayGoElsewhere($0) } ?? false)))
+    }
+
+    /// Whether a frame that begins there may start on another lane. Not before the present group has filled a slot: each group
+    /// hands over its last slot as it is, and many small frames would be many small writes.
+    private func mayGoElsewhere(_ offset: UInt64) -> Bool {
+        offset % UInt64(SlotRing.alignmentBytes) == 0 && offset - groupOffset >= UInt64(limits.slotBytes)
+    }
+
+    private func send(_ bytes: RawSpan) throws(StreamFault) {
+        do throws(Stopped) { try lane?.pipe.append(bytes) } catch { throw .cancelled }
+    }
+}

@@ -1,0 +1,57 @@
+import CosiFormat
+
+/// One compressed image and the range of the device it goes to.
+public struct ImageJob: Sendable {
+    /// How it is called in messages.
+    public let name: String
+    /// Where the compressed bytes lie in the source.
+    public let sourceRange: Range<UInt64>
+    /// SHA-384 of those bytes, 48 bytes.
+    public let sha384: [UInt8]
+    /// Exactly so many bytes come out.
+    public let uncompressedBytes: UInt64
+    /// Where they go on the device, in bytes; a multiple of its block size.
+    public let deviceOffset: UInt64
+
+    public init(
+        name: String, sourceRange: Range<UInt64>, sha384: [UInt8], uncompressedBytes: UInt64, deviceOffset: UInt64
+    ) {
+        self.name = name
+        self.sourceRange = sourceRange
+        self.sha384 = sha384
+        self.uncompressedBytes = uncompressedBytes
+        self.deviceOffset = deviceOffset
+    }
+
+    var compressedBytes: UInt64 { sourceRange.upperBound - sourceRange.lowerBound }
+    var place: String { "image '\(name)'" }
+}
+
+/// Deals images to fetch threads. Called by several of them at once.
+protocol JobFeed: Sendable {
+    /// How many images may be fetched side by side; at least 1.
+    var concurrentMax: Int { get }
+
+    /// The next image for the thread that asks, nil when there are no more.
+    func next(observer: SourceObserver) throws(StreamFault) -> ImageJob?
+
+    /// What was seen on the way that does no harm; to be asked for when there are no more.
+    var warnings: [FormatWarning] { get }
+}
+
+extension JobFeed {
+    var warnings: [FormatWarning] { [] }
+}
+
+/// Images known beforehand, the largest first: the longest job must not be the last to begin.
+final class ListedJobs: JobFeed {
+    let concurrentMax: Int
+    private let waiting: Monitor<[ImageJob]>
+
+    init(_ jobs: [ImageJob], concurrentMax: Int = .max) {
+        self.concurrentMax = max(1, min(jobs.count, concurrentMax))
+        waiting = Monitor(jobs.sorted { $0.uncompressedBytes < $1.uncompressedBytes })
+    }
+
+    func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? { waiting.withLock { $0.popLast() } }
+}

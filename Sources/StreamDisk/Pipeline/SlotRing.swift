@@ -1,0 +1,69 @@
+/// The memory of one decode lane: a ring of slots that the decoder fills, that is its window at the same time, and that the
+/// disk is written from. Nothing in it is ever copied, but for less than a block when the ring wraps.
+///
+/// Positions: the decoder's output runs through the ring in *laps*. Within a lap the ring offset grows with the stream, and
+/// both are equal modulo `alignmentBytes`. A slot is reused once two things hold. Nobody uses it any more: every write from it has
+/// completed and its checksum has been verified (a use count per slot). And the decoder's window has moved past it: a lap is long
+/// enough for the window, the writes in flight, and the few bytes libzstd may write past a block (`lapBytes(windowBytes:…)`).
+final class SlotRing: Sendable {
+    /// Every write starts on such a multiple of the ring; at least any disk's block and memory alignment.
+    static let alignmentBytes = DirectBuffer.alignmentBytes
+
+    let buffer: DirectBuffer
+    let slotBytes: Int
+
+    private struct State {
+        var uses: [Int32]
+        var stopped = false
+    }
+    private let state: Monitor<State>
+    private let counters: TransferCounters
+
+    /// - Parameter capacityBytes: from `lapBytes(…)`; rounded up to whole slots.
+    init(
+        capacityBytes: Int, slotBytes: Int, counters: TransferCounters = TransferCounters()
+    ) throws(StreamFault) {
+        precondition(slotBytes > 0 && slotBytes % Self.alignmentBytes == 0)
+        let slots = (capacityBytes + slotBytes - 1) / slotBytes
+        buffer = try DirectBuffer.reserved(sizeBytes: slots * slotBytes)
+        self.slotBytes = slotBytes
+        self.counters = counters
+        state = Monitor(State(uses: [Int32](repeating: 0, count: slots)))
+    }
+
+    var capacityBytes: Int { buffer.sizeBytes }
+
+    /// The bytes a lap must have to decode with this window while `inFlightBytes` are being written.
+    ///
+    /// libzstd wants `ZSTD_decodingBufferSize_min`; a lap may end up to one block early, starts with up to one alignment unit
+    /// carried over, and the decoder may scribble `overrunBytes` past its output.
+    static func lapBytes(windowBytes: UInt64, contentBytes: UInt64?, blockBytesMax: Int, inFlightBytes: Int) -> UInt64 {
+        ZstdDecoder.windowAreaBytes(windowBytes: windowBytes, contentBytes: contentBytes)
+            + UInt64(2 * (blockBytesMax + ZstdDecoder.overrunBytes) + alignmentBytes + inFlightBytes)
+    }
+
+    /// Waits until no write from this slot is pending; the caller is the only one that fills slots.
+    func waitUntilFree(slot: Int) throws(Stopped) {
+        let free = state.wait(timing: counters.decode.outputWaitNanoseconds) { state -> Bool? in
+            if state.stopped { return false }
+            return state.uses[slot] == 0 ? true : nil
+        }
+        if !free { throw Stopped() }
+    }
+
+    /// Somebody is about to use what is in this slot: a write from it, or the verifying of a checksum.
+    func retain(slot: Int) {
+        state.withLock { $0.uses[slot] += 1 }
+    }
+
+    /// One use has ended: the write was reaped, or the content verified.
+    func release(slot: Int) {
+        state.mutateAndNotify { state in
+            precondition(state.uses[slot] > 0, "a slot was released more often than retained")
+            state.uses[slot] -= 1
+        }
+    }
+
+    /// The decoder shall wait no longer.
+    func stop() { state.mutateAndNotify { $0.stopped = true } }
+}

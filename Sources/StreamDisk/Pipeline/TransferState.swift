@@ -1,0 +1,75 @@
+import Synchronization
+
+/// What the threads of one run share: the first failure, the stop signal, the counters, and notes for the caller.
+final class TransferState: Sendable {
+    /// Stops the threads of this run, for whatever reason.
+    let stop = Cancellation()
+    let counters = TransferCounters()
+    let threads = ThreadReserve()
+
+    private struct State {
+        var failure: StreamFault?
+        var notes: [SourceNote] = []
+        var fetching: [ImageJob] = []
+    }
+    private static let notesMax = 64
+    private let state = Monitor(State())
+
+    /// Notes the failure, if it is the first, and stops everything.
+    func fail(_ fault: StreamFault) {
+        state.withLock { if $0.failure == nil { $0.failure = fault } }
+        stop.cancel()
+    }
+
+    var failure: StreamFault? { state.withLock { $0.failure } }
+
+    /// For the source: its notes wait here until the caller's thread passes them on.
+    var observer: SourceObserver {
+        SourceObserver(cancellation: stop) { [self] note in
+            state.mutateAndNotify { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
+        }
+    }
+
+    /// Notes that a fetch thread begins with an image, and that it has ended with it.
+    func begin(_ job: ImageJob) { state.withLock { $0.fetching.append(job) } }
+    func end(_ job: ImageJob) {
+        state.withLock { $0.fetching.removeAll { $0.deviceOffset == job.deviceOffset } }
+    }
+
+    /// Where on the device the images go that are being fetched, the one that began first before the others.
+    var fetchingOffsets: [UInt64] { state.withLock { $0.fetching.map(\.deviceOffset) } }
+
+    func takeNotes() -> [SourceNote] {
+        state.withLock { state in
+            defer { state.notes.removeAll() }
+            return state.notes
+        }
+    }
+
+    /// Waits until there are notes, until `isOver` (`wakeNoteReader` makes it be asked again), or until the deadline.
+    func waitForNotes(until deadline: Instant, isOver: () -> Bool) {
+        _ = state.wait(until: deadline) { !$0.notes.isEmpty || isOver() ? true : nil }
+    }
+
+    func wakeNoteReader() { state.mutateAndNotify { _ in } }
+}
+
+/// Bytes that have passed each stage. Written by the stages' threads, read by anyone.
+final class TransferCounters: Sendable {
+    let fetchedBytes = Atomic<UInt64>(0)
+    let decodedBytes = Atomic<UInt64>(0)
+    let writtenBytes = Atomic<UInt64>(0)
+    let zeroedBytes = Atomic<UInt64>(0)
+
+    let fetch = StageTimes()
+    let decode = StageTimes()
+    let write = StageTimes()
+
+    var reports: [StageReport] {
+        [
+            fetch.report(.fetch, bytes: fetchedBytes.load(ordering: .relaxed), isInputTheRest: true),
+            decode.report(.decode, bytes: decodedBytes.load(ordering: .relaxed)),
+            write.report(.write, bytes: writtenBytes.load(ordering: .relaxed)),
+        ]
+    }
+}

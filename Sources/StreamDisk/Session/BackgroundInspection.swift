@@ -1,0 +1,55 @@
+/// Reads an image's metadata on a thread of its own, so that the caller's thread is free to pass on retries when they happen, and
+/// to say that something is waited for.
+struct BackgroundInspection {
+    private let transfer: TransferState
+    private let warningSeconds: Double
+    private let contents = Monitor<Result<ImageContents, StreamFault>?>(nil)
+
+    /// - Parameter warningSeconds: a silence so long is told of.
+    init(_ transfer: TransferState, warningSeconds: Double = 10) {
+        self.transfer = transfer
+        self.warningSeconds = warningSeconds
+    }
+
+    /// Blocks like `inspectImage`. `onEvent` is called on the calling thread.
+    func inspect(
+        _ source: any ImageSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
+    ) throws(StreamFault) -> ImageContents {
+        let (transfer, contents) = (transfer, contents)
+        let thread: WorkerThread
+        do throws(SystemError) {
+            thread = try WorkerThread(name: "preflight") {
+                let result: Result<ImageContents, StreamFault>
+                do throws(StreamFault) {
+                    result = .success(
+                        try inspectImage(
+                            source, hash: hash, memoryLimitBytes: memoryLimitBytes, observer: transfer.observer))
+                } catch {
+                    result = .failure(error)
+                }
+                contents.withLock { $0 = result }
+                transfer.wakeNoteReader()
+            }
+        } catch {
+            throw .host(operation: "start a thread", cause: error)
+        }
+        let begin = Instant.now
+        var lastWord = begin
+        var result: Result<ImageContents, StreamFault>?
+        while result == nil {
+            transfer.waitForNotes(until: lastWord.adding(seconds: warningSeconds)) { contents.withLock { $0 != nil } }
+            result = contents.withLock { $0 }
+            for note in transfer.takeNotes() {
+                lastWord = .now
+                onEvent(.retry(note))
+            }
+            guard result == nil, Instant.now.seconds(since: lastWord) >= warningSeconds else { continue }
+            lastWord = .now
+            let seconds = Int(lastWord.seconds(since: begin))
+            onEvent(.warning("\(source.name): still waiting for its metadata after \(seconds) seconds"))
+        }
+        thread.join()
+        guard let result else { throw .cancelled }
+        return try result.get()
+    }
+}

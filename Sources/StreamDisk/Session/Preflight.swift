@@ -1,0 +1,86 @@
+import CosiFormat
+
+/// What a session knows before the first write: the image, the disk, and what goes where. Nothing is written.
+struct Preflight: ~Copyable {
+    let contents: ImageContents
+    let target: TargetDisk
+    let placement: GPT.Placement
+    let areas: WriteAreas
+    /// Worth knowing before a yes.
+    let notes: [String]
+
+    /// Reads and checks the image, chooses and opens the disk.
+    init(
+        _ source: any ImageSource, onto target: StreamTarget, access: TargetDisk.Access, _ options: StreamOptions,
+        _ reporter: ProgressReporter
+    ) throws(StreamFault) {
+        let contents = try BackgroundInspection(reporter.transfer).inspect(
+            source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: reporter.tell)
+        var notes: [String] = []
+        if access != .compare, let note = try Self.checkArchitecture(contents, target) { notes.append(note) }
+        // Without TLS only the hash tells the image that is meant from what someone on the way made of it.
+        if source.isUnprotected, options.hash == .ignored { notes.append(Self.unprotected) }
+        // To compare a disk with itself harms nobody.
+        let opened = try Self.open(target, for: contents, access, source: access == .compare ? nil : source.localOrigin)
+        let placement = try valid { () throws(FormatError) in
+            try contents.gpt.placement(onDeviceOf: opened.sizeBytes)
+        }
+        areas = WriteAreas(
+            contents, tables: placement, diskBytes: opened.sizeBytes, blockBytes: opened.logicalBlockSize)
+        self.notes = notes + opened.notes
+        self.placement = placement
+        self.contents = contents
+        self.target = opened
+    }
+
+    private static let unprotected =
+        "the image comes over http and its hash was not given (--hash): whoever is on the way can put another in its place"
+
+    /// An image for another machine is refused where the disk would be chosen automatically.
+    private static func checkArchitecture(
+        _ contents: ImageContents, _ target: StreamTarget
+    ) throws(StreamFault) -> String? {
+        let (image, host) = (contents.metadata.osArch, hostArchitecture())
+        if host == image { return nil }
+        if case .smallestDisk = target { throw .architecture(image: image, host: host) }
+        return "the image is for \(image), this host is \(host?.description ?? "of another kind"): it will not boot here"
+    }
+
+    private static func open(
+        _ target: StreamTarget, for contents: ImageContents, _ access: TargetDisk.Access, source: LocalOrigin?
+    ) throws(StreamFault) -> TargetDisk {
+        let requirement = contents.requirement
+        do throws(DiskSelectionError) {
+            return switch target {
+            case .smallestDisk: try TargetDisk.openSmallest(requirement: requirement, access: access, source: source)
+            case .path(let path): try TargetDisk.open(path: path, requirement: requirement, access: access, source: source)
+            }
+        } catch {
+            throw .disk(error)
+        }
+    }
+
+    /// Lets go of the disk. Throws what the kernel tells of earlier writes only now.
+    consuming func close() throws(StreamFault) {
+        do throws(DiskIOError) { try target.close() } catch { throw .device(error) }
+    }
+
+    var geometry: DiskGeometry {
+        DiskGeometry(path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
+    }
+
+    func jobs(from source: any ImageSource) -> any JobFeed {
+        if let pending = contents.pending {
+            SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)
+        } else {
+            ListedJobs(contents.images.map { ImageJob($0) })
+        }
+    }
+
+    /// - Parameter besideBytes: memory that the consumer needs beside the lanes.
+    func lanePlan(_ options: StreamOptions, besideBytes: UInt64) throws(StreamFault) -> LanePlan {
+        try LanePlan(
+            contents, limits: MemoryLimits(askedBytes: options.memoryLimitBytes), besideBytes: besideBytes,
+            lanesMax: options.lanesMax)
+    }
+}

@@ -1,0 +1,72 @@
+/// Tells the caller how a session gets on, on the caller's thread: phases, progress, retries, warnings, a disk that keeps silent.
+final class ProgressReporter {
+    private static let silenceWarningSeconds = 10.0
+
+    let transfer: TransferState
+    private let onEvent: (StreamEvent) -> Void
+    private let begin = Instant.now
+    private var warnedSilenceSeconds = 0.0
+
+    private(set) var phase = StreamPhase.preflight
+    /// What a failure now would leave on the disk.
+    private(set) var disk: StreamError.DiskState
+
+    init(_ transfer: TransferState, disk: StreamError.DiskState, onEvent: @escaping (StreamEvent) -> Void) {
+        self.transfer = transfer
+        self.disk = disk
+        self.onEvent = onEvent
+    }
+
+    func tell(_ event: StreamEvent) { onEvent(event) }
+
+    func warn(_ text: String) { onEvent(.warning(text)) }
+
+    func enter(_ phase: StreamPhase, disk: StreamError.DiskState) {
+        self.phase = phase
+        self.disk = disk
+        onEvent(.phase(phase))
+    }
+
+    /// Turns a disk's silence into warnings: never a hang without a message.
+    func watch(_ activity: DiskActivity, of plan: StreamPlan) {
+        let seconds = activity.silenceSeconds
+        if seconds < warnedSilenceSeconds { warnedSilenceSeconds = 0 }
+        guard seconds >= warnedSilenceSeconds + Self.silenceWarningSeconds else { return }
+        warnedSilenceSeconds = seconds
+        warn("\(plan.diskPath) has not answered for \(Int(seconds)) seconds; still waiting")
+    }
+
+    /// - Parameters:
+    ///   - bytesToVerify: of the disk, to be read and compared.
+    ///   - waitingBytes: fetched and not yet decoded.
+    func report(_ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int) {
+        for note in transfer.takeNotes() { onEvent(.retry(note)) }
+        let counters = transfer.counters
+        let partitions = transfer.fetchingOffsets.compactMap { offset in
+            plan.partitions.first { $0.offsetBytes == offset }?.number
+        }
+        onEvent(
+            .progress(
+                StreamProgress(
+                    phase: phase, elapsedSeconds: Instant.now.seconds(since: begin),
+                    fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
+                    decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
+                    writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
+                    zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: activity.comparedBytes,
+                    verifiedBytesTotal: bytesToVerify, compressedBytesTotal: plan.compressedBytes,
+                    uncompressedBytesTotal: plan.uncompressedBytes, partitions: partitions, waitingBytes: waitingBytes,
+                    bytesInFlight: activity.bytesInFlight)))
+        watch(activity, of: plan)
+    }
+
+    func result(_ plan: StreamPlan, isWritten: Bool, verifiedBytes: UInt64 = 0) -> StreamResult {
+        let counters = transfer.counters
+        return StreamResult(
+            plan: plan, isWritten: isWritten, elapsedSeconds: Instant.now.seconds(since: begin),
+            fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
+            decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
+            writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
+            zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: verifiedBytes,
+            peakMemoryBytes: peakMemoryBytes(), stages: counters.reports)
+    }
+}

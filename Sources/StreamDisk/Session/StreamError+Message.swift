@@ -1,0 +1,150 @@
+// The one place where errors become sentences for a person: what, where, why, and what to do.
+
+extension StreamError: CustomStringConvertible {
+    /// One line.
+    public var description: String { description(cancelledAs: StreamFault.cancelled.description) }
+
+    /// The same, where the caller knows why it has cancelled the run, and says so in words of its own.
+    public func description(cancelledAs words: String) -> String {
+        var text = cause.description(cancelledAs: words)
+        switch disk {
+        case .untouched: text += ". Nothing was written"
+        case .onlyRead: break
+        case .withoutTable:
+            text += ". The disk was partly written and carries no partition table, so nothing can boot from it by mistake; "
+                + "run again to write it anew"
+        case .uncertain:
+            text += ". The disk failed while its partition table was changed: do not trust what is on it"
+        case .written: text += ". The disk carries the whole image and its partition table"
+        }
+        return text
+    }
+}
+
+extension StreamFault: CustomStringConvertible {
+    /// What went wrong, where and why, without what it means for the disk.
+    public var description: String { description(cancelledAs: "interrupted") }
+
+    /// The same, where the caller knows why it has cancelled the run, and says so in words of its own.
+    public func description(cancelledAs words: String) -> String {
+        switch self {
+        case .image(let error): "invalid image: \(error.place): \(error.problem)"
+        case .architecture(let image, let host):
+            "the image is for \(image), this host is \(host?.description ?? "of another kind"); "
+                + "name the disk (--disk) to prepare it for another machine"
+        case .source(let error): error.sentence
+        case .device(let error): error.sentence
+        case .mismatch(let mismatch): mismatch.sentence
+        case .disk(let error):
+            error.sentence
+        case .memory(let needed, let limit):
+            "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit.bytes)): \(limit.origin.sentence)"
+        case .cancelled: words
+        case .host(let operation, let cause): "cannot \(operation): \(cause)"
+        }
+    }
+}
+
+extension MemoryLimit.Origin {
+    fileprivate var sentence: String {
+        switch self {
+        case .asked: "what was asked for (--memory-limit)"
+        case .host: "what this host has left; free some, or say how much may be used (--memory-limit)"
+        case .controlGroup(let path): "what the control group \(path) leaves; raise its limit"
+        case .addressSpace: "what is left of the process's address space; raise its limit (ulimit -v)"
+        case .data: "what is left of the process's data; raise its limit (ulimit -d)"
+        }
+    }
+}
+
+extension DiskSelectionError {
+    fileprivate var sentence: String {
+        // Without a path, it is the choice that failed.
+        guard let path else {
+            return reason + "; attach or free a disk, or name one that is only used when named (--disk)"
+        }
+        let text = "\(path): \(reason)"
+        switch kind {
+        case _ where isChosen:
+            return text + "; of the disks that fit it is the smallest, and no other is taken in its place: "
+                + (kind == .busy ? "wait for it" : "mend this") + ", or name a disk (--disk)"
+        case .isSource: return text + "; name another disk, or read the image from elsewhere"
+        default: return text
+        }
+    }
+}
+
+extension SourceError {
+    fileprivate var sentence: String {
+        let place = offset.map { "\(source) at byte \($0)" } ?? source
+        let hint = advice?.hint.map { "; " + $0 }
+        return switch kind {
+        case .notFound: "no such image: \(place): \(reason); check its name and place"
+        case .unreachable:
+            "cannot fetch the image: \(place): \(reason)" + (hint ?? "; check the address and the network, and try again")
+        case .notPermitted: "not permitted to read \(advice?.file ?? "the image"): \(place): \(reason)" + (hint ?? "")
+        case .unusableFile: "cannot use \(advice?.file ?? "a file"): \(place): \(reason)"
+        case .unsupported: "the server cannot serve this image: \(place): \(reason)"
+        case .changed where isEnd: "the image is cut off: \(place): \(reason)"
+        case .changed: "the image changed while it was read: \(place): \(reason)"
+        case .invalidReference: "not an image reference: \(place): \(reason)"
+        case .stopped: "interrupted"
+        }
+    }
+}
+
+extension SourceError.Advice {
+    /// What to do.
+    fileprivate var hint: String? {
+        switch self {
+        case .trustAuthority: "name the authority that signed it (--cacert FILE)"
+        case .checkClock: "check this host's clock, and the server's certificate"
+        case .useCertifiedName: "use the server's name that its certificate is for"
+        case .giveClientCertificate: "give one that it accepts (--cert FILE, --key FILE)"
+        case .agreeOnTLS:
+            "the server may want a client certificate (--cert FILE, --key FILE), or speak no TLS from version 1.2 on"
+        case .usePlainHTTP: "check the port, or begin the address with http:// if no TLS is meant"
+        case .useTLS: "begin the address with https://"
+        case .check: nil
+        }
+    }
+
+    /// The file of the options that is at fault.
+    fileprivate var file: String? {
+        guard case .check(let file) = self else { return nil }
+        return switch file {
+        case .authorities: "the file of trusted authorities (--cacert)"
+        case .clientCertificate: "the client certificate (--cert)"
+        case .clientKey: "the client certificate's key (--key)"
+        }
+    }
+}
+
+extension DiskMismatch {
+    fileprivate var sentence: String {
+        let place = area?.description ?? "it"
+        let range = "\(lengthBytes == 1 ? "1 byte" : "\(lengthBytes) bytes") at byte \(offset)"
+        switch expectation {
+        case .written: return "\(path) failed: \(place) reads back other bytes than were written, in \(range)"
+        case .image:
+            let more = count > 1 ? " (the first of \(count) pieces that differ)" : ""
+            return "\(path) does not hold this image: \(place) has other bytes, in \(range)\(more)"
+        }
+    }
+}
+
+extension DiskIOError {
+    fileprivate var sentence: String {
+        let action =
+            switch operation {
+            case .open: "opening it"
+            case .write: "a write"
+            case .zero: "zeroing"
+            case .read: "a read"
+            case .flush: "a flush of its cache"
+            case .close: "closing it"
+            }
+        guard let offset, let lengthBytes else { return "\(path) failed: \(action): \(cause)" }
+        return "\(path) failed: \(action) of \(lengthBytes) bytes at byte \(offset): \(cause)"
+    }
+}

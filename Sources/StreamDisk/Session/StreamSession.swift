@@ -1,0 +1,87 @@
+import CosiFormat
+
+/// Streams an image onto a disk: preflight, then regions of a pipeline between `invalidate` and `commit` (docs/SAFETY.md).
+struct StreamSession {
+    let source: any ImageSource
+    let options: StreamOptions
+    let reporter: ProgressReporter
+
+    private var transfer: TransferState { reporter.transfer }
+
+    func run(onto target: StreamTarget, approve: (StreamPlan) -> Bool) throws(StreamFault) -> StreamResult {
+        reporter.enter(.preflight, disk: .untouched)
+        let preflight = try Preflight(
+            source, onto: target, access: options.isDryRun ? .readOnly : .readWrite, options, reporter)
+        var notes = preflight.notes
+        let queue = try HostQueue.open(preflight.target.fileDescriptor, engine: options.writeEngine) { error in
+            notes.append("io_uring is refused here (\(error)): writing with pwrite")
+        }
+        let plan = StreamPlan(
+            image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target,
+            contents: preflight.target.contents(), engineName: queue.engineName, notes: notes)
+        reporter.tell(.plan(plan))
+        for warning in plan.warnings { reporter.warn(warning) }
+        if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
+
+        let result: StreamResult
+        do throws(StreamFault) {
+            result = try write(queue, preflight, plan)
+        } catch {
+            if case .mismatch(let mismatch) = error { throw .mismatch(mismatch.located(in: plan)) }
+            throw error
+        }
+        let arrival = PartitionArrival(on: preflight.target, preflight.contents.gpt)
+        try preflight.close()
+        if let missing = arrival?.wait() { reporter.warn("\(plan.diskPath): \(missing)") }
+        reporter.enter(.done, disk: .written)
+        return result
+    }
+
+    /// The order of writes.
+    private func write(
+        _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ plan: StreamPlan
+    ) throws(StreamFault) -> StreamResult {
+        let beside = options.readsBack ? ReadBack.memoryBytesMax(keptBytes: preflight.contents.uncompressedBytes) : 0
+        let lanes = try preflight.lanePlan(options, besideBytes: beside)
+        var writer = try DiskWriter(
+            queue: queue, disk: preflight.geometry,
+            options: .init(
+                zerosByDevice: options.zerosByDevice, readsBack: options.readsBack, dropCache: preflight.target.dropCache,
+                tickSeconds: options.progressIntervalSeconds))
+        let jobs = preflight.jobs(from: source)
+        let pipeline = try Pipeline(jobs, from: source, plan: lanes, for: writer, transfer: transfer)
+        let waitingBytes = pipeline.waitingBytes
+        let bytesToVerify = options.readsBack ? preflight.areas.written.totalBytes : 0
+        if transfer.stop.isCancelled { throw .cancelled }
+
+        func watch(_ activity: DiskActivity) { reporter.watch(activity, of: plan) }
+        func report(_ activity: DiskActivity) {
+            reporter.report(activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes())
+        }
+        do throws(DiskSelectionError) {
+            if let note = try preflight.target.forgetPartitions() { reporter.warn(note) }
+        } catch {
+            throw .disk(error)
+        }
+        reporter.enter(.invalidate, disk: .uncertain)
+        let invalidated = try writer.invalidate(preflight.placement, gaps: preflight.areas.gaps, tick: watch)
+        reporter.enter(.write, disk: .withoutTable)
+        let written = try writer.write(invalidated, preflight.areas, from: pipeline, tick: report)
+        report(writer.activity)
+        for warning in jobs.warnings { reporter.warn(warning.description) }
+        let verified = try writer.flush(
+            written, stop: transfer.stop, willReadBack: { reporter.enter(.verify, disk: .withoutTable) }, tick: report)
+        if transfer.stop.isCancelled { throw .cancelled }
+        // From here on a cancellation comes too late: all data are on the disk, and the tables take milliseconds.
+        reporter.enter(.commit, disk: .uncertain)
+        try writer.commit(verified, preflight.placement, tick: watch)
+
+        switch preflight.target.rereadPartitionTable() {
+        case .done, .notABlockDevice: break
+        case .unsupported(let error), .refused(let error):
+            reporter.warn("the kernel did not read the new partition table of \(plan.diskPath) again (\(error)); "
+                + "it will when the disk is attached the next time, or at the next boot")
+        }
+        return reporter.result(plan, isWritten: true, verifiedBytes: writer.readBack?.comparedBytes ?? 0)
+    }
+}

@@ -1,0 +1,69 @@
+import CosiFormat
+
+/// Compares a disk with an image and writes nothing: the same pipeline, with the comparer at its end.
+struct VerifySession {
+    let source: any ImageSource
+    let options: StreamOptions
+    let reporter: ProgressReporter
+
+    func run(onto path: String) throws(StreamFault) -> StreamResult {
+        reporter.enter(.preflight, disk: .onlyRead)
+        let preflight = try Preflight(source, onto: .path(path), access: .compare, options, reporter)
+        var notes = preflight.notes
+        let queue = try HostQueue.open(preflight.target.fileDescriptor, engine: options.writeEngine) { error in
+            notes.append("io_uring is refused here (\(error)): reading with pread")
+        }
+        let plan = StreamPlan(
+            image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target, contents: nil,
+            engineName: queue.engineName, notes: notes)
+        reporter.tell(.plan(plan))
+        for warning in plan.warnings { reporter.warn(warning) }
+        let verified = try compare(queue, preflight, plan)
+        try preflight.close()
+        reporter.enter(.done, disk: .onlyRead)
+        return verified
+    }
+
+    /// Reads everything the image has to say of the disk, and compares. What differs is named by its place, so all of it is
+    /// compared before the session says no.
+    private func compare(
+        _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ plan: StreamPlan
+    ) throws(StreamFault) -> StreamResult {
+        let transfer = reporter.transfer
+        let lanes = try preflight.lanePlan(options, besideBytes: ReadChunks.totalBytes)
+        var comparer = try DiskComparer(
+            queue: queue, disk: preflight.geometry, tickSeconds: options.progressIntervalSeconds)
+        let jobs = preflight.jobs(from: source)
+        let pipeline = try Pipeline(jobs, from: source, plan: lanes, for: comparer, transfer: transfer)
+        let waitingBytes = pipeline.waitingBytes
+        let bytesToVerify = preflight.areas.imageAccount.totalBytes
+        if transfer.stop.isCancelled { throw .cancelled }
+
+        func report(_ activity: DiskActivity) {
+            reporter.report(activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes())
+        }
+        preflight.target.dropCache()
+        reporter.enter(.verify, disk: .onlyRead)
+        var found: [(area: DiskMismatch.Area?, range: Range<UInt64>)] = []
+        for part in preflight.placement.parts {
+            let range = try comparer.requests.difference(from: part.bytes, at: part.offset) { activity in
+                reporter.watch(activity, of: plan)
+            }
+            guard let range else { continue }
+            found.append((part.area, range))
+            reporter.warn("\(plan.diskPath): \(part.area) is not the image's; comparing the rest")
+        }
+        try pipeline.run(into: &comparer, tick: report)
+        report(comparer.activity)
+        for warning in jobs.warnings { reporter.warn(warning.description) }
+        try comparer.requireAll(of: preflight.areas.imageAccount)
+        precondition(comparer.comparedBytes == bytesToVerify, "a yes over bytes that were not compared")
+        let count = found.count + comparer.differenceCount
+        if let range = comparer.firstDifference { found.append((nil, range)) }
+        if let first = found.min(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+            let mismatch = DiskMismatch(.image, path: plan.diskPath, area: first.area, range: first.range, count: count)
+            throw .mismatch(mismatch.located(in: plan))
+        }
+        return reporter.result(plan, isWritten: false, verifiedBytes: comparer.comparedBytes)
+    }
+}

@@ -1,0 +1,114 @@
+import CosiFormat
+
+// The order of writes as types: each step hands out the proof that the next one takes, and only this file can make one. So no
+// code can write a partition table over data that was not written, verified and flushed before.
+
+/// Neither the old nor a new partition table is on the disk, and that is flushed.
+struct Invalidated: ~Copyable { fileprivate init() {} }
+
+/// Every image was written in full, each of its bytes once, and its length and hash were right.
+struct Written: ~Copyable { fileprivate init() {} }
+
+/// What was written is flushed, and was read back from the disk where that was asked for.
+struct Verified: ~Copyable { fileprivate init() {} }
+
+extension DiskWriter where Queue: ~Copyable {
+    /// Step 2: zeroes both partition tables and the MBR, where the new ones will stand, and flushes; then zeroes what lies
+    /// between partitions and tables at both ends of the disk, where old signatures may stand, and flushes.
+    ///
+    /// - Parameter gaps: `WriteAreas.gaps`. They may belong to partitions of the old table, so that goes first.
+    mutating func invalidate(
+        _ table: GPT.Placement, gaps: [Range<UInt64>], tick: (DiskActivity) -> Void = { _ in }
+    ) throws(StreamFault) -> Invalidated {
+        try requests.zero(table.parts.map(\.range), tick: tick)
+        // A disk that drops these writes would keep its old table over new data.
+        for part in table.parts { try expectZeros(part.range, part.area, tick: tick) }
+        try requests.zero(gaps, tick: tick)
+        for gap in gaps { try expectZeros(gap, nil, tick: tick) }
+        return Invalidated()
+    }
+
+    /// Step 3: runs the pipeline, writes what it decodes, and zeroes the places behind shorter images where old signatures may
+    /// stand.
+    ///
+    /// The proof is given only when what was written is what `areas` names, each byte once: it needs no trust in the lengths
+    /// that frames state.
+    mutating func write(
+        _ proof: consuming Invalidated, _ areas: WriteAreas, from pipeline: consuming Pipeline,
+        tick: (DiskActivity) -> Void = { _ in }
+    ) throws(StreamFault) -> Written {
+        try pipeline.run(into: &self, zeroing: areas.tails, tick: tick)
+        try requireAll(of: areas.written)
+        return Written()
+    }
+
+    /// Step 4: flushes, which may take minutes on a device with a large cache; and where the writer reads back, reads all of it.
+    /// Such a writer gives the proof in no other way.
+    ///
+    /// - Parameters:
+    ///   - stop: ends the reading back.
+    ///   - willReadBack: called between the two.
+    mutating func flush(
+        _ proof: consuming Written, stop: Cancellation = Cancellation(), willReadBack: () -> Void = {},
+        tick: (DiskActivity) -> Void = { _ in }
+    ) throws(StreamFault) -> Verified {
+        try requests.flush(tick: tick)
+        if options.readsBack {
+            willReadBack()
+            try readBackAll(stop: stop, tick: tick)
+        }
+        return Verified()
+    }
+
+    /// Step 5: backup table, primary table, LBA 0, each flushed (and read back, where the writer does so) before the next. If one
+    /// fails, what was written of the tables is removed again as far as the disk lets us: a failed run leaves no table.
+    mutating func commit(
+        _ proof: consuming Verified, _ table: GPT.Placement, tick: (DiskActivity) -> Void = { _ in }
+    ) throws(StreamFault) {
+        do throws(StreamFault) {
+            for part in table.parts.reversed() {
+                try requests.write(part.bytes, at: part.offset, tick: tick)
+                try requests.flush(tick: tick)
+                try expect(part.bytes, at: part.offset, part.area, tick: tick)
+            }
+        } catch {
+            try? requests.zero(table.parts.map(\.range), tick: tick)
+            throw error
+        }
+    }
+
+    /// Where the writer reads back: throws unless the disk holds these bytes at `offset`.
+    private mutating func expect(
+        _ bytes: [UInt8], at offset: UInt64, _ area: DiskMismatch.Area?, tick: (DiskActivity) -> Void
+    ) throws(StreamFault) {
+        guard options.readsBack else { return }
+        options.dropCache()
+        guard let range = try requests.difference(from: bytes, at: offset, tick: tick) else { return }
+        throw .mismatch(DiskMismatch(.written, path: requests.disk.path, area: area, range: range))
+    }
+
+    private mutating func expectZeros(
+        _ range: Range<UInt64>, _ area: DiskMismatch.Area?, tick: (DiskActivity) -> Void
+    ) throws(StreamFault) {
+        guard options.readsBack else { return }
+        try expect([UInt8](repeating: 0, count: range.count), at: range.lowerBound, area, tick: tick)
+    }
+}
+
+extension GPT.Placement {
+    struct Part {
+        let area: DiskMismatch.Area
+        let offset: UInt64
+        let bytes: [UInt8]
+        var range: Range<UInt64> { offset..<offset + UInt64(bytes.count) }
+    }
+
+    /// LBA 0, the primary table and the backup, by their places on the disk.
+    var parts: [Part] {
+        [
+            Part(area: .mbr, offset: 0, bytes: mbr),
+            Part(area: .primaryTable, offset: UInt64(mbr.count), bytes: primary),
+            Part(area: .backupTable, offset: backupOffsetBytes, bytes: backup),
+        ]
+    }
+}

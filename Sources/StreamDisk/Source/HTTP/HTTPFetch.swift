@@ -1,0 +1,299 @@
+import CCurl
+
+/// Brings one range of the image into a sink, in order: one request, or several side by side, each retried by itself.
+///
+/// Not Sendable by nature: one thread at a time drives it.
+final class HTTPFetch: @unchecked Sendable {
+    // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by
+    // the former afterwards.
+
+    /// More than this is a loop (RFC 9110 §15.4 leaves the number to the client).
+    private static let redirectsMax = 10
+    /// What may wait for its turn with several connections, all segments together; a segment being at least
+    /// `segmentBytesMin`, twice that with the most connections there may be.
+    private static let earlyBytesMax: UInt64 = 8 << 20
+    private static let segmentBytesMin: UInt64 = 256 << 10
+    /// libcurl's, of each of several connections.
+    private static let smallBufferBytes = 64 << 10
+    /// For finding out whether TLS is spoken where a plain request was not answered.
+    private static let probeSeconds = 1.0
+
+    private let endpoint: HTTPEndpoint
+    private let session: CurlSession
+    private let output: MeteredSink
+    private let report: @Sendable (SourceNote) -> Void
+    private let range: Range<UInt64>
+    private let segmentBytes: UInt64
+    private let segmentsMax: Int
+    private let connections: Int
+    /// In the order of the image; the first delivers to the sink, the others keep what comes. Twice as many as connections:
+    /// these work on while what has come is delivered, and while a slow one holds up the order.
+    private var segments: [HTTPSegment] = []
+    private var planned: UInt64
+    /// Emptied by segments that came to the front: fresh memory for each would cost more than the copying.
+    private var spareBuffers: [[UInt8]] = []
+    private var knownPin: HTTPValidator?
+
+    /// - Parameter pin: nil at first contact, which is one request; `range` may then reach beyond the end.
+    init(
+        _ range: Range<UInt64>, of endpoint: HTTPEndpoint, pin: HTTPValidator?, session: CurlSession,
+        into sink: any ByteSink, report: @escaping @Sendable (SourceNote) -> Void
+    ) {
+        self.endpoint = endpoint
+        self.session = session
+        self.report = report
+        self.range = range
+        knownPin = pin
+        output = MeteredSink(sink)
+        planned = range.lowerBound
+        connections = pin == nil ? 1 : min(max(endpoint.options.connections, 1), SourceOptions.connectionsMax)
+        if connections == 1 {
+            (segmentBytes, segmentsMax) = (range.upperBound - range.lowerBound, 1)
+        } else {
+            (segmentBytes, segmentsMax) = Self.segmentation(connections: connections)
+        }
+    }
+
+    private static func segmentation(connections: Int) -> (bytes: UInt64, count: Int) {
+        let bytes = max(earlyBytesMax / UInt64(2 * connections), segmentBytesMin)
+        return (bytes, max(Int(earlyBytesMax / bytes), connections))
+    }
+
+    /// What a fetch with so many connections may keep in memory.
+    static func bufferBytes(connections: Int) -> Int {
+        if connections <= 1 { return 0 }
+        let segments = segmentation(connections: min(connections, SourceOptions.connectionsMax))
+        return Int(segments.bytes) * segments.count + smallBufferBytes * connections
+    }
+
+    /// What the first answer stated; nil before there was one.
+    var pin: HTTPValidator? { segments.first?.pin ?? knownPin }
+
+    /// Whether the body stands still because the server does no ranges: `runOn` goes on with it.
+    var isHeld: Bool { segments.first?.isHeld == true }
+
+    /// Runs until all bytes are delivered, or until `isHeld`.
+    func run(cancellation: Cancellation) throws(SourceError) {
+        do throws(SourceError) {
+            try cancellation.withHandler({ [session] in session.wake() }) { () throws(SourceError) in
+                while try step(cancellation) {}
+            }
+        } catch {
+            session.stopAll()
+            throw error
+        }
+    }
+
+    /// Continues a held body, into `sink`.
+    func runOn(into sink: any ByteSink, cancellation: Cancellation) throws(SourceError) {
+        output.sink = sink
+        if let segment = segments.first, segment.isHeld {
+            segment.resumeBody()
+            if let easy = segment.easy { session.resume(easy) }
+        }
+        try run(cancellation: cancellation)
+    }
+
+    /// One turn: start what is due, move all on, settle what ended, wait. False when there is nothing left to do.
+    private func step(_ cancellation: Cancellation) throws(SourceError) -> Bool {
+        if cancellation.isCancelled { throw endpoint.error(.stopped, "cancelled", at: segments.first?.position) }
+        planSegments()
+        for segment in startable { try start(segment) }
+        for (easy, code) in session.perform() {
+            guard let segment = segments.first(where: { $0.easy === easy }) else { continue }
+            var outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
+            let target = easy.redirectURL
+            end(segment)
+            if isHungUp(segment, code), speaksTLS(segment.place ?? endpoint.address, cancellation) {
+                outcome = .fail(.unreachable, "a plain request was not answered, and what is there speaks TLS", .useTLS)
+            }
+            try settle(segment, outcome, redirectURL: target)
+        }
+        try endStalled()
+        if isHeld { return false }
+        // What was freed is asked for before what has come is delivered: the sink may block, and the servers need not wait.
+        if retireFront() { return !segments.isEmpty || planned < range.upperBound }
+        if try !deliverFront() { session.wait(seconds: secondsToWait()) }
+        return true
+    }
+
+    /// Whether first contact was a plain connection that was closed without a word: that is how many TLS servers take it.
+    private func isHungUp(_ segment: HTTPSegment, _ code: CURLcode) -> Bool {
+        segment.pin == nil && segment.spot.attempts == 0 && segment.isUnanswered
+            && !(segment.place ?? endpoint.address).isSecure
+            && [CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR].contains(code)
+    }
+
+    private func speaksTLS(_ place: HTTPAddress, _ cancellation: Cancellation) -> Bool {
+        session.speaksTLS(
+            at: "https" + place.origin.dropFirst("http".count), withinSeconds: Self.probeSeconds,
+            cancellation: cancellation)
+    }
+
+    private func planSegments() {
+        while segments.count < segmentsMax, planned < range.upperBound {
+            let end = planned + min(segmentBytes, range.upperBound - planned)
+            segments.append(
+                HTTPSegment(
+                    planned..<end, pin: knownPin, output: output,
+                    retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds,
+                    early: segments.isEmpty ? nil : spareBuffers.popLast() ?? emptyBuffer()))
+            planned = end
+        }
+    }
+
+    /// Segments whose time has come and for which there is a connection. One that waits for its next try keeps a connection
+    /// free: those behind it can wait, it cannot.
+    private var startable: [HTTPSegment] {
+        var free = connections - segments.count { $0.easy != nil }
+        var found: [HTTPSegment] = []
+        for segment in segments where segment.easy == nil && !segment.isComplete && free > 0 {
+            if segment.dueAt <= output.now { found.append(segment) }
+            free -= 1
+        }
+        return found
+    }
+
+    private func start(_ segment: HTTPSegment) throws(SourceError) {
+        if segment.place == nil, segment.spot.attempts == 0 { segment.place = endpoint.shortcut }
+        let place = segment.place ?? endpoint.address
+        var request = endpoint.request(
+            to: place, range: segment.isSequential ? nil : segment.missing,
+            ifRange: segment.isSequential ? nil : segment.pin?.ifRange)
+        if connections > 1 { request.receiveBufferBytes = Self.smallBufferBytes }
+        // Only then: a connection that was cut need not wait for a resolver, which may be away as well.
+        request.resolvesAnew = segment.spot.attempts > 0 && segment.isUnanswered
+        segment.begin()
+        switch session.start(request, receiver: segment) {
+        case .success(let easy): segment.easy = easy
+        case .failure(let refusal):
+            throw endpoint.error(.unreachable, "libcurl: \(refusal.reason)", at: segment.position)
+        }
+    }
+
+    private func end(_ segment: HTTPSegment) {
+        if let easy = segment.easy { session.stop(easy) }
+        segment.easy = nil
+        if segment.isAccepted { endpoint.remember(segment.place ?? endpoint.address) }
+    }
+
+    private func settle(
+        _ segment: HTTPSegment, _ outcome: HTTPSegment.Outcome, redirectURL: String?
+    ) throws(SourceError) {
+        switch outcome {
+        case .done: break
+        case .redirect: try follow(redirectURL, for: segment)
+        case .short:
+            segment.redirects = 0
+            if let reason = segment.spot.shortPart(at: output.now, position: segment.position) {
+                throw endpoint.error(.unreachable, reason + elsewhere(segment), at: segment.position)
+            }
+        case .fault(let fault): try retry(segment, fault)
+        case .fail(let kind, let reason, let advice):
+            // A place that redirects led to before may have expired, such as a signed URL: the first address tells a
+            // new one. An answer that came by way of it just now is final.
+            if segment.place != nil, segment.redirects == 0, kind != .changed {
+                try retry(segment, TransientFailure(reason: reason))
+            } else {
+                throw endpoint.error(kind, reason + elsewhere(segment), at: segment.position, advice: advice)
+            }
+        case .refused: throw endpoint.error(.stopped, "cancelled", at: segment.position)
+        }
+    }
+
+    private func follow(_ target: String?, for segment: HTTPSegment) throws(SourceError) {
+        let from = segment.place ?? endpoint.address
+        guard let target, let place = HTTPAddress(target, isRedirect: true) else {
+            throw endpoint.error(.unreachable, "redirects to what is no http or https URL", at: segment.position)
+        }
+        if from.isSecure, !place.isSecure {
+            throw endpoint.error(
+                .unreachable, "redirects from https to http (\(place.name)), which is not followed",
+                at: segment.position)
+        }
+        segment.redirects += 1
+        guard segment.redirects <= Self.redirectsMax else {
+            throw endpoint.error(.unreachable, "redirects more than \(Self.redirectsMax) times", at: segment.position)
+        }
+        segment.place = place
+    }
+
+    private func retry(_ segment: HTTPSegment, _ fault: TransientFailure) throws(SourceError) {
+        var fault = fault
+        fault.reason += elsewhere(segment)
+        // The next try asks the first address again, wherever this one went.
+        segment.place = nil
+        segment.redirects = 0
+        switch segment.spot.fault(fault, at: output.now, position: segment.position) {
+        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason, at: segment.position)
+        case .retry(let delaySeconds, let attempt):
+            segment.dueAt = output.now.adding(seconds: delaySeconds)
+            report(
+                SourceNote(
+                    offset: segment.position, attempt: attempt, delaySeconds: delaySeconds, reason: fault.reason))
+        }
+    }
+
+    /// Names the place for a message when it is not the one the user gave.
+    private func elsewhere(_ segment: HTTPSegment) -> String {
+        guard let place = segment.place, place != endpoint.address else { return "" }
+        return " (at \(place.name))"
+    }
+
+    private func endStalled() throws(SourceError) {
+        let limit = endpoint.options.stallTimeoutSeconds
+        for segment in segments where segment.easy != nil && !segment.isHeld {
+            if segment.isComplete {
+                // All bytes are here and the transfer still runs: a body that goes on, or an end that is late.
+                end(segment)
+                continue
+            }
+            let now = output.now
+            guard segment.stallDeadline(stallTimeoutSeconds: limit, now: now) <= now else { continue }
+            let seconds = min(now.seconds(since: segment.windowStart), limit)
+            end(segment)
+            try retry(segment, TransientFailure(reason: "no data for \(decimal(seconds)) s"))
+        }
+    }
+
+    /// Takes the front segment away if it is complete and delivered; false when it is not.
+    private func retireFront() -> Bool {
+        guard let front = segments.first, front.easy == nil, front.isComplete, front.isDelivered else { return false }
+        knownPin = front.pin
+        segments.removeFirst()
+        return true
+    }
+
+    /// Delivers what the front segment has kept; false when it keeps nothing back.
+    private func deliverFront() throws(SourceError) -> Bool {
+        do throws(Stopped) {
+            guard let buffer = try segments.first?.moveToFront() else { return false }
+            spareBuffers.append(buffer)
+            return true
+        } catch {
+            throw endpoint.error(.stopped, "cancelled", at: segments.first?.position)
+        }
+    }
+
+    private func emptyBuffer() -> [UInt8] {
+        var buffer: [UInt8] = []
+        buffer.reserveCapacity(Int(segmentBytes))
+        return buffer
+    }
+
+    private func secondsToWait() -> Double {
+        let now = output.now
+        var wait = 1.0
+        // Such as after a redirect.
+        if !startable.isEmpty { return 0 }
+        for segment in segments where !segment.isComplete {
+            if segment.easy != nil {
+                let limit = endpoint.options.stallTimeoutSeconds
+                wait = min(wait, segment.stallDeadline(stallTimeoutSeconds: limit, now: now).seconds(since: now))
+            } else if segment.dueAt > now {
+                wait = min(wait, segment.dueAt.seconds(since: now))
+            }
+        }
+        return wait
+    }
+}

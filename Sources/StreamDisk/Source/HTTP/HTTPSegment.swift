@@ -1,0 +1,226 @@
+import CCurl
+
+/// A sink, and the time spent waiting in it: such time is no fault of the server's.
+final class MeteredSink {
+    var sink: any ByteSink
+    private var blockedNanoseconds: UInt64 = 0
+
+    init(_ sink: any ByteSink) { self.sink = sink }
+
+    /// The present time on a clock that stands still while the sink blocks.
+    var now: Instant { Instant(nanoseconds: Instant.now.nanoseconds - blockedNanoseconds) }
+
+    func append(_ bytes: RawSpan) throws(Stopped) {
+        let start = Instant.now
+        defer { blockedNanoseconds += Instant.now.nanoseconds - start.nanoseconds }
+        try sink.append(bytes)
+    }
+}
+
+/// One contiguous part of the image on its way: what has come, what is missing, and how its tries went.
+final class HTTPSegment: CurlReceiver {
+    /// How a transfer ended.
+    enum Outcome {
+        case done
+        case redirect
+        /// A part came that is right and ends early: the next request goes on from there.
+        case short
+        case fault(TransientFailure)
+        case fail(SourceError.Kind, String, SourceError.Advice? = nil)
+        /// The sink wants no more.
+        case refused
+    }
+
+    /// An answer that is not wanted is read to its end when it is short: that saves the connection.
+    private static let discardedBytesMax = 64 << 10
+    /// So much of it is kept, for what it says of TLS.
+    private static let keptBytesMax = 1 << 10
+    /// Fewer bytes than this in one stall time are no progress.
+    private static let progressBytesMin = 512
+
+    /// What is to come; its end moves once, when first contact tells where the image ends.
+    private(set) var range: Range<UInt64>
+    /// The next byte to be delivered.
+    private(set) var position: UInt64
+    private(set) var pin: HTTPValidator?
+    /// Whether the server sends the whole only.
+    private(set) var isSequential = false
+    /// The body waits for `resumeBody`: first contact has found out that the server does no ranges.
+    private(set) var isHeld = false
+    var spot: RetryState
+
+    /// The transfer under way.
+    var easy: CurlEasy?
+    /// When the next transfer may start.
+    var dueAt: Instant
+    /// Where the next request goes; nil begins at the user's address.
+    var place: HTTPAddress?
+    var redirects = 0
+
+    private let output: MeteredSink
+    /// Bytes that came before those of the segments in front of this one were complete; nil at the front.
+    private var early: [UInt8]?
+
+    private var response = HTTPResponse()
+    private var verdict: HTTPVerdict?
+    /// What is to come of the body under way, by its headers.
+    private var body: Range<UInt64> = 0..<0
+    private var keptAnswer: [UInt8] = []
+    /// The sink wants no more.
+    private var isRefused = false
+    private var receivedBytes = 0
+    private(set) var windowStart: Instant
+    private var windowBytes = 0
+
+    init(_ range: Range<UInt64>, pin: HTTPValidator?, output: MeteredSink, retryTimeoutSeconds: Double, early: [UInt8]?) {
+        self.range = range
+        self.pin = pin
+        self.output = output
+        position = range.lowerBound
+        spot = RetryState(timeoutSeconds: retryTimeoutSeconds)
+        self.early = early
+        dueAt = output.now
+        windowStart = dueAt
+    }
+
+    var isComplete: Bool { position == range.upperBound }
+    /// Whether all that has come was passed on: nothing waits for its turn.
+    var isDelivered: Bool { early == nil }
+    var missing: Range<UInt64> { position..<range.upperBound }
+    /// Whether an answer was accepted, so that the place it came from is worth remembering.
+    var isAccepted: Bool { if case .body = verdict { true } else { false } }
+    /// Whether the last transfer brought nothing at all.
+    var isUnanswered: Bool { receivedBytes == 0 }
+
+    /// To be called right before a transfer starts.
+    func begin() {
+        response = HTTPResponse()
+        verdict = nil
+        keptAnswer = []
+        receivedBytes = 0
+        windowBytes = 0
+        windowStart = output.now
+    }
+
+    /// The segments in front are complete: delivers what came early, and what comes from now on at once. Returns the
+    /// emptied buffer, for the next segment; nil when this one was at the front already.
+    func moveToFront() throws(Stopped) -> [UInt8]? {
+        guard var bytes = early.take() else { return nil }
+        // SAFETY: a UInt8 has no padding.
+        if !bytes.isEmpty { try unsafe output.append(bytes.span.bytes) }
+        bytes.removeAll(keepingCapacity: true)
+        return bytes
+    }
+
+    /// Lets the held body flow.
+    func resumeBody() {
+        isHeld = false
+        windowStart = output.now
+    }
+
+    /// When this transfer counts as stalled, if no more than a few bytes come until then.
+    func stallDeadline(stallTimeoutSeconds: Double, now: Instant) -> Instant {
+        if receivedBytes - windowBytes >= Self.progressBytesMin {
+            windowBytes = receivedBytes
+            windowStart = now
+        }
+        // A try that has brought nothing does not outlive the retry timeout, but for the second that each may have.
+        let isLast = receivedBytes < Self.progressBytesMin && spot.isExpired(at: now, position: position)
+        return windowStart.adding(seconds: isLast ? min(stallTimeoutSeconds, 1) : stallTimeoutSeconds)
+    }
+
+    // MARK: What comes
+
+    func receiveHeader(_ line: RawSpan) -> Bool {
+        receivedBytes += line.byteCount
+        guard response.add(line: line) else {
+            verdict = .fault(TransientFailure(reason: "more than 64 KiB of headers came", isContradiction: true))
+            return false
+        }
+        guard response.isComplete, verdict == nil else { return true }
+        let judged = HTTPVerdict(response, asked: missing, pin: pin, isSequential: isSequential)
+        switch judged {
+        case .body(let part, let stated):
+            body = part
+            if pin == nil, let size = stated.sizeBytes { range = range.lowerBound..<min(range.upperBound, size) }
+            pin = stated
+            verdict = judged
+        case .wholeBody(let stated):
+            isSequential = true
+            isHeld = true
+            pin = stated
+            range = 0..<(stated.sizeBytes ?? UInt64.max)
+            body = range
+            verdict = .body(range, pin: stated)
+        case .empty:
+            range = 0..<0
+            pin = HTTPValidator(response, sizeBytes: 0)
+            verdict = judged
+        case .redirect, .fault, .fail: verdict = judged
+        }
+        return true
+    }
+
+    func receiveBody(_ bytes: RawSpan) -> CurlReception {
+        guard case .body = verdict else { return discard(bytes) }
+        if isHeld { return .pause }
+        receivedBytes += bytes.byteCount
+        // Only bytes at their place are delivered: those that came before are passed over, and none beyond the end.
+        let count = UInt64(bytes.byteCount)
+        let passed = min(position - body.lowerBound, count)
+        let taken = min(count - passed, min(range.upperBound, body.upperBound) - position)
+        body = min(body.lowerBound + count, body.upperBound)..<body.upperBound
+        if taken > 0 {
+            let wanted = bytes.extracting(Int(passed)..<Int(passed + taken))
+            do throws(Stopped) {
+                if early == nil {
+                    try output.append(wanted)
+                } else {
+                    // SAFETY: copied while the span lives.
+                    unsafe wanted.withUnsafeBytes { unsafe early?.append(contentsOf: $0) }
+                }
+            } catch {
+                isRefused = true
+                return .abort
+            }
+            position += taken
+        }
+        return passed + taken == count ? .taken : .abort
+    }
+
+    /// Passes over the body of an answer that is not wanted.
+    private func discard(_ bytes: RawSpan) -> CurlReception {
+        receivedBytes += bytes.byteCount
+        // SAFETY: copied while the span lives.
+        unsafe bytes.withUnsafeBytes { unsafe keptAnswer.append(contentsOf: $0.prefix(Self.keptBytesMax - keptAnswer.count)) }
+        if verdict == nil {
+            verdict = HTTPFailure.meaning(ofBytesThatAreNotHTTP: keptAnswer)
+            return .abort
+        }
+        return receivedBytes > Self.discardedBytesMax ? .abort : .taken
+    }
+
+    // MARK: How it ended
+
+    /// What the end of the transfer means.
+    func outcome(_ code: CURLcode, reason: String, proxyStatus: Int) -> Outcome {
+        if isRefused { return .refused }
+        switch verdict {
+        case .body:
+            // Without a stated size the end of the body is the end of the image.
+            if code == CURLE_OK, range.upperBound == UInt64.max { range = range.lowerBound..<position }
+            if isComplete { return .done }
+            if !isSequential, position == body.upperBound { return .short }
+            if code == CURLE_OK || code == CURLE_PARTIAL_FILE {
+                return .fault(TransientFailure(reason: "the connection was closed before the end"))
+            }
+            return .fault(TransientFailure(reason: reason))
+        case .wholeBody, .empty: return .done
+        case .redirect: return .redirect
+        case .fault(let fault): return .fault(fault)
+        case .fail(let kind, let reason, let advice):
+            return HTTPFailure.meaning(of: keptAnswer, to: response.status) ?? .fail(kind, reason, advice)
+        case nil: return HTTPFailure.meaning(of: code, reason: reason, proxyStatus: proxyStatus)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+/// An image on an HTTP or HTTPS server: by ranges where the server does them, else in one pass.
+public final class HTTPSource: ImageSource {
+    private struct State {
+        var head: [UInt8] = []
+        var pin: HTTPValidator?
+        var sequential: SequentialBody?
+        /// Sessions that no `read` uses now, with their connections.
+        var idle: [CurlSession] = []
+    }
+
+    private let endpoint: HTTPEndpoint
+    private let state = Monitor(State())
+
+    /// Throws `.invalidReference` for a malformed URL or request header. No request is made before `open`.
+    public init(url: String, options: SourceOptions) throws(SourceError) {
+        endpoint = try HTTPEndpoint(url: url, options: options)
+    }
+
+    deinit { close() }
+
+    public var name: String { endpoint.name }
+
+    public var isUnprotected: Bool { !endpoint.address.isSecure }
+
+    public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
+        let wanted = max(wantedBytes, 1)
+        try endpoint.checkFiles()
+        let session = try takeSession()
+        let collector = CollectingSink(bytesMax: wanted)
+        let fetch = HTTPFetch(
+            0..<UInt64(wanted), of: endpoint, pin: nil, session: session, into: collector, report: observer.report)
+        try fetch.run(cancellation: observer.cancellation)
+        guard let pin = fetch.pin else { throw endpoint.error(.unreachable, "no answer was understood") }
+
+        guard fetch.isHeld else {
+            let head = collector.bytes
+            state.withLock { state in
+                state.head = head
+                state.pin = pin
+                state.idle.append(session)
+            }
+            return ImageHead(
+                bytes: head, sizeBytes: pin.sizeBytes, isSequential: false,
+                readBufferBytes: HTTPFetch.bufferBytes(connections: endpoint.options.connections))
+        }
+        let body = try SequentialBody(fetch, of: endpoint, cancellation: observer.cancellation)
+        let head = try body.takeHead(count: wanted, cancellation: observer.cancellation)
+        // Where the head is all of the image, what is in memory serves any order.
+        let isWhole = head.count < wanted || pin.sizeBytes == UInt64(head.count)
+        state.withLock { state in
+            state.head = head
+            state.pin = pin
+            state.sequential = body
+        }
+        return ImageHead(
+            bytes: head, sizeBytes: pin.sizeBytes ?? (isWhole ? UInt64(head.count) : nil), isSequential: !isWhole)
+    }
+
+    public func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
+        let (head, pin, sequential) = state.withLock { ($0.head, $0.pin, $0.sequential) }
+        guard let pin else { throw endpoint.error(.unreachable, "is not open", at: range.lowerBound) }
+        if let sizeBytes = pin.sizeBytes, range.upperBound > sizeBytes {
+            throw endpoint.error(
+                .changed, "ends at byte \(sizeBytes), but byte \(range.upperBound - 1) is needed", at: sizeBytes)
+        }
+        var missing = range
+        if range.lowerBound < UInt64(head.count), !range.isEmpty {
+            let known = Int(range.lowerBound)..<min(head.count, Int(clamping: range.upperBound))
+            // SAFETY: a UInt8 has no padding.
+            do throws(Stopped) {
+                try unsafe sink.append(head.span.extracting(known).bytes)
+            } catch {
+                throw endpoint.error(.stopped, "cancelled", at: range.lowerBound)
+            }
+            missing = UInt64(known.upperBound)..<range.upperBound
+        }
+        if missing.isEmpty { return }
+        if let sequential {
+            return try sequential.read(missing, into: sink, cancellation: observer.cancellation)
+        }
+        let session = try takeSession()
+        let fetch = HTTPFetch(missing, of: endpoint, pin: pin, session: session, into: sink, report: observer.report)
+        defer { state.withLock { $0.idle.append(session) } }
+        try fetch.run(cancellation: observer.cancellation)
+    }
+
+    public func close() {
+        let sequential = state.withLock { state in
+            state.idle = []
+            return state.sequential.take()
+        }
+        sequential?.close()
+    }
+
+    private func takeSession() throws(SourceError) -> CurlSession {
+        if let session = state.withLock({ $0.idle.popLast() }) { return session }
+        guard let session = CurlSession() else { throw endpoint.error(.unreachable, "libcurl cannot be used") }
+        return session
+    }
+}

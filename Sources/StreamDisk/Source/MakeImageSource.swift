@@ -1,0 +1,39 @@
+/// The source that `reference` names: `https://…`, `http://…`, `file://…` or a path.
+///
+/// Touches neither the network nor the disk. Throws `.invalidReference` for what none of them is.
+public func makeImageSource(_ reference: String, options: SourceOptions) throws(SourceError) -> any ImageSource {
+    guard let scheme = scheme(of: reference) else { return try FileSource(path: reference) }
+    switch scheme {
+    case "http", "https": return try HTTPSource(url: reference, options: options)
+    case "file": return try FileSource(url: reference)
+    case "oci":
+        throw SourceError(
+            .invalidReference, source: withoutSecrets(reference),
+            reason: "registries (oci://) are not supported by this build; give an https:// URL or a path")
+    default:
+        throw SourceError(
+            .invalidReference, source: withoutSecrets(reference),
+            reason: "\(scheme):// is not supported; give an https://, http:// or file:// URL, or a path")
+    }
+}
+
+/// The scheme in lower case when `reference` begins `scheme://` (RFC 3986 §3.1), else nil.
+private func scheme(of reference: String) -> String? {
+    guard let colon = reference.utf8.firstIndex(of: UInt8(ascii: ":")), reference[colon...].hasPrefix("://")
+    else { return nil }
+    let scheme = reference[..<colon]
+    guard let first = scheme.utf8.first, isLetter(first),
+        scheme.utf8.allSatisfy({ isLetter($0) || (0x30...0x39).contains($0) || "+-.".utf8.contains($0) })
+    else { return nil }
+    return scheme.lowercased()
+}
+
+private func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x20) }
+
+/// A reference that no parser understood, cut down to what can hold no secret: no query, nothing before the last `@`.
+package func withoutSecrets(_ reference: String) -> String {
+    let plain = reference.prefix { $0 != "?" && $0 != "#" }
+    guard let at = plain.lastIndex(of: "@") else { return String(plain) }
+    let prefix = scheme(of: reference).map { $0 + "://" } ?? ""
+    return prefix + plain[plain.index(after: at)...]
+}

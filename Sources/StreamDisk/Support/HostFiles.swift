@@ -1,0 +1,96 @@
+import CLinux
+import Glibc
+
+/// /sys, /proc and /dev of this host, or of a tree laid out like them.
+struct HostFiles: Sendable {
+    /// Without a slash at its end: empty for the host itself.
+    let prefix: String
+
+    init(root: String) {
+        prefix = String(root.reversed().drop { $0 == "/" }.reversed())
+    }
+
+    /// The bytes of a file; EFBIG beyond `limitBytes`.
+    func bytes(of path: String, limitBytes: Int) throws(SystemError) -> [UInt8] {
+        let file = try Descriptor(opening: prefix + path, O_RDONLY | O_NONBLOCK)
+        return try file.readAll(limitBytes: limitBytes)
+    }
+
+    /// A small text file without the white space around it; nil when it cannot be read or is empty.
+    func text(_ path: String) -> String? {
+        guard let bytes = try? bytes(of: path, limitBytes: 65536) else { return nil }
+        let text = trimmed(String(decoding: bytes, as: UTF8.self))
+        return text.isEmpty ? nil : text
+    }
+
+    func number<Value: FixedWidthInteger>(_ path: String) -> Value? {
+        text(path).flatMap { Value($0) }
+    }
+
+    /// A file that holds a device's number, such as `dev` of every block device in sysfs.
+    func deviceNumber(_ path: String) -> DeviceNumber? { text(path).flatMap { DeviceNumber($0) } }
+
+    func exists(_ path: String) -> Bool {
+        unsafe access(prefix + path, F_OK) == 0
+    }
+
+    /// The names in a directory without `.` and `..`, sorted; none when it cannot be read.
+    func names(in path: String) -> [String] {
+        guard let directory = unsafe opendir(prefix + path) else { return [] }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            // SAFETY: the entry and its NUL-ended name live until the next call on this directory.
+            guard let name = unsafe cl_entry_name(entry).map({ unsafe String(cString: $0) }) else { continue }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// The last part of what a symbolic link points at.
+    func linkName(_ path: String) -> String? {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        // SAFETY: readlink writes at most the buffer's own count into it.
+        let count = unsafe buffer.withUnsafeMutableBytes { area -> Int in
+            guard let base = area.baseAddress else { return -1 }
+            return unsafe readlink(prefix + path, base, area.count)
+        }
+        guard count > 0, count < buffer.count else { return nil }
+        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "/").last.map(String.init)
+    }
+
+    /// The path without symbolic links; nil when there is nothing.
+    func resolved(_ path: String) -> String? {
+        guard let text = unsafe realpath(prefix + path, nil) else { return nil }
+        defer { unsafe free(text) }
+        // SAFETY: realpath returned a NUL-ended string that is ours to free.
+        return unsafe String(cString: text)
+    }
+
+    /// The name sysfs knows a block device by.
+    func name(of number: DeviceNumber) -> String? { linkName("/sys/dev/block/\(number)") }
+
+    /// The number of a block device given by its node.
+    ///
+    /// Where there is no such node (a container, a tree of a test), the last part of the path is looked up in sysfs.
+    func number(ofDevice path: String) -> DeviceNumber? {
+        if let number = blockDeviceNumber(prefix + path) { return number }
+        guard path.hasPrefix("/dev/") else { return nil }
+        let name = linkName(path) ?? path.split(separator: "/").last.map(String.init)
+        return name.flatMap { deviceNumber("/sys/class/block/\($0)/dev") }
+    }
+}
+
+/// The number of the block device whose node is at `path`; nil when there is none, or it is something else.
+func blockDeviceNumber(_ path: String) -> DeviceNumber? {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFBLK else { return nil }
+    return DeviceNumber(status.st_rdev)
+}
+
+/// Without the white space and NULs that hardware pads its names with.
+func trimmed(_ text: String) -> String {
+    let isPadding = { (scalar: Unicode.Scalar) in scalar.value <= 0x20 }
+    let scalars = text.unicodeScalars.drop(while: isPadding).reversed().drop(while: isPadding).reversed()
+    return String(String.UnicodeScalarView(scalars))
+}

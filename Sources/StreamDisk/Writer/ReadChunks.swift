@@ -1,0 +1,29 @@
+/// Memory to read into: as many chunks as reads may be in flight, each as long as the longest extent.
+struct ReadChunks {
+    static let chunkBytes = LanePlan.slotBytes
+    private static let chunkCount = 8
+    static let totalBytes = UInt64(chunkCount * chunkBytes)
+
+    let memory: DirectBuffer
+    private var free = Array(0..<Self.chunkCount)
+
+    init() throws(StreamFault) {
+        memory = try DirectBuffer.reserved(sizeBytes: Self.chunkCount * Self.chunkBytes)
+    }
+
+    var isEmpty: Bool { free.isEmpty }
+
+    /// A chunk, as its place in `memory`. There must be one.
+    mutating func take() -> Int {
+        guard let chunk = free.popLast() else { preconditionFailure("more reads than chunks") }
+        return chunk * Self.chunkBytes
+    }
+
+    mutating func giveBack(_ place: Int) { free.append(place / Self.chunkBytes) }
+
+    func read(_ offset: UInt64, count: Int, to place: Int) -> DiskRequest {
+        precondition(count <= Self.chunkBytes)
+        return DiskRequest(
+            operation: .read, offset: offset, buffer: memory, bufferOffset: place, lengthBytes: count, tag: 0)
+    }
+}
