@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 PRODUCT ?= stream-disk
-.PHONY: help deps build test test-long fuzz tsan demo bench clean
+.PHONY: help deps build test test-long fuzz tsan demo bench lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ demo: build ## Stream a sample image over HTTP onto a disk and prove what arrive
 bench: ## Measure against other pipelines and fio, short form (root)
 	@.ci/deps bench
 	perf/run.sh --short
+
+lint: deps ## Check the format of the Swift sources and the shell scripts
+	swift format lint --strict --parallel --recursive Sources Tests Fuzz Package.swift
+	@.ci/scripts | xargs shellcheck --severity=warning
+
+format: ## Bring the Swift sources into their format
+	swift format --in-place --parallel --recursive Sources Tests Fuzz Package.swift
 
 clean: ## Remove what was built
 	rm -rf .build .build-tsan Fuzz/.build perf/build

@@ -60,6 +60,8 @@ let package = Package(
         .testTarget(
             name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "stream-disk"],
             swiftSettings: strict),
+        // Rules of the tree itself.
+        .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(name: "BenchTests", dependencies: ["bench"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

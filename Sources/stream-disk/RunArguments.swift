@@ -64,7 +64,7 @@ enum EngineName: String, ExpressibleByArgument, CaseIterable {
     case uring = "io_uring"
     case pwrite
 
-    var engine: StreamOptions.WriteEngine {
+    var engine: WriteEngine {
         switch self {
         case .auto: .automatic
         case .uring: .uring

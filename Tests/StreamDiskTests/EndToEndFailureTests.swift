@@ -131,8 +131,8 @@ extension EndToEnd {
             }
         }
 
-        @Test(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs), arguments: [StreamOptions.WriteEngine.uring, .pwrite])
-        func aDiskThatFailsLeavesNoTable(engine: StreamOptions.WriteEngine) throws {
+        @Test(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs), arguments: [WriteEngine.uring, .pwrite])
+        func aDiskThatFailsLeavesNoTable(engine: WriteEngine) throws {
             let image = try SampleImage.make()
             try withFailingDisk(sizeBytes: image.diskBytes, failsAfterMiB: 9) { path in
                 var options = StreamOptions()
@@ -163,8 +163,8 @@ extension EndToEnd {
             return nginx
         }
 
-        @Test(arguments: [StreamOptions.WriteEngine.uring, .pwrite])
-        func fromAnEventInTheMiddle(engine: StreamOptions.WriteEngine) throws {
+        @Test(arguments: [WriteEngine.uring, .pwrite])
+        func fromAnEventInTheMiddle(engine: WriteEngine) throws {
             let image = try SampleImage.make()
             let nginx = try slowServer(image)
             try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in

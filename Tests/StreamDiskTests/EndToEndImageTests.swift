@@ -15,7 +15,7 @@ extension EndToEnd {
             let target: TestTarget
             /// How much larger the disk is than the image's.
             var extraBytes: UInt64 = 0
-            let engine: StreamOptions.WriteEngine
+            let engine: WriteEngine
             var imageless: String? = nil
 
             var testDescription: String {
@@ -126,8 +126,8 @@ extension EndToEnd {
         /// The next command of a script may mount it.
         @Test(
             .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
-            arguments: [StreamOptions.WriteEngine.uring, .pwrite])
-        func theDiskIsFreeWhenTheRunHasEnded(engine: StreamOptions.WriteEngine) throws {
+            arguments: [WriteEngine.uring, .pwrite])
+        func theDiskIsFreeWhenTheRunHasEnded(engine: WriteEngine) throws {
             let image = try SampleImage.make()
             try LoopDevice.with(sizeBytes: image.diskBytes) { device in
                 var options = StreamOptions()

@@ -33,7 +33,7 @@ extension SampleImage {
 extension EndToEnd {
     /// `--verify`: nothing is committed that the disk does not read back.
     @Suite struct ReadBackTests {
-        private func check(_ target: TestTarget, _ image: SampleImage, _ engine: StreamOptions.WriteEngine) throws {
+        private func check(_ target: TestTarget, _ image: SampleImage, _ engine: WriteEngine) throws {
             var options = StreamOptions()
             options.readsBack = true
             options.writeEngine = engine
@@ -55,22 +55,22 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: [StreamOptions.WriteEngine.uring, .pwrite])
-        func aFileIsReadBack(engine: StreamOptions.WriteEngine) throws {
+        @Test(arguments: [WriteEngine.uring, .pwrite])
+        func aFileIsReadBack(engine: WriteEngine) throws {
             try check(.file, try SampleImage.make(), engine)
         }
 
         @Test(
             .enabled(if: LoopDevice.isAvailable, LoopDevice.needs), arguments: [512, 4096],
-            [StreamOptions.WriteEngine.uring, .pwrite])
-        func aDiskIsReadBack(blockBytes: Int, engine: StreamOptions.WriteEngine) throws {
+            [WriteEngine.uring, .pwrite])
+        func aDiskIsReadBack(blockBytes: Int, engine: WriteEngine) throws {
             try check(
                 .disk(blockBytes: blockBytes), try SampleImage.make("--size 48M --esp-mib 20 --style mkcosi --lba \(blockBytes)"),
                 engine)
         }
 
         /// - Parameter isZero: whether the byte is one of those that the device zeroed.
-        private func expectFound(_ target: TestTarget, _ engine: StreamOptions.WriteEngine, isZero: Bool) throws {
+        private func expectFound(_ target: TestTarget, _ engine: WriteEngine, isZero: Bool) throws {
             let image = try SampleImage.make()
             let region = try image.region("root")
             let offset = try isZero ? image.zeroOffset(in: region) : region.offset + 2000
@@ -102,15 +102,15 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: [StreamOptions.WriteEngine.uring, .pwrite], [false, true])
-        func aFileThatHoldsOtherBytesGetsNoTable(engine: StreamOptions.WriteEngine, isZero: Bool) throws {
+        @Test(arguments: [WriteEngine.uring, .pwrite], [false, true])
+        func aFileThatHoldsOtherBytesGetsNoTable(engine: WriteEngine, isZero: Bool) throws {
             try expectFound(.file, engine, isZero: isZero)
         }
 
         @Test(
             .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
-            arguments: [StreamOptions.WriteEngine.uring, .pwrite], [false, true])
-        func aDiskThatHoldsOtherBytesGetsNoTable(engine: StreamOptions.WriteEngine, isZero: Bool) throws {
+            arguments: [WriteEngine.uring, .pwrite], [false, true])
+        func aDiskThatHoldsOtherBytesGetsNoTable(engine: WriteEngine, isZero: Bool) throws {
             try expectFound(.disk(blockBytes: 512), engine, isZero: isZero)
         }
 
@@ -159,7 +159,7 @@ extension EndToEnd {
     /// `verify`: compares and writes nothing.
     @Suite struct VerifyTests {
         private func verify(
-            _ image: SampleImage, _ path: String, _ log: inout RunLog, _ engine: StreamOptions.WriteEngine = .automatic
+            _ image: SampleImage, _ path: String, _ log: inout RunLog, _ engine: WriteEngine = .automatic
         ) throws -> StreamResult {
             var options = StreamOptions()
             options.writeEngine = engine
@@ -181,7 +181,7 @@ extension EndToEnd {
         }
 
         private func expectEqual(
-            _ image: SampleImage, _ path: String, _ engine: StreamOptions.WriteEngine, isInUse: Bool = false
+            _ image: SampleImage, _ path: String, _ engine: WriteEngine, isInUse: Bool = false
         ) throws {
             var log = RunLog()
             let before = try sha256(of: path)
@@ -195,8 +195,8 @@ extension EndToEnd {
             #expect(try sha256(of: path) == before)
         }
 
-        @Test(arguments: [StreamOptions.WriteEngine.uring, .pwrite])
-        func aFileThatHoldsTheImage(engine: StreamOptions.WriteEngine) throws {
+        @Test(arguments: [WriteEngine.uring, .pwrite])
+        func aFileThatHoldsTheImage(engine: WriteEngine) throws {
             let image = try SampleImage.make()
             // Larger than the image's disk: the backup table is not where the image has it.
             try TestTarget.file.with(sizeBytes: image.diskBytes + 8192) { path, _ in
@@ -208,8 +208,8 @@ extension EndToEnd {
 
         @Test(
             .enabled(if: LoopDevice.isAvailable, LoopDevice.needs), arguments: [512, 4096],
-            [StreamOptions.WriteEngine.uring, .pwrite])
-        func aWriteProtectedDiskThatHoldsTheImage(blockBytes: Int, engine: StreamOptions.WriteEngine) throws {
+            [WriteEngine.uring, .pwrite])
+        func aWriteProtectedDiskThatHoldsTheImage(blockBytes: Int, engine: WriteEngine) throws {
             let image = try SampleImage.make("--size 48M --esp-mib 20 --style mkcosi --lba \(blockBytes)")
             try LoopDevice.with(sizeBytes: image.diskBytes + 1 << 20, sectorSize: blockBytes) { device in
                 _ = try stream(image.path, to: device.path)

@@ -1,3 +1,11 @@
+/// How a disk is written and read.
+public enum WriteEngine: String, Sendable, CaseIterable {
+    /// io_uring, else pwrite where the kernel refuses it.
+    case automatic
+    case uring
+    case pwrite
+}
+
 /// The disk of this host: through io_uring, or through pwrite where the kernel refuses that.
 struct HostQueue: DiskQueue, ~Copyable {
     let engineName: String
@@ -34,7 +42,7 @@ struct HostQueue: DiskQueue, ~Copyable {
 
     /// The engine that was asked for; where the choice is free, io_uring, or pwrite and a word why.
     static func open(
-        _ descriptor: Int32, engine: StreamOptions.WriteEngine, note: (SystemError) -> Void
+        _ descriptor: Int32, engine: WriteEngine, note: (SystemError) -> Void
     ) throws(StreamFault) -> HostQueue {
         if engine != .pwrite {
             do throws(SystemError) {

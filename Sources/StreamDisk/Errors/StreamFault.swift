@@ -41,3 +41,10 @@ extension DirectBuffer {
         }
     }
 }
+
+extension MemoryLimits {
+    /// Throws `.memory`, with the tightest limit, where `need` does not fit into all of them.
+    func expectRoom(for need: MemoryNeed) throws(StreamFault) {
+        if let limit = exceeded(by: need) { throw .memory(neededBytes: need.bytes(under: limit), limit: limit) }
+    }
+}

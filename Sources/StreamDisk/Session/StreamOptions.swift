@@ -8,13 +8,6 @@ public enum StreamTarget: Sendable, Equatable {
 
 /// How a run is done; the source has options of its own.
 public struct StreamOptions: Sendable {
-    public enum WriteEngine: String, Sendable, CaseIterable {
-        /// io_uring, else pwrite where the kernel refuses it.
-        case automatic
-        case uring
-        case pwrite
-    }
-
     public var hash: ExpectedHash = .ignored
     /// Everything up to the plan, then nothing: not one byte is written.
     public var isDryRun = false

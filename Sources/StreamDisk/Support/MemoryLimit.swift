@@ -39,12 +39,9 @@ struct MemoryLimits: Sendable {
 
     init(all: [MemoryLimit]) { self.all = all }
 
-    /// Throws `.memory`, with the tightest limit, where `need` does not fit into all of them.
-    func expectRoom(for need: MemoryNeed) throws(StreamFault) {
-        let exceeded = all.filter { need.bytes(under: $0) > $0.bytes }
-        if let limit = exceeded.min(by: { $0.bytes < $1.bytes }) {
-            throw .memory(neededBytes: need.bytes(under: limit), limit: limit)
-        }
+    /// The tightest limit that `need` does not fit into; nil where it fits into all of them.
+    func exceeded(by need: MemoryNeed) -> MemoryLimit? {
+        all.filter { need.bytes(under: $0) > $0.bytes }.min { $0.bytes < $1.bytes }
     }
 }
 

@@ -3,7 +3,7 @@
 /// The writer notes each extent; zeros are noted as such, whoever zeroed them. Reading stops at the first difference.
 struct ReadBack {
     /// What was written, as it must be read back.
-    private struct Written {
+    private struct Noted {
         let deviceOffset: UInt64
         /// XXH3 of its bytes; of no meaning where all of them are zeros.
         let checksum: UInt64
@@ -18,7 +18,7 @@ struct ReadBack {
     }
 
     private var chunks: ReadChunks
-    private var extents: [Written] = []
+    private var extents: [Noted] = []
     private(set) var comparedBytes: UInt64 = 0
     private var firstDifference: Range<UInt64>?
 
@@ -28,13 +28,13 @@ struct ReadBack {
     /// what lies between two of them; three times over while their array grows.
     static func memoryBytesMax(keptBytes: UInt64) -> UInt64 {
         let count = keptBytes / UInt64(ZeroRuns.runBytesMin) * 2
-        return ReadChunks.totalBytes + 3 * count * UInt64(MemoryLayout<Written>.stride)
+        return ReadChunks.totalBytes + 3 * count * UInt64(MemoryLayout<Noted>.stride)
     }
 
     mutating func keep(_ extent: DecodedExtent) {
         precondition(extent.lengthBytes <= ReadChunks.chunkBytes && (extent.isZero || extent.checksum != nil))
         extents.append(
-            Written(
+            Noted(
                 deviceOffset: extent.deviceOffset, checksum: extent.checksum ?? 0, lengthBytes: UInt32(extent.lengthBytes),
                 isZero: extent.isZero))
     }

@@ -41,7 +41,7 @@ struct RunStream: ParsableCommand {
         var sourceOptions = SourceOptions()
         if let connections { sourceOptions.connections = connections }
         var options = StreamOptions()
-        guard let engine = StreamOptions.WriteEngine(rawValue: engine) else {
+        guard let engine = WriteEngine(rawValue: engine) else {
             throw ValidationError("--engine: automatic, uring or pwrite")
         }
         options.writeEngine = engine
