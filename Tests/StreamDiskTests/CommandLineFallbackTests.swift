@@ -40,6 +40,10 @@ import Testing
             testDescription: "to enter io_uring, by a filter that knows nothing of it",
             restrictions: refuse("io_uring_enter=ENOSYS"), engine: "pwrite",
             says: "io_uring is refused here (Function not implemented): writing with pwrite"),
+        Refusal(
+            testDescription: "to enter io_uring, with an answer to try again for ever", restrictions: refuse("io_uring_enter=EAGAIN"),
+            engine: "pwrite",
+            says: "io_uring is refused here (Resource temporarily unavailable): writing with pwrite"),
         // As Linux before 5.6 answers the question which operations there are; but this kernel has the features of later ones.
         Refusal(testDescription: "to tell io_uring's operations", restrictions: refuse("io_uring_register=EINVAL")),
         Refusal(testDescription: "to register with io_uring", restrictions: refuse("io_uring_register=EPERM")),

@@ -95,4 +95,29 @@ import Testing
             #expect(try uses("free.raw") == [])
         }
     }
+
+    @Test("A loop device shares the uses of what it lies over; volumes of one group share nothing.")
+    func sharedUses() throws {
+        try withTemporaryFolder { folder in
+            let tree = try FakeTree(
+                in: folder, mounts: [mountLine("253:0", "/", source: "/dev/mapper/vg-root"), mountLine("7:1", "/one", source: "/dev/loop1")])
+            try tree.disk("sda", "8:0", sectors: 4096)
+            try tree.partition("sda1", "8:1", of: "sda", holders: ["dm-0", "dm-1"])
+            for (index, name) in ["dm-0", "dm-1"].enumerated() {
+                try tree.disk(name, "253:\(index)", sectors: 4096)
+                try tree.link("sys/class/block/\(name)/slaves/sda1", to: "../../sda1")
+                try tree.link("dev/mapper/vg-\(index)", to: "../\(name)")
+            }
+            try tree.write("disk.raw", "x")
+            for (index, below) in ["/dev/mapper/vg-0", "/disk.raw", "/disk.raw", "/dev/mapper/vg-1"].enumerated() {
+                try tree.disk("loop\(index)", "7:\(index)", sectors: 4096, more: ["loop/backing_file": below])
+            }
+            let obstacles = Dictionary(
+                uniqueKeysWithValues: tree.hosts.list().map { disk in (disk.name, disk.obstacles.filter { $0 != .wrongKind(name: disk.name) }) })
+            #expect(obstacles["loop0"] == [.mounted(device: "dm-0", mountPoint: "/")])
+            #expect(obstacles["loop2"] == [.mounted(device: "loop1", mountPoint: "/one")])
+            #expect(obstacles["dm-1"] == [.held(by: "loop3")])
+            #expect(obstacles["loop3"] == [])
+        }
+    }
 }

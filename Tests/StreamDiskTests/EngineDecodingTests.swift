@@ -59,6 +59,24 @@ struct EngineDecodingTests {
             [.init(compressed, original: original)], DecodingRig(slotBytes: 1 << 20, inFlightBytes: 4 << 20), lapsMin: 2)
     }
 
+    @Test("A frame that looks back past its window is corrupt from there on, whatever of it the ring still holds.")
+    func pastTheWindow() throws {
+        // Matches 1 MiB back; the frame then states a window of 256 KiB.
+        let part = sampleBytes(1 << 20, seed: 20)
+        let original = part + part + part
+        var compressed = try zstd("-3 --long=23 --no-check", original, throughPipe: true)
+        // RFC 8878 §3.1.1.1.2: the frame's sixth byte, where no size is stated.
+        try #require(compressed[4] == 0 && compressed[5] == (23 - 10) << 3)
+        compressed[5] = (18 - 10) << 3
+        for inFlight in [0, 512 << 10, 1 << 20, 4 << 20] {
+            let rig = DecodingRig(slotBytes: 64 << 10, inFlightBytes: inFlight)
+            let outcome = try rig.run([.init(compressed, original: original)])
+            #expect(outcome.imageProblem?.contains("at decoded byte \(part.count): Data corruption detected") == true, "\(inFlight)")
+            // What came before is right.
+            #expect(outcome.violations == [] && outcome.mismatches.allSatisfy { $0.hasPrefix("image 0 ends at") }, "\(inFlight)")
+        }
+    }
+
     @Test("Sizes around every boundary", arguments: [512, 4096])
     func sizes(blockBytes: Int) throws {
         let lap = Int(

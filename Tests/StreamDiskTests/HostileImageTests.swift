@@ -343,6 +343,7 @@ extension HostileImageTests {
         Fault("data-window-2^31", "a frame needs a window of 2147483648 bytes, compression.maxWindowLog"),
         Fault("data-window-2^41", "corrupt zstd data at compressed byte 0: Frame requires too much memory"),
         Fault("data-dictionary", "a frame needs a dictionary; there are none in COSI"),
+        Fault("data-looks-past-its-window", "Data corruption detected"),
         Fault("data-reserved-block", "corrupt zstd data at compressed byte 6: a block of the reserved type"),
         Fault("data-reserved-bit", "corrupt zstd data at compressed byte 0: Unsupported frame parameter"),
         Fault("data-block-too-large", "corrupt zstd data at decoded byte 0: Data corruption detected"),

@@ -23,7 +23,8 @@ public struct HostDisks: Sendable {
     /// - Parameter source: what an image is read from, an obstacle to every disk that has it.
     func list(source: LocalOrigin?) -> [DiskInfo] {
         let use = DiskUse(of: tree)
-        var disks = tree.names(in: "/sys/class/block").compactMap { info(named: $0, use: use) }
+        let shared = SharedUses(use, tree)
+        var disks = tree.names(in: "/sys/class/block").compactMap { info(named: $0, use: use, shared: shared) }
         shareUses(among: &disks)
         if let source {
             let storage = Storage(of: source, among: disks, tree)
@@ -40,11 +41,47 @@ public struct HostDisks: Sendable {
         return list(source: source).first { $0.name == name && $0.number == number }
     }
 
-    /// The other paths to the same disk: two nodes, one medium.
-    func otherPaths(to disk: DiskInfo) -> [DiskInfo] {
-        guard let identity = disk.identity else { return [] }
-        return list().filter { $0.number != disk.number && $0.identity == identity }
+    /// Another node that leads to a disk's bytes.
+    struct OtherPath {
+        let path: String
+        let number: DeviceNumber
     }
+
+    /// The other paths to the same bytes: two nodes for one medium; what a loop device lies over, and the other loop devices
+    /// over that.
+    func otherPaths(to disk: DiskInfo) -> [OtherPath] {
+        let same = disk.identity.map { identity in list().filter { $0.number != disk.number && $0.identity == identity } } ?? []
+        return same.map { OtherPath(path: $0.path, number: $0.number) } + pathsBelow(disk.name)
+    }
+
+    private func pathsBelow(_ name: String) -> [OtherPath] {
+        let all = LoopBacking.all(of: tree)
+        var names: [String] = []
+        var next = all.first { $0.name == name }
+        while let loop = next, names.count <= all.count {
+            names += all.filter { other in
+                other.name != loop.name && (loop.file.map { $0 == other.file } ?? (loop.device == other.device))
+            }.map(\.name)
+            guard let below = loop.device.flatMap({ tree.name(of: $0) }) else { break }
+            names.append(below)
+            next = all.first { $0.name == below }
+        }
+        return names.compactMap { name in
+            tree.deviceNumber("/sys/class/block/\(name)/dev").map { OtherPath(path: node(named: name), number: $0) }
+        }
+    }
+
+    /// The files that a disk's loop devices lie over, and what the kernel calls them.
+    func filesBelow(_ disk: DiskInfo) -> [(file: FileIdentity, path: String)] {
+        let files = Storage(unguardedBelow: disk.number, tree).files
+        var found: [FileIdentity: String] = [:]
+        for loop in LoopBacking.all(of: tree) {
+            if let file = loop.file, files.contains(file) { found[file] = loop.path }
+        }
+        return found.map { ($0.key, $0.value) }
+    }
+
+    private func node(named name: String) -> String { tree.prefix + "/dev/" + String(name.map { $0 == "!" ? "/" : $0 }) }
 
     /// What a regular file is in use for, which forbids to write onto it; its locks not among it.
     func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [DiskRejection] {
@@ -75,7 +112,7 @@ public struct HostDisks: Sendable {
         }
     }
 
-    private func info(named name: String, use: DiskUse) -> DiskInfo? {
+    private func info(named name: String, use: DiskUse, shared: SharedUses) -> DiskInfo? {
         let folder = "/sys/class/block/\(name)"
         guard let number = tree.deviceNumber(folder + "/dev"),
             !tree.exists(folder + "/partition"), tree.text(folder + "/hidden") != "1", !isNVMePath(name)
@@ -84,7 +121,7 @@ public struct HostDisks: Sendable {
         let size = (tree.number(folder + "/size") ?? UInt64(0)).multipliedReportingOverflow(by: 512)
         var disk = DiskInfo(
             name: name,
-            path: tree.prefix + "/dev/" + String(name.map { $0 == "!" ? "/" : $0 }),
+            path: node(named: name),
             number: number,
             sizeBytes: size.overflow ? 0 : size.partialValue,
             logicalBlockSize: tree.number(folder + "/queue/logical_block_size") ?? 0,
@@ -104,11 +141,11 @@ public struct HostDisks: Sendable {
             dmaAlignmentBytes: dmaAlignment(folder),
             sequence: tree.number(folder + "/diskseq"),
             obstacles: [])
-        disk.obstacles = obstacles(to: disk, use: use)
+        disk.obstacles = obstacles(to: disk, use: use, shared: shared)
         return disk
     }
 
-    private func obstacles(to disk: DiskInfo, use: DiskUse) -> [DiskRejection] {
+    private func obstacles(to disk: DiskInfo, use: DiskUse, shared: SharedUses) -> [DiskRejection] {
         var found: [DiskRejection] = use.unreadable.map { .useUnknown(file: $0) }
         let family = family(of: disk.name, use: use)
         for member in family {
@@ -121,6 +158,7 @@ public struct HostDisks: Sendable {
             if use.swaps.contains(number) { found.append(.swap(device: member.name)) }
         }
         found += family.filter(\.isHolder).map { .held(by: $0.name) }
+        if disk.sizeBytes > 0 { found += shared.obstacles(to: disk.number, family: Set(family.map(\.name))) }
         found += use.locks(onNodeAt: disk.path)
         if disk.isReadOnly { found.append(.readOnly) }
         if disk.sizeBytes == 0 { found.append(.zeroSize) }

@@ -5,6 +5,8 @@ import Glibc
 struct LoopBacking: Sendable {
     /// The kernel's name, such as loop3.
     let name: String
+    /// By the kernel's name for it, which leads astray in another mount namespace or once it was removed.
+    let path: String
     let file: FileIdentity?
     let device: DeviceNumber?
 
@@ -18,14 +20,15 @@ struct LoopBacking: Sendable {
         // Absent where nothing is bound to it.
         guard let path = tree.text("/sys/class/block/\(name)/loop/backing_file") else { return nil }
         self.name = name
-        // A name leads astray once the file was renamed or removed, or came from another mount namespace: the numbers do not.
+        self.path = tree.prefix + path
+        // Numbers never lead astray.
         if let info = Self.status(of: name, tree) {
             let isDevice = info.lo_rdevice != 0
             device = isDevice ? DeviceNumber(dev_t(info.lo_rdevice)) : nil
             file = isDevice ? nil : FileIdentity(device: DeviceNumber(dev_t(info.lo_device)), inode: info.lo_inode)
         } else {
             device = tree.number(ofDevice: path)
-            file = device == nil ? FileIdentity(at: tree.prefix + path) : nil
+            file = device == nil ? FileIdentity(at: self.path) : nil
         }
     }
 

@@ -43,7 +43,9 @@ extension Opening {
         let deadline = Instant.after(seconds: lockTimeoutSeconds)
         while cl_flock(lock.number, operation | LOCK_NB) != 0 {
             let error = SystemError.current
-            guard error.code == EWOULDBLOCK || error.code == EINTR else { throw failure(error) }
+            guard error.code == EWOULDBLOCK || error.code == EINTR else {
+                throw refusal(.cannotOpen, "its lock (flock) cannot be taken: \(error)")
+            }
             guard Instant.now < deadline else {
                 throw DiskSelectionError(
                     .busy, path: path, reason: "another run, or another program, holds its lock", obstacles: [.locked],
@@ -99,15 +101,11 @@ extension Opening {
         return unsafe cl_lock_against_writing(file.number, &type) == 0 && type != F_UNLCK
     }
 
-    /// Locks and opens the other paths to the same disk, as if they were the target: nobody shall get it by one of them.
+    /// Locks and opens the other paths to the same bytes, as if they were the target: nobody shall get them by one of them.
     func holdOtherPaths(to disk: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
         var held: [HeldPath] = []
         for other in hosts.otherPaths(to: disk) {
-            var opening = Opening(path: other.path, requirement: requirement, access: .readOnly)
-            opening.hosts = hosts
-            opening.chosen = chosen == nil ? nil : other
-            opening.lockTimeoutSeconds = lockTimeoutSeconds
-            opening.exclusiveTimeoutSeconds = exclusiveTimeoutSeconds
+            let opening = beside(other.path)
             let node = try opening.look()
             guard node.st_mode & S_IFMT == S_IFBLK, DeviceNumber(node.st_rdev) == other.number else {
                 throw opening.changed
@@ -115,7 +113,32 @@ extension Opening {
             let lock = try opening.lock(node, exclusively: access == .readWrite)
             held.append(HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL)))
         }
+        for (file, path) in hosts.filesBelow(disk) {
+            let opening = beside(path)
+            // One that has no name here cannot be asked.
+            guard let node = try? opening.look(), FileIdentity(node) == file else { continue }
+            let lock: Descriptor
+            do throws(DiskSelectionError) {
+                lock = try opening.lock(node, exclusively: access == .readWrite)
+            } catch {
+                // Some file systems have no locks.
+                if error.kind == .busy { throw error }
+                continue
+            }
+            try opening.expectNoByteLock(lock)
+            held.append(HeldPath(lock: lock, working: nil))
+        }
         return held
+    }
+
+    /// The same opening at another path.
+    private func beside(_ path: String) -> Opening {
+        var opening = Opening(path: path, requirement: requirement, access: .readOnly)
+        opening.hosts = hosts
+        opening.chosen = chosen
+        opening.lockTimeoutSeconds = lockTimeoutSeconds
+        opening.exclusiveTimeoutSeconds = exclusiveTimeoutSeconds
+        return opening
     }
 
     /// Every write starts at a multiple of `DirectBuffer.alignmentBytes`; what wants more would fail in mid-run.
@@ -213,12 +236,12 @@ extension Opening {
     }
 }
 
-/// Another path to the target's disk, locked and opened exclusively as long as this lives.
+/// Another path to the target's bytes, locked and, where it is a block device, opened exclusively as long as this lives.
 final class HeldPath: Sendable {
     private let lock: Descriptor
-    private let working: Descriptor
+    private let working: Descriptor?
 
-    init(lock: consuming Descriptor, working: consuming Descriptor) {
+    init(lock: consuming Descriptor, working: consuming Descriptor?) {
         self.lock = lock
         self.working = working
     }

@@ -120,6 +120,13 @@ struct Opening {
         } else {
             guard uses.isEmpty else { throw refusal(uses) }
             try expectNoByteLock(lock)
+            // Where images are built, in a chroot, there is often neither.
+            let missing = hosts.missingTrees
+            if !missing.isEmpty {
+                notes.append(
+                    "\(missing.joined(separator: " and ")): not mounted, so it cannot be told whether this file is swap space "
+                        + "or under a loop device")
+            }
         }
         let direct = directAlignment(lock)
         let suits = direct.offsetBytes > 0 && requirement.logicalBlockSize % direct.offsetBytes == 0

@@ -4,6 +4,8 @@ import Glibc
 /// Whether a ring that was set up can be used for a run: asked once, before anything depends on it.
 enum UringTrial {
     private static let secondsMax: Int64 = 5
+    /// For a kernel, or a filter, that only ever says "try again".
+    private static let retrySecondsMax = 1.0
 
     /// Nil where it can be used; else why not.
     @unsafe
@@ -32,11 +34,15 @@ enum UringTrial {
         guard let entry = unsafe io_uring_get_sqe(ring) else { return SystemError(ENOMEM) }
         unsafe io_uring_prep_nop(entry)
         unsafe io_uring_sqe_set_flags(entry, cu_sqe_async)
+        let deadline = Instant.after(seconds: retrySecondsMax)
         while true {
             var time = __kernel_timespec(tv_sec: secondsMax, tv_nsec: 0)
             var first: UnsafeMutablePointer<io_uring_cqe>?
             let code = unsafe io_uring_submit_and_wait_timeout(ring, &first, 1, &time, nil)
-            if code == -EINTR || code == -EAGAIN { continue }
+            if code == -EINTR || code == -EAGAIN, Instant.now < deadline {
+                usleep(1000)
+                continue
+            }
             // Not in time, or no thread for it: not now.
             if code == -ETIME { return SystemError(EAGAIN) }
             if code < 0 { return SystemError(-code) }
