@@ -1,15 +1,16 @@
 import ArgumentParser
+import Glibc
 import StreamDisk
 
 struct DisksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "disks", abstract: "List the disks of this host: which are candidates, and why the others are not.",
+        commandName: "disks", abstract: "List this host's disks: which can be chosen, and why the others cannot.",
         discussion: """
-            A candidate is taken by itself when it is the smallest that fits an image; any other must be named. What is on a disk \
-            is shown where it may be read, which takes root.
+            Without --disk, 'stream' chooses the smallest candidate that fits the image. A disk that is used only when named takes \
+            --disk. Seeing what is on a disk takes the right to read it, as root has.
             """)
 
-    @Flag(help: "As JSON, for programs.")
+    @Flag(help: "Print JSON, for programs.")
     var json = false
 
     func run() throws {
@@ -34,10 +35,11 @@ struct DisksCommand: ParsableCommand {
             let reasons = disk.obstacles.map(\.description).joined(separator: "; ")
             table.add([
                 disk.path, shortSizeText(disk.sizeBytes), "\(disk.logicalBlockSize)", disk.model ?? "-",
-                contents?.summary ?? "-", reasons.isEmpty ? "yes" : "no: " + reasons,
+                contents?.summary ?? "unknown", reasons.isEmpty ? "yes" : "no: " + reasons,
             ])
         }
-        try Terminal.result(table.lines)
+        try Terminal.result(table.lines(columns: Terminal.outputColumns))
+        if disks.contains(where: { $0.contents == nil }), geteuid() != 0 { Terminal.note("seeing what is on a disk takes the right to read it, as root has") }
     }
 
     private func object(_ disk: DiskInfo, _ contents: DiskContents?) -> JSONValue {

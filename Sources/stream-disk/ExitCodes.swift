@@ -21,16 +21,16 @@ enum ExitCodes {
     static var table: String {
         HelpText.table([
             ("\(done)", "the image is on the disk, checked and flushed; verify: the disk holds it"),
-            ("\(usage)", "the command line makes no sense"),
-            ("\(invalidImage)", "the image is invalid, corrupt or not the one asked for"),
-            ("\(noImage)", "there is no such image"),
-            ("\(unreachable)", "the source was not reached, or went away for too long"),
+            ("\(usage)", "the command line is wrong"),
+            ("\(invalidImage)", "the image is invalid, corrupt, or not the one asked for"),
+            ("\(noImage)", "the image does not exist"),
+            ("\(unreachable)", "the source cannot be reached, or stopped answering for too long"),
             ("\(software)", "a bug in this program"),
-            ("\(deviceFailed)", "the disk failed; verify: it does not hold the image"),
-            ("\(busy)", "another run holds the disk"),
+            ("\(deviceFailed)", "the disk failed; verify: the disk does not hold the image"),
+            ("\(busy)", "another run holds the disk; with no --disk: the disk to be chosen is busy"),
             ("\(unsupportedServer)", "the server cannot serve this image"),
-            ("\(notPermitted)", "not permitted: root, a password or a certificate is missing"),
-            ("\(unusableDisk)", "no disk fits, or the one named cannot be used; too little memory"),
+            ("\(notPermitted)", "not permitted: root, a password or a certificate is needed"),
+            ("\(unusableDisk)", "no disk fits, the named disk cannot be used, or memory is short"),
             ("\(128 + SIGHUP) \(128 + SIGINT) \(128 + SIGTERM)", "ended by SIGHUP, SIGINT, SIGTERM"),
         ])
     }

@@ -27,16 +27,4 @@ enum HelpText {
     static func command(_ text: String) -> String {
         "  " + wrapped(text, to: columns - 1 - 6).joined(separator: " \\\n    ")
     }
-
-    private static func wrapped(_ text: String, to width: Int) -> [String] {
-        var lines: [String] = []
-        for word in text.split(separator: " ") {
-            if let last = lines.last, last.count + 1 + word.count <= width {
-                lines[lines.count - 1] = last + " " + word
-            } else {
-                lines.append(String(word))
-            }
-        }
-        return lines
-    }
 }

@@ -4,9 +4,9 @@ import StreamDisk
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what an image holds, and check all that can be without its data.",
+        commandName: "inspect", abstract: "Show what an image holds, and check all but its data.",
         usage: "stream-disk inspect <image> [--json] [<source options>]",
-        discussion: "Prints the hash that 'stream --hash' takes. The partitions' own data are checked only while streaming.")
+        discussion: "Prints the hash that --hash takes. The partitions' data is checked only while streaming.")
 
     @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
     var image: String
@@ -16,7 +16,7 @@ struct InspectCommand: ParsableCommand {
     @OptionGroup(title: "Source options") var source: SourceArguments
 
     struct Output: ParsableArguments {
-        @Flag(help: "As JSON, for programs.")
+        @Flag(help: "Print JSON, for programs.")
         var json = false
     }
 
@@ -41,18 +41,22 @@ struct InspectCommand: ParsableCommand {
             throw ExitCode(signals.exitCode(for: error))
         }
         display.finish()
-        if output.json { try Terminal.result(object(contents).pretty, signals) } else { try Terminal.result(lines(contents), signals) }
+        if output.json {
+            try Terminal.result(object(contents).pretty, signals)
+        } else {
+            try Terminal.result(lines(contents, columns: Terminal.outputColumns), signals)
+        }
     }
 
-    private func lines(_ contents: ImageContents) -> [String] {
+    private func lines(_ contents: ImageContents, columns: Int?) -> [String] {
         let metadata = contents.metadata
         var lines = [
             "image         \(contents.name)",
             "version       COSI \(metadata.version), \(metadata.osArch)",
             "os            \(osName(metadata))",
-            "disk          \(sizeText(metadata.disk.sizeBytes)), \(metadata.disk.lbaSize)-byte blocks, "
-                + "GUID \(contents.gpt.diskGUID)",
-            "to write      \(sizeText(contents.uncompressedBytes)), to fetch \(sizeText(contents.compressedBytes)) "
+            "needs         a disk of \(sizeText(metadata.disk.sizeBytes)) or more, \(metadata.disk.lbaSize)-byte blocks",
+            "disk GUID     \(contents.gpt.diskGUID)",
+            "images        \(shortSizeText(contents.uncompressedBytes)), compressed \(shortSizeText(contents.compressedBytes)) "
                 + "(\(ratio(contents.compressedBytes, contents.uncompressedBytes)))",
             "zstd window   \(shortSizeText(contents.windowBytesMax))",
             "packages      \(metadata.osPackages.map { "\($0.count)" } ?? "not listed")",
@@ -60,7 +64,7 @@ struct InspectCommand: ParsableCommand {
             "hash          sha384:\(hexadecimal(contents.metadataSHA384))", "",
         ]
         if let id = metadata.id { lines.insert("id            \(id)", at: 2) }
-        var table = Table(["part", "name", "size", "image bytes", "fetched", "ratio", "file system", "mount point", "image"])
+        var table = Table(["part", "name", "size", "image", "compressed", "ratio", "file system", "mount point", "file"])
         for row in rows(contents) {
             guard let region = row.region else {
                 table.add(["\(row.partition.number)", row.partition.name, shortSizeText(row.partition.sizeBytes), "no image"])
@@ -69,12 +73,12 @@ struct InspectCommand: ParsableCommand {
             let image = region.image
             table.add([
                 "\(row.partition.number)", row.partition.name, shortSizeText(row.partition.sizeBytes),
-                "\(image.uncompressedSizeBytes)", "\(image.compressedSizeBytes)",
+                shortSizeText(image.uncompressedSizeBytes), shortSizeText(image.compressedSizeBytes),
                 ratio(image.compressedSizeBytes, image.uncompressedSizeBytes), contentText(row),
                 row.filesystem?.mountPoint ?? "-", image.path,
             ])
         }
-        return lines + table.lines + contents.warnings.map { "warning: \($0)" }
+        return lines + table.lines(columns: columns) + contents.warnings.map { "warning: \($0)" }
     }
 
     private struct Row {

@@ -29,16 +29,33 @@ extension StreamDiskCommand {
             let code = exitCode(for: error).rawValue
             let text = fullMessage(for: error)
             guard code != 0 else { Glibc.exit(show(text)) }
+            if arguments.isEmpty {
+                let message = "Name an image, or a command."
+                refuse([], code: code, message: message, text: "Error: \(message)\n\(shortUsage)")
+            }
+            let advice = namesDisk(message(for: error), arguments) ? "\nThe disk is named with --disk <path>." : ""
             refuse(
                 arguments, code: code, message: withoutSecrets(message(for: error), of: arguments),
-                text: withoutSecrets(text, of: arguments))
+                text: withoutSecrets(text, of: arguments) + advice)
         }
     }
 
     /// `stream` is the default, so that a mistyped verb is taken for an image.
     private static func checkVerb(_ word: String) throws {
         guard let verb = mistyped(word) else { return }
-        throw ValidationError("'\(word)' is no command, and no such file is here. Did you mean '\(verb)'?")
+        throw ArgumentFault(
+            code: ExitCodes.usage, message: "'\(word)' is no command, and there is no such file. Did you mean '\(verb)'?")
+    }
+
+    /// For who asks for nothing; all of the help would push the error out of sight.
+    private static var shortUsage: String {
+        let lines = (configuration.usage ?? "").split(separator: "\n").map { "       " + $0 }
+        return "Usage: " + lines.joined(separator: "\n").dropFirst(7) + "\n  See 'stream-disk --help' for examples."
+    }
+
+    /// Whether the word too many is a disk: other programs take it without an option.
+    private static func namesDisk(_ message: String, _ arguments: [String]) -> Bool {
+        arguments.contains { $0.hasPrefix("/dev/") && message == "Unexpected argument '\($0)'" }
     }
 
     /// Help, and what else was asked of the argument parser itself.

@@ -3,54 +3,85 @@ import StreamDisk
 
 /// A plan and a result as text for people.
 enum PlanText {
-    static func headline(_ plan: StreamPlan) -> String {
-        "\(plan.imageName) → \(plan.diskPath) (\(diskText(plan)))"
+    /// What the plan is for.
+    enum Goal { case write, compare }
+
+    static func headline(_ plan: StreamPlan, for goal: Goal = .write) -> String {
+        let disk = "\(diskName(plan)) (\((names(plan) + [shortSizeText(plan.diskBytes)]).joined(separator: ", ")))"
+        return goal == .write ? "writing \(plan.imageName) to \(disk)" : "comparing \(disk) with \(plan.imageName)"
     }
 
-    static func lines(_ plan: StreamPlan) -> [String] {
-        var lines = [
-            "image   \(plan.imageName)",
-            "        \(plan.architecture), \(sizeText(plan.uncompressedBytes)) to write, "
-                + "\(sizeText(plan.compressedBytes)) to fetch",
-            "        sha384:\(hexadecimal(plan.metadataSHA384))",
-            "        " + (plan.isHashCompared ? "the hash is the one given" : "no hash was given to compare it with"),
-            "disk    \(diskName(plan)) (\(diskText(plan)))",
+    /// - Parameter columns: the reader's; nil where nobody counts them.
+    static func lines(_ plan: StreamPlan, for goal: Goal = .write, columns: Int? = nil) -> [String] {
+        var sections = [
+            ("image", image(plan, for: goal)),
+            ("disk", [diskName(plan), facts(plan)]),
+            ("chosen", choice(plan)),
         ]
-        lines += choice(plan)
-        if let contents = plan.contents { lines += lost(contents) }
-        lines.append("engine  \(plan.engineName)")
-        var table = Table(["part", "name", "start", "size", "image bytes", "file system", "mount point"])
+        if goal == .write { sections.append(("lost", lost(plan))) }
+        sections.append((goal == .write ? "new" : "wanted", ["a gpt partition table with \(count(plan.partitions.count)):"]))
+        let room = columns.map { $0 - labelColumns }
+        var lines = sections.flatMap { label, texts in
+            labelled(label, texts.flatMap { text in room.map { wrapped(text, to: $0) } ?? [text] })
+        }
+        lines += labelled("", table(plan).lines(columns: room))
+        return lines + labelled("engine", [plan.engineName])
+    }
+
+    private static let labelColumns = 8
+
+    /// The label beside the first line only.
+    private static func labelled(_ label: String, _ lines: [String]) -> [String] {
+        lines.enumerated().map { index, line in
+            let label = index == 0 ? label : ""
+            return label + String(repeating: " ", count: labelColumns - label.count) + line
+        }
+    }
+
+    private static func image(_ plan: StreamPlan, for goal: Goal) -> [String] {
+        [
+            plan.imageName,
+            "for \(plan.architecture); \(shortSizeText(plan.compressedBytes)) to fetch, \(shortSizeText(plan.uncompressedBytes)) "
+                + (goal == .write ? "to write" : "to compare"),
+            "sha384:\(hexadecimal(plan.metadataSHA384))",
+            plan.isHashCompared ? "this is the hash given with --hash" : "this hash was compared with nothing: no --hash was given",
+        ]
+    }
+
+    private static func table(_ plan: StreamPlan) -> Table {
+        var table = Table(["part", "name", "start", "size", "image", "file system", "mount point"])
         for partition in plan.partitions {
             table.add([
-                "\(partition.number)", partition.name, "\(partition.offsetBytes)", shortSizeText(partition.sizeBytes),
-                partition.imagePath == nil ? "left alone" : "\(partition.uncompressedBytes)", partition.fsType ?? "-",
+                "\(partition.number)", partition.name, shortSizeText(partition.offsetBytes), shortSizeText(partition.sizeBytes),
+                partition.imagePath == nil ? "left alone" : shortSizeText(partition.uncompressedBytes), partition.fsType ?? "-",
                 partition.mountPoint ?? "-",
             ])
         }
-        return lines + ["to be written:"] + table.lines
+        return table
     }
 
-    /// Why this disk, and why no other.
+    /// Why this disk, and why no other; nothing where it was named.
     private static func choice(_ plan: StreamPlan) -> [String] {
         guard !plan.consideredDisks.isEmpty else { return [] }
         let others = plan.consideredDisks.filter { !plan.isChosen($0) }
-        var lines = ["chosen  the smallest disk that fits and that nothing uses"]
+        var lines = ["the smallest disk that fits and that nothing uses"]
         for other in others.prefix(linesMax) {
-            lines.append("        not \(other.disk.path): \(plan.reasons(against: other).map(\.message).joined(separator: "; "))")
+            lines.append("not \(other.disk.path): \(plan.reasons(against: other).map(\.message).joined(separator: "; "))")
         }
-        if others.count > linesMax { lines.append("        nor \(others.count - linesMax) more: see 'stream-disk disks'") }
+        if others.count > linesMax { lines.append("nor \(others.count - linesMax) more: see 'stream-disk disks'") }
         return lines
     }
 
     /// What is on the disk now.
-    private static func lost(_ contents: DiskContents) -> [String] {
-        if contents.isUnknown { return ["on it   no known content"] }
+    private static func lost(_ plan: StreamPlan) -> [String] {
+        guard let contents = plan.contents else { return ["what is on it, which could not be read"] }
+        if contents.isUnknown { return ["no known content: no partition table and no file system was found"] }
         var lines: [String] = []
-        if let signature = contents.signature { lines.append(signature.text) }
+        if let signature = contents.signature { lines.append("\(signature.text) on the whole disk") }
         if let type = contents.tableType {
-            let count = contents.partitionCount
             let protective = type == "PMBR" ? "a protective MBR without a partition table behind it" : nil
-            lines.append(protective ?? "a \(type) partition table with \(count) partition\(count == 1 ? "" : "s")")
+            let end = contents.partitions.isEmpty ? "" : ":"
+            lines.append(protective ?? "a \(type) partition table with \(count(contents.partitionCount))\(end)")
         }
         for partition in contents.partitions.prefix(linesMax) {
             let name = partition.name.map { " '\($0)'" } ?? ""
@@ -60,31 +91,34 @@ enum PlanText {
         }
         let more = contents.partitionCount - min(contents.partitions.count, linesMax)
         if more > 0 { lines.append("and \(more) more") }
-        return lines.enumerated().map { ($0 == 0 ? "on it   " : "        ") + $1 }
+        return lines
     }
+
+    private static func count(_ partitions: Int) -> String { "\(partitions) partition\(partitions == 1 ? "" : "s")" }
 
     /// Disks or partitions that are named one by one; of more, their number.
     private static let linesMax = 16
 
     static func summary(_ result: StreamResult) -> String {
+        let steps = result.verifiedBytes > 0 ? "written, flushed and read back" : "written and flushed"
+        return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) \(steps) in "
+            + "\(time(result, of: result.decodedBytes)); \(hashText(result))"
+    }
+
+    static func comparison(_ result: StreamResult) -> String {
+        "\(result.plan.diskPath) holds the image: \(shortSizeText(result.verifiedBytes)) and both partition tables compared in "
+            + "\(time(result, of: result.verifiedBytes)); \(hashText(result))"
+    }
+
+    private static func time(_ result: StreamResult, of bytes: UInt64) -> String {
         let seconds = max(result.elapsedSeconds, 0.001)
-        let rate = UInt64(Double(result.decodedBytes) / seconds)
-        return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) in \(oneDecimal(seconds)) s "
-            + "(\(shortSizeText(rate))/s), \(result.isHashCompared ? "verified" : "written")"
-            + "\(result.verifiedBytes > 0 ? ", flushed and read back" : " and flushed"), \(hashText(result))"
+        return "\(oneDecimal(seconds)) s (\(shortSizeText(UInt64(Double(bytes) / seconds)))/s)"
     }
 
     /// A hash that nobody gave was compared with nothing.
     private static func hashText(_ result: StreamResult) -> String {
-        "sha384:\(hexadecimal(result.plan.metadataSHA384))"
-            + (result.isHashCompared ? "" : " (of its metadata; no --hash was given to compare it with)")
-    }
-
-    static func comparison(_ result: StreamResult) -> String {
-        let seconds = max(result.elapsedSeconds, 0.001)
-        let rate = UInt64(Double(result.verifiedBytes) / seconds)
-        return "\(result.plan.diskPath) holds the image: \(shortSizeText(result.verifiedBytes)) and its partition tables "
-            + "compared in \(oneDecimal(seconds)) s (\(shortSizeText(rate))/s), \(hashText(result))"
+        (result.isHashCompared ? "hash verified: " : "hash not compared (no --hash given): ")
+            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
     }
 
     /// The path, and where it leads when it is a link.
@@ -95,33 +129,10 @@ enum PlanText {
         return isPlain ? path : "\(path) -> \(end)"
     }
 
-    private static func diskText(_ plan: StreamPlan) -> String {
-        var parts = [sizeText(plan.diskBytes), "\(plan.blockBytes)-byte blocks"]
-        parts += plan.diskInfo?.names ?? ["a regular file"]
-        return parts.joined(separator: ", ")
-    }
-}
+    private static func names(_ plan: StreamPlan) -> [String] { plan.diskInfo?.names ?? ["a regular file"] }
 
-/// Columns as wide as their widest cell. Cells are escaped before they are measured.
-struct Table {
-    private var rows: [[String]]
-
-    init(_ header: [String]) { rows = [header] }
-
-    mutating func add(_ row: [String]) { rows.append(row.map { printable($0) }) }
-
-    var lines: [String] {
-        let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in
-            rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
-        }
-        return rows.map { row in
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                line += column + 1 == row.count ? cell : cell + String(repeating: " ", count: widths[column] + 2 - cell.count)
-            }
-            return line
-        }
+    private static func facts(_ plan: StreamPlan) -> String {
+        (names(plan) + [sizeText(plan.diskBytes), "\(plan.blockBytes)-byte blocks"]).joined(separator: ", ")
     }
 }
 

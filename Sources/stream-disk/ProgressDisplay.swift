@@ -50,7 +50,6 @@ final class ProgressDisplay: Sendable {
             state.withLock { state in
                 for partition in plan.partitions { state.names[partition.number] = partition.name }
             }
-            lines(isVerbose ? PlanText.lines(plan) : [PlanText.headline(plan)])
         }
     }
 
@@ -131,8 +130,8 @@ final class ProgressDisplay: Sendable {
         }
         if !isLive || isVerbose {
             send(
-                ["retrying from \(shortSizeText(note.offset)) in \(oneDecimal(note.delaySeconds)) s (try \(note.attempt), "
-                    + "\(now.text)): \(note.reason)"], .note)
+                ["retrying from \(shortSizeText(note.offset)) in \(oneDecimal(note.delaySeconds)) s (retry \(note.attempt), "
+                    + "\(now.spent) without progress): \(note.reason)"], .note)
         }
     }
 

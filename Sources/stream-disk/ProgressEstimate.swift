@@ -29,7 +29,7 @@ struct ProgressEstimate {
 
     /// Rates are of so many last seconds.
     static let windowSeconds = 5.0
-    /// A time that is left is told after so many.
+    /// A rate and the time that is left are told after so many.
     static let settlingSeconds = 1.0
     /// With less than this waiting for the decoders, they wait for the source. A lane holds up to 4 MiB.
     static let backlogBytesMin = 1 << 20
@@ -64,6 +64,12 @@ struct ProgressEstimate {
         doneBytes = min(doneBytes, totalBytes)
     }
 
+    /// Whether the rates are of long enough to be told.
+    var isSettled: Bool {
+        guard let first = window.first, let last = window.last else { return false }
+        return last.elapsedSeconds - first.elapsedSeconds >= Self.settlingSeconds
+    }
+
     /// 0 to 1.
     var share: Double { totalBytes > 0 ? Double(doneBytes) / Double(totalBytes) : 1 }
 
@@ -81,9 +87,7 @@ struct ProgressEstimate {
     var etaSeconds: Double? {
         guard limit != .flush else { return nil }
         if doneBytes == totalBytes { return 0 }
-        guard let first = window.first, let last = window.last, rate > 0,
-            last.elapsedSeconds - first.elapsedSeconds >= Self.settlingSeconds
-        else { return nil }
+        guard rate > 0, isSettled else { return nil }
         return Double(totalBytes - doneBytes) / rate
     }
 

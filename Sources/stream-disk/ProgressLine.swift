@@ -15,7 +15,8 @@ struct ProgressLine {
         var timeoutSeconds: Double
         var reason: String
 
-        var text: String { "reconnecting, \(Int(seconds)) s of \(Int(timeoutSeconds)) s" }
+        var spent: String { "\(Int(seconds)) s of \(Int(timeoutSeconds)) s" }
+        var text: String { "reconnecting, \(spent)" }
     }
 
     /// What a line says, the most important first: what has no room is left out from the end.
@@ -31,7 +32,7 @@ struct ProgressLine {
             (.percent, String(repeating: " ", count: 3 - number.count) + number + " %"),
         ]
         if let reconnecting { parts.append((.reconnecting, reconnecting.text)) }
-        parts.append((.motion, motion))
+        parts.append((.motion, motions[0]))
         if estimate.limit == .source, progress.phase == .write {
             parts.append((.onDisk, "\(roundSizeText(progress.onDiskBytes)) on disk"))
         }
@@ -58,13 +59,23 @@ struct ProgressLine {
         // Escaped before it is measured.
         var parts = self.parts.map { (part: $0.part, text: printable($0.text)) }
         for (part, text) in parts { widths[part] = max(widths[part] ?? 0, Self.columns(of: text)) }
-        let room = columns - 1 - bar.count - (bar.isEmpty || columns < 100 ? 0 : 1)
-        while parts.reduce(0, { $0 + 2 + (widths[$1.part] ?? 0) }) > room + 2,
-            let least = parts.max(by: { $0.part.rawValue < $1.part.rawValue }), least.part.rawValue > Part.motion.rawValue
+        // The space behind a bar that the phase follows.
+        let room = columns - 1 - bar.count - (bar.isEmpty ? 0 : 1)
+        func isTooLong() -> Bool { parts.reduce(0) { $0 + 2 + (widths[$1.part] ?? 0) } > room + 2 }
+        while isTooLong(), let least = parts.max(by: { $0.part.rawValue < $1.part.rawValue }),
+            least.part.rawValue > Part.motion.rawValue
         {
             // A reason is better cut than left out.
             if least.part == .reason, room > 100 { break }
             parts.removeAll { $0.part == least.part }
+        }
+        // Then in fewer words: half a number would be another number.
+        if isTooLong(), let index = parts.firstIndex(where: { $0.part == .motion }) {
+            for text in motions where isTooLong() {
+                parts[index].text = text
+                widths[.motion] = Self.columns(of: text)
+            }
+            if isTooLong() { parts.remove(at: index) }
         }
         // A percentage below 100 has a space before it already.
         if !bar.isEmpty, parts.first?.part != .percent { bar += " " }
@@ -75,19 +86,23 @@ struct ProgressLine {
         return Self.prefix(of: bar, columns: columns - 1)
     }
 
-    private var motion: String {
+    /// How far and how fast; the same in fewer words after it.
+    private var motions: [String] {
         let verb: String
         switch estimate.limit {
         case .source: verb = "fetched"
         case .disk: verb = "written"
         case .verify: verb = "compared"
-        case .flush: return "\(roundSizeText(progress.onDiskBytes)) written, flushing for \(durationText(estimate.limitSeconds))"
+        case .flush:
+            let time = durationText(estimate.limitSeconds)
+            return ["\(roundSizeText(progress.onDiskBytes)) written, flushing for \(time)", "flushing for \(time)"]
         }
-        var text = "\(verb) \(pairText(estimate.doneBytes, of: estimate.totalBytes))"
-        if reconnecting != nil { return text }
-        text += " at \(shortSizeText(UInt64(estimate.rate)))/s"
-        if let seconds = estimate.etaSeconds, seconds > 0 { text += ", \(durationText(seconds.rounded(.up))) left" }
-        return text
+        let pair = pairText(estimate.doneBytes, of: estimate.totalBytes)
+        if reconnecting != nil { return ["\(verb) \(pair)", pair] }
+        let rate = estimate.isSettled ? " at \(shortSizeText(UInt64(estimate.rate)))/s" : ""
+        guard let seconds = estimate.etaSeconds, seconds > 0 else { return ["\(verb) \(pair)\(rate)", "\(verb) \(pair)", pair] }
+        let left = "\(durationText(seconds.rounded(.up))) left"
+        return ["\(verb) \(pair)\(rate), \(left)", "\(verb) \(pair), \(left)", "\(pair), \(left)", left]
     }
 
     /// Whatever is not ASCII may take two columns.

@@ -5,26 +5,26 @@ import StreamDisk
 struct RunArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Only the image whose metadata has this SHA-384: sha384:HEX, as 'inspect' prints it, or ignored.",
+            "Accept only the image whose metadata.json has this hash: sha384:HEX, as 'inspect' prints it; or ignored.",
             valueName: "hash"))
     var hash = "ignored"
 
-    @Option(help: ArgumentHelp("Write events to this file descriptor, one JSON object a line.", valueName: "fd"))
+    @Option(help: ArgumentHelp("Write events to this open file descriptor, one JSON object a line, as in: --events 3 3>run.jsonl", valueName: "fd"))
     var events: Int32?
 
     @Option(
         help: ArgumentHelp(
-            "Memory for windows and buffers, such as 512M or 1.5G; fewer decoders run where it is tight.",
+            "Use at most this much memory for windows and buffers, such as 512M or 1.5G. With less, fewer decoders run.",
             valueName: "size"))
     var memoryLimit: ByteCount?
 
     @Option(help: ArgumentHelp("How to write and read the disk.", valueName: "engine"))
     var engine: EngineName = .auto
 
-    @Flag(name: .shortAndLong, help: "Say more.")
+    @Flag(name: .shortAndLong, help: "Show the whole plan and every step.")
     var verbose = false
 
-    @Flag(name: .shortAndLong, help: "Say nothing but errors.")
+    @Flag(name: .shortAndLong, help: "Show errors only.")
     var quiet = false
 
     func validate() throws {

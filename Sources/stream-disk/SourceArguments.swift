@@ -5,33 +5,33 @@ import StreamDisk
 struct SourceArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Give up when one spot of the image has not advanced for so long: 90, 30s, 5m, 1.5h.", valueName: "time"))
+            "Give up when one spot of the image has made no progress for this long: 90, 30s, 5m, 1.5h.", valueName: "time"))
     var retryTimeout = TimeSpan(seconds: SourceOptions().retryTimeoutSeconds)
 
     @Option(
-        help: ArgumentHelp("Count no byte for so long as a fault, and retry.", valueName: "time"))
+        help: ArgumentHelp("Reconnect when no byte arrives for this long.", valueName: "time"))
     var stallTimeout = TimeSpan(seconds: SourceOptions().stallTimeoutSeconds)
 
     @Option(
         help: ArgumentHelp(
-            "Fetch each image over so many connections side by side: for servers that limit each one, and for long links.",
+            "Fetch each partition image over this many parallel connections: for servers that limit each one, and for long links.",
             valueName: "count"))
     var connections = SourceOptions().connections
 
-    @Option(name: .customLong("cacert"), help: ArgumentHelp("Trust these authorities (PEM) instead of the system's.", valueName: "file"))
+    @Option(name: .customLong("cacert"), help: ArgumentHelp("Trust the CA certificates in this file (PEM) instead of the system's.", valueName: "file"))
     var caFile: String?
 
     @Option(name: .customLong("cert"), help: ArgumentHelp("Client certificate (PEM).", valueName: "file"))
     var certificateFile: String?
 
-    @Option(name: .customLong("key"), help: ArgumentHelp("Key of the client certificate (PEM).", valueName: "file"))
+    @Option(name: .customLong("key"), help: ArgumentHelp("Key of the client certificate (PEM, without a passphrase).", valueName: "file"))
     var keyFile: String?
 
     @Option(
         name: .customLong("header"),
         help: ArgumentHelp(
-            "Send this header too: 'Name: value', or @FILE with one a line, which keeps it out of the list of processes. To the "
-                + "first host only, never to one it redirects to. Repeatable.",
+            "Send an extra HTTP header: 'Name: value', or @FILE with one a line, which keeps secrets out of the process list. Sent "
+                + "to the first host only, never to one it redirects to. Repeatable.",
             valueName: "header"))
     var headers: [String] = []
 

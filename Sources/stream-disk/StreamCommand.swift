@@ -3,11 +3,11 @@ import StreamDisk
 
 struct StreamCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stream", abstract: "Stream an image onto a disk.",
+        commandName: "stream", abstract: "Write an image to a disk.",
         usage: "stream-disk [stream] <image> [--disk <path>] [--hash <hash>] [<options>]",
         discussion: """
-            The old partition table is removed first and the new one written last, when all data are on the disk and checked: \
-            a run that fails leaves no disk that looks bootable and is not.
+            Removes the old partition table first, and writes the new one last, when all data is on the disk and checked. \
+            So a run that fails never leaves a disk that looks bootable and is not.
             """)
 
     @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
@@ -23,17 +23,17 @@ struct StreamCommand: ParsableCommand {
     struct Target: ParsableArguments {
         @Option(
             help: ArgumentHelp(
-                "The disk to write: a block device, or an existing regular file. Left out: the smallest disk that fits and is "
-                    + "not in use.", valueName: "path"))
+                "Write to this block device or existing regular file. Without --disk: the smallest disk that fits and is not in "
+                    + "use.", valueName: "path"))
         var disk: String?
 
-        @Flag(help: "Do not ask before writing. Needed where there is no terminal to ask on.")
+        @Flag(help: "Write without asking. Required when there is no terminal to ask on.")
         var yes = false
 
-        @Flag(help: "Check everything, show the plan, write nothing.")
+        @Flag(help: "Check the image's metadata and the disk, show the plan, and write nothing.")
         var dryRun = false
 
-        @Flag(help: "Read everything back and compare it with checksums kept while writing, before the table is written.")
+        @Flag(help: "Read all written data back and compare it, before the new partition table is written.")
         var verify = false
 
         /// For the `start` event.
@@ -45,8 +45,9 @@ struct StreamCommand: ParsableCommand {
     func run() throws {
         // Here and not in `validate`, which comes before the argument parser's own complaints.
         guard target.yes || target.dryRun || Terminal.canAsk else {
-            throw ValidationError(
-                "There is no terminal to ask on before the disk is written: add --yes to write it without a question, or "
+            throw ArgumentFault(
+                code: ExitCodes.usage,
+                message: "There is no terminal to ask on before the disk is written: add --yes to write without a question, or "
                     + "--dry-run to see the plan.")
         }
         let headers = try source.headerLines()
@@ -77,6 +78,7 @@ struct StreamCommand: ParsableCommand {
                 },
                 onEvent: { event in
                     log?.write(event)
+                    if case .plan(let plan) = event { tell(plan, display) }
                     display.show(event)
                 })
             // A no is an interruption by the one who was asked.
@@ -93,18 +95,26 @@ struct StreamCommand: ParsableCommand {
         display.finish()
         // The disk is written, whether or not someone reads of it; a plan is only good when it was read.
         if target.dryRun {
-            try Terminal.result(PlanText.lines(result.plan), signals)
+            let lines = PlanText.lines(result.plan, columns: Terminal.outputColumns)
+            try Terminal.result(lines + ["dry run: nothing was written"], signals)
         } else if !common.quiet {
-            Terminal.summary([PlanText.summary(result)], until: display.patienceEnds)
+            let failure = Terminal.summary([PlanText.summary(result)], until: display.patienceEnds)
+            if let failure { display.line("warning: \(failure); the image is on the disk") }
         }
+    }
+
+    /// Where nobody is asked. A dry run's plan is its result.
+    private func tell(_ plan: StreamPlan, _ display: ProgressDisplay) {
+        guard target.yes, !target.dryRun, !common.quiet else { return }
+        display.lines(common.verbose ? PlanText.lines(plan, columns: Terminal.errorColumns) : [PlanText.headline(plan)])
     }
 
     /// Without `--yes`, the plan is shown and a yes asked.
     private func approve(_ plan: StreamPlan, _ display: ProgressDisplay, _ signals: SignalWatch) -> Bool {
         guard !target.yes else { return true }
-        display.lines(PlanText.lines(plan))
+        display.lines(PlanText.lines(plan, columns: Terminal.errorColumns))
         return Terminal.ask(
-            "Everything on \(PlanText.diskName(plan)) will be lost. Write it? Type yes: ", on: display, signals.cancellation)
+            "Everything on \(PlanText.diskName(plan)) will be lost. Write the image? Type yes: ", on: display, signals.cancellation)
     }
 }
 

@@ -4,7 +4,7 @@ import StreamDisk
 struct StreamDiskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream-disk",
-        abstract: "Streams an OS image onto a disk: fetched, checked, decompressed and written in one pass.",
+        abstract: "Stream an OS image to a disk: fetch, check, decompress and write it in one pass.",
         usage: """
             stream-disk [stream] <image> [--disk <path>] [--hash <hash>] [--yes]
             stream-disk inspect <image>
@@ -12,30 +12,33 @@ struct StreamDiskCommand: ParsableCommand {
             stream-disk disks
             """,
         discussion: """
-            An image is a COSI 1.2 file: an https://, http:// or file:// URL, or a path.
+            An image is a COSI 1.2 file: an https://, http:// or file:// URL, or a path. Proxies come from the environment \
+            (https_proxy, http_proxy, no_proxy).
 
-            What is in an image, and what is its hash?
+            Show what an image holds:
             \(HelpText.command("stream-disk inspect https://images.example/os.cosi"))
+
+            Take its hash, once, from a copy that you trust:
             \(HelpText.command("IMAGE=https://images.example/os.cosi"))
             \(HelpText.command("HASH=$(stream-disk inspect $IMAGE --json | jq -r .hash)"))
 
-            Which disks are there, and which would be taken?
+            List the disks, and which of them can be chosen:
             \(HelpText.command("stream-disk disks"))
 
-            The plan, with what would be lost; nothing is written:
+            Show the plan and what would be lost; write nothing:
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --disk /dev/nvme0n1 --dry-run"))
 
-            The same, written after a question:
+            Show the plan, ask, and write:
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --disk /dev/nvme0n1"))
 
-            In a script, onto the smallest disk that fits, without a question:
+            In a script: write to the smallest disk that fits, without asking:
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --yes"))
 
-            Without root, into a file as if it were a disk:
+            Write to a file as if it were a disk; this needs no root:
             \(HelpText.command("truncate -s 8G disk.raw"))
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --disk disk.raw --yes"))
 
-            Does a disk hold this image? It is only read:
+            Check that a disk holds the image; this only reads:
             \(HelpText.command("stream-disk verify $IMAGE --hash $HASH --disk /dev/nvme0n1"))
 
             Exit codes:

@@ -14,11 +14,21 @@ enum Terminal {
         return unsafe !["", "dumb"].contains(String(cString: name))
     }
 
+    /// Columns of standard error's terminal; nil where it is none.
+    static var errorColumns: Int? { isatty(STDERR_FILENO) == 1 ? columns : nil }
+
     /// Columns of standard error's terminal; 80 where it does not say.
     static var columns: Int {
         var size = winsize()
         guard unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
+    }
+
+    /// Columns of standard output's terminal; nil where it is none, and each row is one line.
+    static var outputColumns: Int? {
+        var size = winsize()
+        guard isatty(STDOUT_FILENO) == 1, unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 else { return nil }
+        return size.ws_col > 0 ? Int(size.ws_col) : nil
     }
 
     /// Asks on standard error; true for the word yes. A cancellation counts as a no.
@@ -52,10 +62,13 @@ enum Terminal {
     }
 
     /// Writes a line to standard output that nobody must have read for the run to be a success: waits a moment only.
-    static func summary(_ lines: [String], until deadline: Instant) {
+    ///
+    /// - Returns: why it could not be written, or nil.
+    static func summary(_ lines: [String], until deadline: Instant) -> String? {
         let writer = LineWriter(descriptor: STDOUT_FILENO)
         writer.send(text(lines), .vital)
-        _ = writer.flush(until: max(deadline, .after(seconds: 0.5)))
+        guard case .failed(let code) = writer.flush(until: max(deadline, .after(seconds: 0.5))) else { return nil }
+        return "cannot write to standard output: \(SystemError(code))"
     }
 
     private static func text(_ lines: [String]) -> String { lines.map { printable($0, scalarsMax: .max) + "\n" }.joined() }
@@ -72,6 +85,13 @@ enum Terminal {
             throw failure(
                 "\(words) before all of the result was read", signals?.exitCode(for: .cancelled) ?? ExitCodes.interrupted)
         }
+    }
+
+    /// Says something on standard error that changes nothing.
+    static func note(_ text: String) {
+        let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: 0)
+        display.line("note: \(text)")
+        display.end(nil)
     }
 
     /// Says on standard error why the program ends with this code.

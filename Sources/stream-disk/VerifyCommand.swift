@@ -3,23 +3,23 @@ import StreamDisk
 
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Read a disk back and compare it with an image; write nothing.",
+        commandName: "verify", abstract: "Compare a disk with an image; write nothing.",
         usage: "stream-disk verify <image> --disk <path> [--hash <hash>] [<options>]",
         discussion: """
-            The image is fetched, checked and decoded as for writing, and each byte compared with what the disk has: the \
-            partitions that have an image, LBA 0, and both partition tables as they would be placed on this disk. The disk may \
-            be read-only or in use; what others write to it meanwhile shows as a difference.
+            Fetches, checks and decodes the image as for writing, and compares each byte with the disk: the partitions that \
+            have an image, LBA 0, and both partition tables as they would be placed on this disk. The disk may be read-only or in \
+            use; what others write to it meanwhile shows as a difference.
 
             Exit codes:
             \(HelpText.table([
-                ("\(ExitCodes.done)", "the disk holds the image, as one line on standard output says"),
+                ("\(ExitCodes.done)", "the disk holds the image; one line on standard output says so"),
                 (
                     "\(ExitCodes.deviceFailed)",
-                    "it does not, or a read failed: all of it is compared, and the first difference by its place on the disk is "
-                        + "named, with partition, byte and length"
+                    "the disk does not hold it, or a read failed. All of it is compared; the error names the first difference on "
+                        + "the disk by partition, byte and length"
                 ),
-                ("\(ExitCodes.invalidImage)", "the image itself is corrupt or not the one asked for"),
-                ("others", "as 'stream-disk --help' lists them"),
+                ("\(ExitCodes.invalidImage)", "the image itself is corrupt, or not the one asked for"),
+                ("others", "see 'stream-disk --help'"),
             ]))
             """)
 
@@ -34,10 +34,10 @@ struct VerifyCommand: ParsableCommand {
 
     /// What is read, and how it is told.
     struct Target: ParsableArguments {
-        @Option(help: ArgumentHelp("The disk to read: a block device, or a regular file.", valueName: "path"))
+        @Option(help: ArgumentHelp("Read this block device or regular file.", valueName: "path"))
         var disk: String
 
-        @Flag(help: "The result as JSON, for programs: whether it is equal, and where it first is not.")
+        @Flag(help: "Print the result as JSON, for programs: whether they are equal, and where they first differ.")
         var json = false
     }
 
@@ -61,6 +61,12 @@ struct VerifyCommand: ParsableCommand {
                 from: image, onDisk: target.disk, options: common.options, cancellation: signals.cancellation,
                 onEvent: { event in
                     log?.write(event)
+                    if case .plan(let plan) = event, !common.quiet {
+                        display.lines(
+                            common.verbose
+                                ? PlanText.lines(plan, for: .compare, columns: Terminal.errorColumns)
+                                : [PlanText.headline(plan, for: .compare)])
+                    }
                     display.show(event)
                 })
             log?.write(completed: result)

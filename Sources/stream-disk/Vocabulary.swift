@@ -49,9 +49,9 @@ extension StreamPlan {
     /// Empty for the one that was chosen.
     func reasons(against disk: ConsideredDisk) -> [Reason] {
         if isChosen(disk) { return [] }
-        return disk.reasons.isEmpty
-            ? [Reason(code: "notSmallest", message: "fits, but another is smaller, or equal and before it")]
-            : disk.reasons.map(\.reason)
+        guard disk.reasons.isEmpty else { return disk.reasons.map(\.reason) }
+        let isLarger = disk.disk.sizeBytes > diskBytes
+        return [Reason(code: "notSmallest", message: isLarger ? "fits, but is larger" : "fits, and is as large, but comes later")]
     }
 }
 

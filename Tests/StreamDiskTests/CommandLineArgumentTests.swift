@@ -13,7 +13,8 @@ extension CommandLineContract {
                 for source in [server.url(), image.path, "/none/image.cosi"] {
                     let ended = try Program.run([source, "--disk", disk], events: true)
                     #expect(ended.code == 64 && ended.output == "")
-                    #expect(ended.errors.contains("add --yes"), "\(ended.errors)")
+                    // One line: how the program is called is not what is wrong.
+                    #expect(ended.errors.contains("add --yes") && ended.errors.split(separator: "\n").count == 1, "\(ended.errors)")
                     #expect(ended.eventNames == ["start", "error"])
                 }
                 #expect(server.requests.isEmpty)
@@ -33,6 +34,22 @@ extension CommandLineContract {
             let ended = try Program.run(arguments)
             #expect(ended.code == 64)
             #expect(ended.errors.contains("Did you mean '\(meant)'?"), "\(ended.errors)")
+        }
+
+        @Test("No argument at all: a few lines, not all of the help.")
+        func noArguments() throws {
+            let ended = try Program.run([])
+            #expect(ended.code == 64 && ended.output == "")
+            #expect(ended.errors.hasPrefix("Error: ") && ended.errors.contains("stream-disk --help"), "\(ended.errors)")
+            #expect(ended.errors.split(separator: "\n").count < 10)
+        }
+
+        @Test("A disk that is given without its option is answered with the option.")
+        func diskWithoutItsOption() throws {
+            let ended = try Program.run(["/none/image", "/dev/none", "--yes"])
+            #expect(ended.code == 64 && ended.errors.contains("--disk <path>"), "\(ended.errors)")
+            #expect(ended.errors.contains("The disk is named with --disk"))
+            #expect(try !Program.run(["/none/image", "other", "--yes"]).errors.contains("The disk is named"))
         }
 
         @Test("A word that is a file is an image, whatever verb it resembles, and one that resembles none is an image too.")

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import StreamDisk
 import Testing
 
 @testable import stream_disk
@@ -105,8 +106,9 @@ extension CommandLineContract {
                 #expect(ended.output.contains(disk) && ended.output.contains(image.path), "\(ended.output)")
                 for region in image.manifest.regions {
                     #expect(ended.output.contains(region.name), "\(ended.output)")
-                    #expect(ended.output.contains("\(region.uncompressedSize)"), "\(ended.output)")
+                    #expect(ended.output.contains(shortSizeText(region.uncompressedSize)), "\(ended.output)")
                 }
+                #expect(ended.output.hasSuffix("\ndry run: nothing was written\n"), "\(ended.output)")
                 #expect(ended.phases == ["preflight"])
                 #expect(ended.eventNames.last == "completed")
                 #expect(ended.events.last?["written"] as? Bool == false)
@@ -213,6 +215,18 @@ extension CommandLineContract {
             for arguments in [["inspect", image.path], ["inspect", image.path, "--json"], ["disks"], ["disks", "--json"]] {
                 let ended = try Program.run(arguments, through: full)
                 expectFailure(ended, 74, says: ["standard output", "No space left on device"])
+            }
+        }
+
+        @Test("A summary that cannot be written does not make a written disk a failure, and is not lost without a word")
+        func summaryCannotBeWritten() throws {
+            let image = try SampleImage.make()
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
+                let ended = try Program.run(
+                    [image.path, "--disk", disk, "--yes"], through: ["bash", "-c", "exec \"$@\" >/dev/full", "full"])
+                #expect(ended.code == 0, "\(ended.errors)")
+                #expect(ended.errors.contains("warning: cannot write to standard output: No space left on device"), "\(ended.errors)")
+                try image.expectStreamed(to: disk, was: was)
             }
         }
 

@@ -15,7 +15,7 @@ extension CommandLineContract {
                 let before = try sha256(of: disk)
                 let ended = try Program.run([image.path, "--disk", link, "--dry-run"], events: true)
                 #expect(ended.code == 0, "\(ended.errors)")
-                for words in ["\(link) -> \(disk)", "gpt partition table with 2 partitions", "ext4 'precious'", "vfat 'OLDBOOT'"] {
+                for words in ["\(link) -> \(disk)", "\nlost    a gpt partition table with 2 partitions:\n", "ext4 'precious'", "vfat 'OLDBOOT'"] {
                     #expect(ended.output.contains(words), "\(words) in: \(ended.output)")
                 }
                 #expect(try sha256(of: disk) == before)
@@ -73,6 +73,44 @@ extension CommandLineContract {
             }
         }
 
+        @Test("It is shown once, and fits the terminal: only the hash is longer than a line.")
+        func fitsTheTerminal() throws {
+            let image = try SampleImage.make()
+            try withTemporaryFolder { folder in
+                let disk = folder.appending(path: "disk.raw").path
+                try OldDisk.make(disk, sizeBytes: image.diskBytes)
+                let terminal = try PseudoTerminal()
+                terminal.resize(columns: 80)
+                // Paths of temporary folders may be longer than a line.
+                let running = try Running(
+                    ["image.cosi", "--disk", "disk.raw"],
+                    through: ["bash", "-c", "cd '\(folder.path)' && ln -s '\(image.path)' image.cosi && exec \"$@\"", "bash"],
+                    terminal: terminal.programSide)
+                try running.wait(for: "the question") { terminal.text.contains("Type yes: ") }
+                let text = terminal.text
+                terminal.type("no\n")
+                _ = try running.wait(seconds: 10)
+                #expect(text.components(separatedBy: "disk.raw").count == 3, "\(text)")
+                for line in text.components(separatedBy: "\r\n") where !line.contains("sha384:") {
+                    #expect(line.count <= 80, "\(line)")
+                }
+            }
+        }
+
+        @Test("With verify, nothing is said to be lost or written.")
+        func verifyLosesNothing() throws {
+            let image = try SampleImage.make()
+            try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, _ in
+                #expect(try Program.run([image.path, "--disk", disk, "--yes"]).code == 0)
+                for more in [[], ["--verbose"]] {
+                    let ended = try Program.run(["verify", image.path, "--disk", disk] + more)
+                    #expect(ended.code == 0, "\(ended.errors)")
+                    #expect(ended.errors.contains(more.isEmpty ? "comparing \(disk)" : "to compare"), "\(ended.errors)")
+                    for word in ["lost", "writ", "Writ"] { #expect(!ended.errors.contains(word), "\(ended.errors)") }
+                }
+            }
+        }
+
         @Test("Whether a hash was compared is said, in the plan and at the end.")
         func hashCompared() throws {
             let image = try SampleImage.make()
@@ -84,6 +122,8 @@ extension CommandLineContract {
                         let event = try #require(ended.events.first { $0["event"] as? String == name })
                         #expect(event["hashCompared"] as? Bool == isCompared, "\(name)")
                     }
+                    let words = isCompared ? "hash verified: sha384:" : "hash not compared (no --hash given): sha384:"
+                    #expect(ended.output.contains(words), "\(ended.output)")
                 }
             }
         }

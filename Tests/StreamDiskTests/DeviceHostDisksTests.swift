@@ -233,7 +233,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             #expect(error?.path == nil)
             let expected =
                 "no disk fits the image, which needs 8.0 GiB (8589934592 bytes) in blocks of 512 bytes: "
-                + "loop1: of a kind that is used only when named; "
+                + "loop1: a loop device, used only when named; "
                 + "sda: in use: sda1 is mounted on /; "
                 + "sdb: too small: 8.0 GiB (8589934592 bytes) needed, it has 7.9 GiB (8589934080 bytes); "
                 + "sdc: wrong logical block size: the image is made for 512 bytes, it has 4096; "

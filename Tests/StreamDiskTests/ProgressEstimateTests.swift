@@ -113,6 +113,30 @@ struct ProgressEstimateTests {
         #expect(bars.count == 1)
     }
 
+    @Test("Where there is little room a line has fewer words, never half a one", arguments: 8...120)
+    func fewerWords(columns: Int) {
+        let (estimate, last) = slowSource(until: 8)
+        var widths: [ProgressLine.Part: Int] = [:]
+        var line = ProgressLine(progress: last, estimate: estimate, partitions: ["root"])
+        let words = Set(line.plain.split { " ,".contains($0) }.map(String.init))
+        let text = line.live(columns: columns, widths: &widths)
+        let bar = text.firstIndex(of: "]").map { text.index(after: $0) } ?? text.startIndex
+        for word in text[bar...].split(whereSeparator: { " ,".contains($0) }) { #expect(words.contains(String(word)), "\(text)") }
+        if columns >= 32 { #expect(text.contains("12 s left"), "\(text)") }
+        line.reconnecting = ProgressLine.Reconnecting(seconds: 12, timeoutSeconds: 300, reason: "no route")
+        let lost = line.live(columns: columns, widths: &widths)
+        if columns >= 40 { #expect(lost.contains("reconnecting, 12 s of 300 s"), "\(lost)") }
+    }
+
+    @Test("No rate is told before there is one") func firstMoments() {
+        var estimate = ProgressEstimate()
+        for tick in 1...4 {
+            let now = progress(Double(tick) / 5, fetched: 3 * Self.MiB, decoded: 0, written: 0)
+            estimate.add(now)
+            #expect(!ProgressLine(progress: now, estimate: estimate).plain.contains("/s"))
+        }
+    }
+
     @Test("Sizes side by side have one unit") func pairs() {
         #expect(pairText(41 << 20, of: 108 << 20) == "41 of 108 MiB")
         #expect(pairText(1 << 20, of: 5 << 30) == "0.0 of 5.0 GiB")

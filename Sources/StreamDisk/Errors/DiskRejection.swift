@@ -105,6 +105,15 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// What the kernel's name of a block device tells of it, for people: nothing is decided by it.
+    private static func kind(_ name: String) -> String {
+        let kinds = [
+            ("loop", "a loop device"), ("dm-", "a device-mapper device"), ("md", "a RAID array"), ("zram", "a RAM disk"),
+            ("ram", "a RAM disk"), ("sr", "an optical drive"), ("nbd", "a network block device"), ("rbd", "a network block device"),
+        ]
+        return kinds.first { name.hasPrefix($0.0) }?.1 ?? "no ordinary disk"
+    }
+
     public var description: String {
         switch self {
         case .mounted(let device, let mountPoint): "in use: \(device) is mounted on \(mountPoint)"
@@ -120,7 +129,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .zeroSize: "has no medium (zero size)"
         case .removable: "removable, used only when named"
         case .network(let transport): "reached over a network (\(transport)), used only when named"
-        case .wrongKind: "of a kind that is used only when named"
+        case .wrongKind(let name): "\(Self.kind(name)), used only when named"
         case .bootArea: "a boot area of an eMMC, used only when named"
         case .tooSmall(let need, let has): "too small: \(sizeText(need)) needed, it has \(sizeText(has))"
         case .wrongBlockSize(let need, let has):
