@@ -53,6 +53,18 @@ public struct TargetDisk: ~Copyable, Sendable {
         return { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
     }
 
+    /// Throws when a regular file is shorter than it was when it was opened: somebody has cut it, and later writes have made it long
+    /// again, with holes.
+    func expectWhole() throws(DiskIOError) {
+        guard !isBlockDevice else { return }
+        do throws(SystemError) {
+            guard try UInt64(max(working.status().st_size, 0)) < sizeBytes else { return }
+        } catch {
+            throw DiskIOError(.write, path: path, offset: nil, lengthBytes: nil, cause: error)
+        }
+        throw DiskIOError(.write, path: path, offset: nil, lengthBytes: nil, cause: SystemError(EIO))
+    }
+
     /// Lets go of it. Throws what the kernel tells of earlier writes only now.
     ///
     /// The lock goes first: udev looks at the disk again when the descriptor that wrote is closed, and would skip a

@@ -1,4 +1,5 @@
 import CosiFormat
+import Glibc
 
 /// What a session knows before the first write: the image, the disk, and what goes where. Nothing is written.
 struct Preflight: ~Copyable {
@@ -58,6 +59,13 @@ struct Preflight: ~Copyable {
         } catch {
             throw .disk(error)
         }
+    }
+
+    /// A limit on file sizes (RLIMIT_FSIZE) below the target's is known before the old table is gone.
+    func expectFileSizeAllowed() throws(StreamFault) {
+        guard !target.isBlockDevice, let limit = softLimit(RLIMIT_FSIZE), limit < target.sizeBytes else { return }
+        throw .device(
+            DiskIOError(.write, path: target.path, offset: limit, lengthBytes: nil, cause: SystemError(EFBIG)))
     }
 
     /// Lets go of the disk. Throws what the kernel tells of earlier writes only now.

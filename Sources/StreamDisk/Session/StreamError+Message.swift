@@ -76,7 +76,7 @@ extension DiskSelectionError {
 
 extension SourceError {
     fileprivate var sentence: String {
-        let place = offset.map { "\(source) at byte \($0)" } ?? source
+        let place = offset.flatMap { $0 > 0 ? "\(source) at byte \($0)" : nil } ?? source
         let hint = advice?.hint.map { "; " + $0 }
         return switch kind {
         case .notFound: "no such image: \(place): \(reason); check its name and place"
@@ -127,7 +127,7 @@ extension DiskMismatch {
         switch expectation {
         case .written: return "\(path) failed: \(place) reads back other bytes than were written, in \(range)"
         case .image:
-            let more = count > 1 ? " (the first of \(count) pieces that differ)" : ""
+            let more = count > 1 ? " (the first of \(count) differences)" : ""
             return "\(path) does not hold this image: \(place) has other bytes, in \(range)\(more)"
         }
     }

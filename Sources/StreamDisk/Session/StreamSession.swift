@@ -53,6 +53,7 @@ struct StreamSession {
         let waitingBytes = pipeline.waitingBytes
         let bytesToVerify = options.readsBack ? preflight.areas.written.totalBytes : 0
         if transfer.stop.isCancelled { throw .cancelled }
+        try preflight.expectFileSizeAllowed()
 
         func watch(_ activity: DiskActivity) { reporter.watch(activity, of: plan) }
         func report(_ activity: DiskActivity) {
@@ -72,6 +73,7 @@ struct StreamSession {
         let verified = try writer.flush(
             written, stop: transfer.stop, willReadBack: { reporter.enter(.verify, disk: .withoutTable) }, tick: report)
         if transfer.stop.isCancelled { throw .cancelled }
+        do throws(DiskIOError) { try preflight.target.expectWhole() } catch { throw .device(error) }
         // From here on a cancellation comes too late: all data are on the disk, and the tables take milliseconds.
         reporter.enter(.commit, disk: .uncertain)
         try writer.commit(verified, preflight.placement, tick: watch)
