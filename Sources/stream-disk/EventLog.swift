@@ -7,8 +7,8 @@ import StreamDisk
 /// `{"v":1,"t":<seconds since start>,"event":…}` and what belongs to the event. Calls return at once: a reader that is late or
 /// goes away neither stops nor ends the run.
 final class EventLog {
-    /// Progress is told so often at most; with the last words of two phases that stays under five in a second.
-    private static let progressSeconds = 0.25
+    /// Progress is told so often at most: three in a second, and with the last words of two phases five.
+    private static let progressSeconds = 0.35
 
     private let writer: LineWriter
     private let begin = Instant.now

@@ -9,22 +9,13 @@ enum HeaderFile {
     /// A pipe, such as bash's `<(…)`, may take a moment.
     private static let timeoutSeconds = 10.0
 
-    /// Whether it is of the form `Name: value`.
-    static func isHeader(_ text: String) -> Bool {
-        guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else { return false }
-        let name = text[..<colon]
-        return !name.contains(" ") && !text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7f }
-    }
-
     /// The headers in a file, one a line; blank lines are left out, and lines may end in CRLF. Its text is never repeated.
     static func lines(_ path: String) throws(ArgumentFault) -> [String] {
-        let text = String(decoding: try bytes(path), as: UTF8.self)
+        guard let text = String(validating: try bytes(path), as: UTF8.self) else { throw fault(path, "it is not UTF-8 text") }
         var headers: [String] = []
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             if line.allSatisfy(\.isWhitespace) { continue }
-            guard isHeader(String(line)) else {
-                throw fault(path, "line \(index + 1) is not of the form 'Name: value' (not shown here, it may hold a secret)")
-            }
+            if let refusal = SourceOptions.refusal(ofHeader: String(line)) { throw fault(path, "line \(index + 1) \(refusal)") }
             headers.append(String(line))
         }
         guard !headers.isEmpty else { throw fault(path, "there is no header in it") }

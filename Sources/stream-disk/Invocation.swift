@@ -69,7 +69,7 @@ extension StreamDiskCommand {
     }
 
     /// A run that never began, for a person and for a program.
-    private static func refuse(_ arguments: [String], code: Int32, message: String, text: String) -> Never {
+    static func refuse(_ arguments: [String], code: Int32, message: String, text: String) -> Never {
         // A reader that went away must not change the exit code.
         signal(SIGPIPE, SIG_IGN)
         let log = eventsDescriptor(arguments).flatMap { EventLog.isWritable($0) ? EventLog(descriptor: $0) : nil }
@@ -100,7 +100,7 @@ extension StreamDiskCommand {
             if argument.hasPrefix("-") { isInHeader = argument == "--header" || argument.hasPrefix("--header=") }
             let value = argument.hasPrefix("-") ? argument.drop { $0 != "=" }.dropFirst() : argument[...]
             if value.contains("://") {
-                message = message.replacing(value, with: StreamDisk.withoutSecrets(String(value)))
+                message = message.replacing(value, with: imageName(String(value)))
             } else if isInHeader, !argument.hasPrefix("-") {
                 message = message.replacing("'\(argument)'", with: "'(part of a header?)'")
             }

@@ -13,7 +13,8 @@ enum Main {
         do throws(ProcessArguments.NotText) {
             arguments = try ProcessArguments.list()
         } catch {
-            exit(Terminal.failure("\(error)", ExitCodes.usage).rawValue)
+            StreamDiskCommand.refuse(
+                error.arguments, code: ExitCodes.usage, message: "\(error)", text: "stream-disk: \(error)")
         }
         ProcessLimits.withEnoughStack { StreamDiskCommand.main(arguments) }
     }

@@ -6,9 +6,15 @@ enum ProcessArguments {
     struct NotText: Error, CustomStringConvertible {
         let position: Int
         let bytes: [UInt8]
+        /// All of them; in one that is no text, U+FFFD stands for what is none.
+        let arguments: [String]
 
         var description: String {
-            "argument \(position) is not UTF-8 text: '\(shown)'; a file of such a name can be given by a link or a folder "
+            // A header and a URL have a colon, and may hold a secret.
+            if bytes.contains(UInt8(ascii: ":")) {
+                return "argument \(position) is not UTF-8 text (not shown here, it may hold a secret)"
+            }
+            return "argument \(position) is not UTF-8 text: '\(shown)'; a file of such a name can be given by a link or a folder "
                 + "whose name is text"
         }
 
@@ -24,15 +30,14 @@ enum ProcessArguments {
 
     static func list() throws(NotText) -> [String] {
         var list: [String] = []
+        var first: (position: Int, bytes: [UInt8])?
         for position in 1..<max(Int(ca_count()), 1) {
             // SAFETY: the kernel's NUL-ended strings, which last as long as the process; nobody changes them.
             guard let value = unsafe ca_value(Int32(position)) else { break }
-            if let text = unsafe String(validatingCString: value) {
-                list.append(text)
-            } else {
-                throw NotText(position: position, bytes: unsafe bytes(of: value))
-            }
+            if unsafe String(validatingCString: value) == nil, first == nil { first = (position, unsafe bytes(of: value)) }
+            unsafe list.append(String(cString: value))
         }
+        if let first { throw NotText(position: first.position, bytes: first.bytes, arguments: list) }
         return list
     }
 

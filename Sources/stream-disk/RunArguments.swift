@@ -58,6 +58,11 @@ struct RunArguments: ParsableArguments {
     }
 }
 
+/// Refuses the path of a disk that is none: what a script's variable without a value comes to.
+func expectPath(_ disk: String) throws {
+    if disk.isEmpty { throw ValidationError("--disk is empty: name a disk or a file.") }
+}
+
 /// How the disk is written and read.
 enum EngineName: String, ExpressibleByArgument, CaseIterable {
     case auto

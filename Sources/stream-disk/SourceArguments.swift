@@ -43,10 +43,9 @@ struct SourceArguments: ParsableArguments {
             throw ValidationError("--connections must be 1 to \(SourceOptions.connectionsMax).")
         }
         if keyFile != nil, certificateFile == nil { throw ValidationError("--key takes its certificate with it: --cert FILE.") }
-        // What it is may be a secret, so it is not repeated.
-        for (index, header) in headers.enumerated() where !header.hasPrefix("@") && !HeaderFile.isHeader(header) {
-            let which = headers.count > 1 ? " number \(index + 1)" : ""
-            throw ValidationError("--header\(which) is not of the form 'Name: value' (not shown here, it may hold a secret).")
+        for (index, header) in headers.enumerated() where !header.hasPrefix("@") {
+            guard let refusal = SourceOptions.refusal(ofHeader: header) else { continue }
+            throw ValidationError("--header\(headers.count > 1 ? " number \(index + 1)" : "") \(refusal).")
         }
     }
 

@@ -36,6 +36,8 @@ struct StreamCommand: ParsableCommand {
         @Flag(help: "Read all written data back and compare it, before the new partition table is written.")
         var verify = false
 
+        func validate() throws { if let disk { try expectPath(disk) } }
+
         /// For the `start` event.
         var fields: [String: JSONValue] {
             ["disk": .optional(disk), "yes": .flag(yes), "dryRun": .flag(dryRun), "verify": .flag(verify)]
@@ -53,7 +55,7 @@ struct StreamCommand: ParsableCommand {
         let headers = try source.headerLines()
         let signals = SignalWatch()
         let log = common.eventLog
-        let fields: [String: JSONValue] = ["image": .text(withoutSecrets(image))]
+        let fields: [String: JSONValue] = ["image": .text(imageName(image))]
         log?.writeStart(verb: "stream", options: fields.adding(target.fields, common.fields, source.fields))
         let display = common.display(source)
         defer { display.end(log) }

@@ -39,13 +39,15 @@ struct VerifyCommand: ParsableCommand {
 
         @Flag(help: "Print the result as JSON, for programs: whether they are equal, and where they first differ.")
         var json = false
+
+        func validate() throws { try expectPath(disk) }
     }
 
     func run() throws {
         let headers = try source.headerLines()
         let signals = SignalWatch()
         let log = common.eventLog
-        let fields: [String: JSONValue] = ["image": .text(withoutSecrets(image)), "disk": .text(target.disk)]
+        let fields: [String: JSONValue] = ["image": .text(imageName(image)), "disk": .text(target.disk)]
         log?.writeStart(verb: "verify", options: fields.adding(common.fields, source.fields))
         let display = common.display(source)
         defer { display.end(log) }

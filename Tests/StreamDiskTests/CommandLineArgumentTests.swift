@@ -158,7 +158,7 @@ extension CommandLineContract {
                 ["--headers", "Authorization: SECRET"], ["--headers=Authorization: SECRET"], ["-H", "Authorization: SECRET"],
                 ["--header", "A: SECRET", "--hash", "none"], ["--header", "A: SECRET", "--retry-timeout", "x"],
                 ["https://user:SECRET@host.example/image?SECRET"], ["--yes=https://user:SECRET@host.example/image"],
-                ["--header"],
+                ["--header"], ["--header", "Range: SECRET"],
             ])
         func secretsAreNotRepeated(arguments: [String]) throws {
             let url = "https://user:SECRET@host.example/image?token=SECRET"
@@ -166,6 +166,55 @@ extension CommandLineContract {
             #expect(ended.code == 64, "\(ended.errors)")
             #expect(!ended.errors.contains("SECRET"), "\(ended.errors)")
             #expect(!"\(ended.events)".contains("SECRET"), "\(ended.events)")
+        }
+
+        @Test("Of a URL that cannot be understood, nothing of its password is shown.")
+        func passwordsInMalformedURLs() throws {
+            for separator in ["#", "?", "/", " ", "@:"] {
+                let url = "https://user:SECRET\(separator)SECRET@host.example:x/image"
+                for verb in [["stream", "--dry-run"], ["verify", "--disk", "/none/disk"]] {
+                    let ended = try Program.run(verb + [url], events: true)
+                    expectFailure(ended, 64, says: ["host.example"])
+                    #expect(!(ended.errors + "\(ended.events)").contains("SECRET"), "\(ended.errors)\(ended.events)")
+                }
+            }
+        }
+
+        @Test("The first event names the image as the plan does, whatever characters are in its name.")
+        func imageNameInStart() throws {
+            let image = try SampleImage.make()
+            try withTemporaryFolder { folder in
+                let path = folder.appending(path: "os@1.2?b#c.cosi").path
+                try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: image.path)
+                let server = try FaultServer(image.bytes)
+                let urls = ["file://" + path.replacing("?", with: "%3F").replacing("#", with: "%23"), server.url("/a@b.cosi?token=x#y")]
+                try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { disk in
+                    for source in [path] + urls {
+                        let ended = try Program.run([source, "--disk", disk, "--dry-run"], events: true)
+                        #expect(ended.code == 0, "\(ended.errors)")
+                        let options = try #require(ended.events.first?["options"] as? [String: Any])
+                        let plan = try #require(ended.events.first { $0["event"] as? String == "plan" })
+                        #expect(options["image"] as? String == plan["image"] as? String)
+                    }
+                }
+            }
+        }
+
+        @Test("A disk or an image whose name is empty, as an unset variable leaves it, is said to be.")
+        func emptyNames() throws {
+            for verb in ["stream", "verify"] {
+                let ended = try Program.run([verb, "/none/image", "--disk", ""] + (verb == "stream" ? ["--yes"] : []))
+                #expect(ended.code == 64 && ended.errors.contains("--disk is empty"), "\(ended.errors)")
+            }
+            expectFailure(try Program.run(["inspect", ""]), 64, says: ["'': the path is empty"])
+        }
+
+        @Test("A header that this program sets itself is refused as an argument, not as an image.")
+        func headersOfOurOwn() throws {
+            for header in ["Range: bytes=0-1", "accept-encoding: gzip"] {
+                let ended = try Program.run(["inspect", "http://127.0.0.1:1/image", "--header", header])
+                #expect(ended.code == 64 && ended.errors.hasPrefix("Error: --header sets "), "\(ended.errors)")
+            }
         }
 
         @Test("--header @FILE sends what the file holds, and neither the events nor an error show it.")
@@ -190,14 +239,16 @@ extension CommandLineContract {
         @Test("A header file that is missing, not to be read, too large, or holds no headers is named.")
         func wrongHeaderFiles() throws {
             try withTemporaryFolder { folder in
-                func write(_ name: String, _ text: String) throws -> String {
+                func write(_ name: String, _ text: String, _ bytes: [UInt8] = []) throws -> String {
                     let file = folder.appending(path: name).path
-                    try Data(text.utf8).write(to: URL(filePath: file))
+                    try Data(Array(text.utf8) + bytes).write(to: URL(filePath: file))
                     return file
                 }
                 for (file, code, why) in [
                     (folder.path + "/none", 64, "No such file"), (folder.path, 64, "directory"),
                     (try write("empty", "\n\r\n"), 64, "no header"), (try write("wrong", "A: b\nSECRET\n"), 64, "line 2"),
+                    (try write("ours", "A: SECRET\nRange: SECRET\n"), 64, "line 2 sets Range"),
+                    (try write("bytes", "A: SECRET", [0xe9]), 64, "not UTF-8"),
                     (try write("large", String(repeating: "A: SECRET\n", count: 10_000)), 64, "larger"),
                 ] {
                     for verb in [["stream", "--yes"], ["inspect"], ["verify", "--disk", "/none/disk"]] {

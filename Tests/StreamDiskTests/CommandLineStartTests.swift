@@ -82,6 +82,18 @@ import Testing
         }
     }
 
+    @Test("An argument that is not UTF-8 is an event too, and is not shown where it may hold a secret")
+    func secretsThatAreNotText() throws {
+        for argument in ["https://user:SECRET\\351@host.example/image", "--header=Authorization: SECRET\\351"] {
+            let script = "\"$@\" \"$(printf -- '\(argument)')\""
+            let ended = try Program.run(["/none/image", "--yes"], events: true, through: ["sh", "-c", script, "sh"])
+            expectFailure(ended, 64, says: ["argument 5 is not UTF-8"])
+            #expect(ended.eventNames == ["start", "error"])
+            #expect(ended.events.last?["kind"] as? String == "usage")
+            #expect(!(ended.errors + "\(ended.events)").contains("SECRET"))
+        }
+    }
+
     @Test("An argument in any script is taken as it is")
     func argumentsInOtherScripts() throws {
         let ended = try Program.run(["inspect", "/none/café 日本.cosi"])

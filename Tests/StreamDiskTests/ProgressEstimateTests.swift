@@ -55,6 +55,17 @@ struct ProgressEstimateTests {
         #expect((29.9...30.1).contains(try #require(estimate.etaSeconds)))
     }
 
+    @Test("No rate is shown before there is one") func noRate() {
+        var estimate = ProgressEstimate()
+        let first = progress(0.1, fetched: 20 * Self.MiB, decoded: 0, written: 0)
+        estimate.add(first)
+        #expect(ProgressLine(progress: first, estimate: estimate).plain.contains("fetched 20 of 100 MiB  0 B on disk"))
+        // A source that stands still has one.
+        let second = progress(1.1, fetched: 20 * Self.MiB, decoded: 0, written: 0)
+        estimate.add(second)
+        #expect(ProgressLine(progress: second, estimate: estimate).plain.contains("at 0 B/s"))
+    }
+
     @Test("Rates are of the last seconds") func window() throws {
         var (estimate, _) = slowSource(until: 8)
         for tick in 1...50 {

@@ -39,6 +39,31 @@ import Testing
         #expect(notes.notes.isEmpty)
     }
 
+    @Test("What comes over other connections while the first one is late is told, until it is delivered.")
+    func earlyBytesAreTold() throws {
+        let content = sampleBytes(4 << 20)
+        let server = try FaultServer(content) { request in Answer(delaySeconds: request.range?.lowerBound == 1000 ? 1.5 : 0) }
+        let source = try makeImageSource(server.url(), options: quickOptions(connections: 4))
+        let notes = NoteCollector()
+        _ = try source.open(wantedBytes: 1000, observer: notes.observer)
+        #expect(source.earlyBytes == 0)
+        let early = Locked<UInt64?>(nil)
+        let sink = RecordingSink { (total) throws(Stopped) in
+            if total > 1000 { early.withLock { $0 = $0 ?? source.earlyBytes } }
+        }
+        try source.read(0..<UInt64(content.count), into: sink, observer: notes.observer)
+        #expect(sink.bytes == content)
+        // The segments behind the first one, of 1 MiB.
+        #expect(try #require(early.withLock { $0 }) > 2 << 20)
+        #expect(source.earlyBytes == 0)
+
+        // Of a fetch that fails nothing is left.
+        let refused = RecordingSink { (_) throws(Stopped) in throw Stopped() }
+        #expect(sourceError { try source.read(1000..<UInt64(content.count), into: refused, observer: notes.observer) } != nil)
+        #expect(source.earlyBytes == 0)
+        source.close()
+    }
+
     @Test func aShortImageComesWhole() throws {
         let content = sampleBytes(10)
         let server = try FaultServer(content)

@@ -70,6 +70,9 @@ import Testing
     @Test func retryAfterIsSecondsOrADate() throws {
         #expect(response(503, ["Retry-After: 7"]).retryAfterSeconds == 7)
         #expect(response(503, ["Retry-After: soon"]).retryAfterSeconds == nil)
+        #expect(response(503, ["Retry-After: "]).retryAfterSeconds == nil)
+        // More seconds than an integer holds are many, not none.
+        #expect(response(503, ["Retry-After: 99999999999999999999"]).retryAfterSeconds == 1e20)
         #expect(response(503, ["Retry-After: -3"]).retryAfterSeconds == nil)
         #expect(response(503, []).retryAfterSeconds == nil)
         #expect(response(503, ["Retry-After: Sun, 06 Nov 1994 08:49:37 GMT"]).retryAfterSeconds == 0)

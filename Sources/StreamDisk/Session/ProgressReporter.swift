@@ -39,7 +39,10 @@ final class ProgressReporter {
     /// - Parameters:
     ///   - bytesToVerify: of the disk, to be read and compared.
     ///   - waitingBytes: fetched and not yet decoded.
-    func report(_ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int) {
+    ///   - earlyBytes: `ImageSource.earlyBytes`, which count as fetched.
+    func report(
+        _ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int, earlyBytes: UInt64
+    ) {
         for note in transfer.takeNotes() { onEvent(.retry(note)) }
         let counters = transfer.counters
         let partitions = transfer.fetchingOffsets.compactMap { offset in
@@ -49,7 +52,7 @@ final class ProgressReporter {
             .progress(
                 StreamProgress(
                     phase: phase, elapsedSeconds: Instant.now.seconds(since: begin),
-                    fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
+                    fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed) + earlyBytes,
                     decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
                     zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: activity.comparedBytes,

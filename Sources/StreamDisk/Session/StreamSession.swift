@@ -57,7 +57,9 @@ struct StreamSession {
 
         func watch(_ activity: DiskActivity) { reporter.watch(activity, of: plan) }
         func report(_ activity: DiskActivity) {
-            reporter.report(activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes())
+            reporter.report(
+                activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(),
+                earlyBytes: source.earlyBytes)
         }
         do throws(DiskSelectionError) {
             if let note = try preflight.target.forgetPartitions() { reporter.warn(note) }

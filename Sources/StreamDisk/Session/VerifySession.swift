@@ -40,7 +40,9 @@ struct VerifySession {
         if transfer.stop.isCancelled { throw .cancelled }
 
         func report(_ activity: DiskActivity) {
-            reporter.report(activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes())
+            reporter.report(
+                activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(),
+                earlyBytes: source.earlyBytes)
         }
         preflight.target.dropCache()
         reporter.enter(.verify, disk: .onlyRead)

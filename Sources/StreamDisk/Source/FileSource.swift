@@ -18,7 +18,7 @@ public final class FileSource: ImageSource {
 
     public init(path: String) throws(SourceError) {
         guard !path.isEmpty, !path.utf8.contains(0) else {
-            throw SourceError(.invalidReference, source: path, reason: "the path is empty or holds a NUL byte")
+            throw SourceError(.invalidReference, source: "'\(path)'", reason: "the path is empty or holds a NUL byte")
         }
         self.path = path
         self.name = path

@@ -24,6 +24,9 @@ public protocol ImageSource: AnyObject, Sendable {
     /// The file or block device of this host that the bytes come from, known from `open` on; nil for what comes from elsewhere.
     var localOrigin: LocalOrigin? { get }
 
+    /// Bytes that have come and wait for those before them: fetched, and not delivered yet.
+    var earlyBytes: UInt64 { get }
+
     /// Ends what still runs in the background. May be called more than once; no `read` may run.
     func close()
 }
@@ -31,6 +34,7 @@ public protocol ImageSource: AnyObject, Sendable {
 extension ImageSource {
     public var isUnprotected: Bool { false }
     public var localOrigin: LocalOrigin? { nil }
+    public var earlyBytes: UInt64 { 0 }
 }
 
 /// The first bytes of an image and what is known of the whole.

@@ -30,10 +30,17 @@ private func scheme(of reference: String) -> String? {
 
 private func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x20) }
 
-/// A reference that no parser understood, cut down to what can hold no secret: no query, nothing before the last `@`.
-package func withoutSecrets(_ reference: String) -> String {
-    let plain = reference.prefix { $0 != "?" && $0 != "#" }
-    guard let at = plain.lastIndex(of: "@") else { return String(plain) }
-    let prefix = scheme(of: reference).map { $0 + "://" } ?? ""
-    return prefix + plain[plain.index(after: at)...]
+/// What the source that `reference` names calls itself, and of a reference that names none what of it can hold no secret.
+package func imageName(_ reference: String) -> String {
+    (try? makeImageSource(reference, options: SourceOptions()))?.name ?? withoutSecrets(reference)
+}
+
+/// A reference that no parser understood, cut down to what can hold no secret: nothing before the last `@`, no query.
+///
+/// In this order: a password may hold what begins a query elsewhere, and that is why such a URL is not understood.
+func withoutSecrets(_ reference: String) -> String {
+    let scheme = scheme(of: reference).map { $0 + "://" } ?? ""
+    var rest = reference.dropFirst(scheme.count)
+    if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
+    return scheme + rest.prefix { $0 != "?" && $0 != "#" }
 }

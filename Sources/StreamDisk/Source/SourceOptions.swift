@@ -18,4 +18,20 @@ public struct SourceOptions: Sendable {
     public var headers: [String] = []
 
     public init() {}
+
+    /// Why `header` cannot be one of `headers`, in words that do not repeat its value; nil when it can.
+    ///
+    /// It must be a field line (RFC 9110 §5), and none that would change what the answer means.
+    public static func refusal(ofHeader header: String) -> String? {
+        let name = header.prefix { $0 != ":" }
+        let isToken =
+            !name.isEmpty
+            && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"\"(),/:;<=>?@[\\]{}".utf8.contains($0) }
+        let hasControl = header.utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7f }
+        guard isToken, name.utf8.count < header.utf8.count, !hasControl else {
+            return "is not of the form 'Name: value' (not shown here, it may hold a secret)"
+        }
+        let ours = ["range", "if-range", "accept-encoding", "te", "transfer-encoding", "content-length", "connection"]
+        return ours.contains(name.lowercased()) ? "sets \(name), which this program sets itself" : nil
+    }
 }

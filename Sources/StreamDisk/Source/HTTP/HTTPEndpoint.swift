@@ -1,9 +1,12 @@
 import Glibc
+import Synchronization
 
 /// What one image is asked from: the address the user gave, how to ask, and where its redirects led.
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
     let options: SourceOptions
+    /// Of all fetches; see `ImageSource.earlyBytes`.
+    let earlyBytes = Atomic<UInt64>(0)
     private let remembered = Monitor<HTTPAddress?>(nil)
 
     init(url: String, options: SourceOptions) throws(SourceError) {
@@ -13,7 +16,10 @@ final class HTTPEndpoint: Sendable {
         }
         self.address = address
         self.options = options
-        for header in options.headers { try check(header) }
+        for header in options.headers {
+            guard let refusal = SourceOptions.refusal(ofHeader: header) else { continue }
+            throw error(.invalidReference, "a request header " + refusal)
+        }
     }
 
     var name: String { address.name }
@@ -78,23 +84,6 @@ final class HTTPEndpoint: Sendable {
         case .clientCertificate: options.clientCertificateFile
         // It may stand beside its certificate in one file.
         case .clientKey: options.clientKeyFile ?? options.clientCertificateFile
-        }
-    }
-
-    /// A header line the user gave: well formed, and none that would change what the answer means.
-    private func check(_ header: String) throws(SourceError) {
-        let name = header.prefix { $0 != ":" }
-        let isToken =
-            !name.isEmpty
-            && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"\"(),/:;<=>?@[\\]{}".utf8.contains($0) }
-        let hasControl = header.utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7f }
-        guard isToken, name.utf8.count < header.utf8.count, !hasControl else {
-            // Without the value, which may be a secret.
-            throw error(.invalidReference, "a request header must read 'Name: value'")
-        }
-        let ours = ["range", "if-range", "accept-encoding", "te", "transfer-encoding", "content-length", "connection"]
-        if ours.contains(name.lowercased()) {
-            throw error(.invalidReference, "the request header \(name) cannot be set: this program sets it")
         }
     }
 }

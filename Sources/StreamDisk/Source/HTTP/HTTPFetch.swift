@@ -137,7 +137,7 @@ final class HTTPFetch: @unchecked Sendable {
                 HTTPSegment(
                     planned..<end, pin: knownPin, output: output,
                     retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds,
-                    early: segments.isEmpty ? nil : spareBuffers.popLast() ?? emptyBuffer()))
+                    endpoint: endpoint, early: segments.isEmpty ? nil : spareBuffers.popLast() ?? emptyBuffer()))
             planned = end
         }
     }

@@ -53,7 +53,8 @@ struct HTTPResponse {
     /// `Retry-After`, seconds or a date (RFC 9110 §10.2.3), as seconds from now.
     var retryAfterSeconds: Double? {
         guard let value = fields["retry-after"] else { return nil }
-        if let seconds = decimalNumber(value[...]) { return Double(seconds) }
+        // A number of any length: one that fits no integer asks for a long time, not for none.
+        if !value.isEmpty, value.utf8.allSatisfy(isDigit) { return Double(value) }
         let date = unsafe curl_getdate(value, nil)
         return date < 0 ? nil : max(0, Double(date - time(nil)))
     }
@@ -100,8 +101,10 @@ func latin1(_ bytes: RawSpan) -> String {
 
 /// Digits only, in range: not what `UInt64.init` also takes, such as a sign.
 private func decimalNumber(_ text: Substring) -> UInt64? {
-    text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt64(text) : nil
+    text.utf8.allSatisfy(isDigit) ? UInt64(text) : nil
 }
+
+private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
 /// Without the blanks and line ends around it.
 private func trimmed(_ text: Substring) -> String {

@@ -58,6 +58,7 @@ final class HTTPSegment: CurlReceiver {
     var redirects = 0
 
     private let output: MeteredSink
+    private let endpoint: HTTPEndpoint
     /// Bytes that came before those of the segments in front of this one were complete; nil at the front.
     private var early: [UInt8]?
 
@@ -72,7 +73,11 @@ final class HTTPSegment: CurlReceiver {
     private(set) var windowStart: Instant
     private var windowBytes = 0
 
-    init(_ range: Range<UInt64>, pin: HTTPValidator?, output: MeteredSink, retryTimeoutSeconds: Double, early: [UInt8]?) {
+    init(
+        _ range: Range<UInt64>, pin: HTTPValidator?, output: MeteredSink, retryTimeoutSeconds: Double, endpoint: HTTPEndpoint,
+        early: [UInt8]?
+    ) {
+        self.endpoint = endpoint
         self.range = range
         self.pin = pin
         self.output = output
@@ -81,6 +86,12 @@ final class HTTPSegment: CurlReceiver {
         self.early = early
         dueAt = output.now
         windowStart = dueAt
+    }
+
+    deinit { forgetEarly() }
+
+    private func forgetEarly() {
+        if let early { endpoint.earlyBytes.wrappingSubtract(UInt64(early.count), ordering: .relaxed) }
     }
 
     var isComplete: Bool { position == range.upperBound }
@@ -105,6 +116,7 @@ final class HTTPSegment: CurlReceiver {
     /// The segments in front are complete: delivers what came early, and what comes from now on at once. Returns the
     /// emptied buffer, for the next segment; nil when this one was at the front already.
     func moveToFront() throws(Stopped) -> [UInt8]? {
+        forgetEarly()
         guard var bytes = early.take() else { return nil }
         // SAFETY: a UInt8 has no padding.
         if !bytes.isEmpty { try unsafe output.append(bytes.span.bytes) }
@@ -178,6 +190,7 @@ final class HTTPSegment: CurlReceiver {
                 } else {
                     // SAFETY: copied while the span lives.
                     unsafe wanted.withUnsafeBytes { unsafe early?.append(contentsOf: $0) }
+                    endpoint.earlyBytes.wrappingAdd(taken, ordering: .relaxed)
                 }
             } catch {
                 isRefused = true

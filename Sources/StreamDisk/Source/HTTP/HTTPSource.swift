@@ -20,6 +20,8 @@ public final class HTTPSource: ImageSource {
 
     public var name: String { endpoint.name }
 
+    public var earlyBytes: UInt64 { endpoint.earlyBytes.load(ordering: .relaxed) }
+
     public var isUnprotected: Bool { !endpoint.address.isSecure }
 
     public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
