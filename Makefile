@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 PRODUCT ?= stream-disk
-.PHONY: help deps build test test-long fuzz tsan demo bench lint format clean
+.PHONY: help deps build test test-long fuzz tsan demo bench ceilings lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ lint: deps ## Check the format of the Swift sources and the shell scripts
 
 format: ## Bring the Swift sources into their format
 	swift format --in-place --parallel --recursive Sources Tests Fuzz Package.swift
+
+ceilings: ## Fail where allocations or instructions are above perf/ceilings.json (root)
+	@.ci/deps bench
+	perf/run.sh --ceilings
 
 clean: ## Remove what was built
 	rm -rf .build .build-tsan Fuzz/.build perf/build

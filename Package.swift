@@ -50,7 +50,7 @@ let package = Package(
         .executableTarget(
             name: "bench",
             dependencies: [
-                "StreamDisk", "CosiFormat", "CLinux",
+                "StreamDisk", "CosiFormat", "CLinux", "CUring",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -1,5 +1,5 @@
-// The rival "buffered": streaming as Trident's documentation describes its own: one thread, one HTTP range request after the
-// other, each image's bytes through SHA-384 into zstd's streaming decoder, its output in 4 MiB pieces through the page cache,
+// The alternative "buffered": streaming as Trident's documentation describes its own: one thread, one HTTP range request after
+// the other, each image's bytes through SHA-384 into zstd's streaming decoder, its output in 4 MiB pieces through the page cache,
 // and a sync at the end. The primary GPT comes first.
 //
 // It does nothing slowly on purpose: libcurl's largest receive buffer, libcrypto's EVP, decoding straight into the piece that

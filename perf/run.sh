@@ -1,33 +1,36 @@
 #!/usr/bin/env bash
-# Repeats every figure of perf/README.md: builds the images and the rivals, runs each scenario of `bench`, keeps the raw
-# figures as JSON, and makes tables, page and plot from them. See perf/README.md for what each one measures.
+# Repeats every figure of perf/README.md: builds the images and the alternatives in C, runs each scenario of `bench`, keeps the
+# figures of every run as JSON, and makes tables, page and plot from them. See perf/README.md for what each one measures.
 set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-all=(stream writer writer-4096 writer-tmpfs writer-knobs decode decode-frames hash cpu stream-4096 stream-tmpfs window-4m frames zeros
-    connections connections-free allocations instructions)
+all=(stream writer writer-4096 writer-tmpfs writer-knobs decode decode-frames hash cpu stream-4096 stream-tmpfs window-4m frames
+    zeros connections connections-free scaling allocations instructions)
 usage() {
     cat <<END
 usage: run.sh [options]      (root: loop devices, dropping caches; nobody else should be at work on the machine)
 
   --short           three rounds of stream and writer with a small image: under three minutes
+  --ceilings        allocations and instructions once, and fail where one is above perf/ceilings.json
   --rounds N        counted rounds of each scenario                                  (default 5)
   --mib N           content of the dense image                                       (default 1024)
   --content DIR     program files to fill the images with                            (default /usr)
   --dir DIR         where images and the disks' files lie, on a real disk            (default perf/build)
   --image FILE      use this dense image, made for 512-byte blocks, instead of building one
-  --results DIR     where the JSON files go         (default perf/results; perf/build/short with --short)
+  --results DIR     where the JSON files go (default perf/results, and then only from a tree without changes;
+                    perf/build/short with --short, perf/build/ceilings with --ceilings)
   --only A,B,...    only these scenarios: ${all[*]}
 END
 }
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-short=no rounds='' mib='' content=/usr dir=perf/build image='' results='' only=''
+short=no ceilings=no rounds='' mib='' content=/usr dir=perf/build image='' results='' only=''
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --short) short=yes; shift; continue ;;
+        --ceilings) ceilings=yes; shift; continue ;;
     esac
     (($# > 1)) || die "$1: a value is missing, or there is no such option (see --help)"
     case $1 in
@@ -46,6 +49,9 @@ done
 if [[ $short == yes ]]; then
     : "${rounds:=3}" "${mib:=256}" "${results:=perf/build/short}" "${only:=stream,writer}"
     write_size=512M scan_rounds=1
+elif [[ $ceilings == yes ]]; then
+    : "${rounds:=1}" "${mib:=256}" "${results:=perf/build/ceilings}" "${only:=allocations,instructions}"
+    write_size=512M scan_rounds=1
 else
     : "${rounds:=5}" "${mib:=1024}" "${results:=perf/results}" "${only:=$(IFS=,; echo "${all[*]}")}"
     write_size=2G scan_rounds=3
@@ -53,13 +59,24 @@ fi
 IFS=, read -r -a chosen <<<"$only"
 for name in "${chosen[@]}"; do [[ " ${all[*]} " == *" $name "* ]] || die "--only $name: no such scenario"; done
 
+# Figures that are kept must be those of a revision that others can build.
+if [[ $(realpath -m "$results") == "$(realpath -m perf/results)" ]]; then
+    changes=$(git status --porcelain 2>&1) ||
+        die "perf/results holds figures of git revisions only, and this is no git tree: give --results"
+    [[ -z $changes ]] || die "perf/results holds figures of clean revisions only: commit or stash first, or give --results
+$changes"
+fi
+
 # --- programs ------------------------------------------------------------------------------------------------------
 bench=${BENCH:-.build/release/bench}
 [[ -n ${BENCH-} ]] || make --no-print-directory build PRODUCT=bench
-mkdir -p perf/build "$dir" "$results"
+# Fresh figures go to a folder of their own first: to write perf/results is a change to the tree.
+fresh=perf/build/fresh timelines=perf/build/timelines
+rm -rf "$fresh"
+mkdir -p "$fresh" "$timelines" "$dir" "$results"
 dir=$(realpath "$dir")
 read -r -a flags <<<"$(pkg-config --cflags --libs libcurl libzstd libcrypto liburing)"
-for program in buffered yardstick; do
+for program in buffered reference; do
     cc -O2 -Wall -Wextra -o "perf/build/$program" "perf/$program.c" "${flags[@]}" -lpthread
 done
 cc -O2 -Wall -Wextra -fPIC -shared -o perf/build/count-malloc.so perf/count-malloc.c
@@ -94,21 +111,24 @@ fixed_content() {
 # --- scenarios -------------------------------------------------------------------------------------------------------
 run() { # run NAME TITLE SCENARIO OPTION...
     echo "== $2"
-    "$bench" "$3" --dir "$dir" --rounds "$rounds" --title "$2" --json "$results/$1.json" "${@:4}"
+    local check=()
+    [[ $ceilings == no ]] || check=(--check)
+    "$bench" "$3" --dir "$dir" --rounds "$rounds" --title "$2" --json "$fresh/$1.json" --timelines "$timelines/$1.json" \
+        "${check[@]}" "${@:4}"
 }
-rivals=(--with stream-disk --with shell:at-least=2 --with buffered:at-least=4 --with yardstick:at-least=0.95)
+alternatives=(--with stream-disk --with shell:at-least=2 --with buffered:at-least=4 --with reference:at-least=0.95)
 
 do_stream() {
     dense_image
-    run stream "Dense one-frame image onto a loop device with direct I/O" stream --image "$made" "${rivals[@]}"
+    run stream "Dense one-frame image onto a loop device with direct I/O" stream --image "$made" "${alternatives[@]}"
 }
 do_stream-4096() {
     make_image "dense-$mib-4096" "${dense[@]}" --lba 4096
-    run stream-4096 "The same, 4096-byte blocks" stream --image "$made" "${rivals[@]}"
+    run stream-4096 "The same, 4096-byte blocks" stream --image "$made" "${alternatives[@]}"
 }
 do_stream-tmpfs() {
     dense_image
-    run stream-tmpfs "The same, loop device over tmpfs" stream --image "$made" --backing tmpfs "${rivals[@]}"
+    run stream-tmpfs "The same, loop device over tmpfs" stream --image "$made" --backing tmpfs "${alternatives[@]}"
 }
 do_window-4m() {
     make_image "dense-$mib-window-4m" "${dense[@]}" --window-log 22
@@ -164,7 +184,7 @@ do_writer-knobs() {
     run writer-knobs "What each setting of the writer brings" writer --size "$write_size" --with library \
         --with library:file=off \
         --with library:setup=cooperative --with library:setup=plain --with library:setup=polled \
-        --with library:engine=pwrite --with library:write=256K --with library:write=512K --with library:write=2M \
+        --with library:setup=pwrite --with library:write=256K --with library:write=512K --with library:write=2M \
         --with library:write=4M,flight=32M --with library:flight=4M --with library:flight=8M --with library:flight=32M \
         --with library:flight=64M
 }
@@ -178,6 +198,12 @@ do_decode-frames() {
 }
 do_hash() { dense_image; run hash "SHA-384 alone" hash --image "$made"; }
 do_cpu() { dense_image; run cpu "Processor time, against the sum of the parts" cpu --image "$made"; }
+do_scaling() {
+    # About a hundred frames of 16 MiB: several a lane also where there are sixteen.
+    make_image scaling --content "$content" --content-mib 1536 --size 1792M --min-file-kib 64 --style customizer --frames 100
+    # One lane takes a minute: three rounds are six minutes.
+    run scaling "Lanes on processors of 2.5 % of a core" scaling --image "$made" --percent 2.5 --rounds 3
+}
 do_allocations() {
     local options=(--content "$content" --content-mib 8 --zero-percent 0 --level 3)
     make_image slots-64 "${options[@]}" --data-mib 64 --size 160M
@@ -188,20 +214,21 @@ do_allocations() {
 do_instructions() {
     fixed_content
     make_image fixed --content "$dir/fixed" --content-mib 40 --size 128M
-    local before=()
-    [[ ! -e perf/results/instructions.json ]] || before=(--baseline perf/results/instructions.json)
-    # The outcome becomes the next baseline only where it is asked for: --results perf/results, the default.
-    run instructions "Instructions of one run under callgrind" instructions --image "$made" "${before[@]}" --rounds 1
+    run instructions "Instructions of one run under callgrind" instructions --image "$made" --rounds 1
 }
 
 for name in "${chosen[@]}"; do "do_$name"; done
+cp "$fresh"/*.json "$results/"
 
 # --- tables, page, plot ------------------------------------------------------------------------------------------------
-reports=()
-for name in "${all[@]}" zeros-fast; do [[ ! -e $results/$name.json ]] || reports+=("$results/$name.json"); done
-"$bench" report "${reports[@]}" --html "$results/report.html" --svg "$results/rates.svg"
-if [[ $results == perf/results ]]; then
-    "$bench" report "${reports[@]}" --into perf/README.md
+reports=() detailed=()
+for name in "${all[@]}" zeros-fast; do
+    [[ ! -e $results/$name.json ]] || reports+=("$results/$name.json")
+    [[ ! -e $fresh/$name.json ]] || detailed+=("$timelines/$name.json")
+done
+"$bench" report "${detailed[@]}" --html perf/build/report.html
+if [[ $results -ef perf/results ]]; then
+    "$bench" report "${reports[@]}" --into perf/README.md --svg "$results/rates.svg"
     "$bench" report "$results/stream.json" --into README.md
 fi
-echo "raw figures, page and plot: $results"
+echo "figures: $results; page: perf/build/report.html"

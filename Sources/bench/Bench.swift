@@ -5,25 +5,25 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures the library, and what it is compared with, on this machine.",
         discussion: """
-            Every scenario runs its contestants in turn, round after round, after one round that is not counted, and tells
+            Every scenario runs its variants in turn, round after round, after one round that is not counted, and tells
             medians and ratios per round. Compare only figures of one call: single ones vary from minute to minute.
             Takes root: loop devices, and dropping the page cache.
             """,
         subcommands: [
             WriterScenario.self, DecodeScenario.self, HashScenario.self, StreamScenario.self, CPUScenario.self,
-            AllocationScenario.self, InstructionScenario.self, ReportCommand.self, RunCommand.self,
+            ScalingScenario.self, AllocationScenario.self, InstructionScenario.self, ReportCommand.self, RunCommand.self,
         ])
 
     static func main() {
-        // A scenario that is interrupted leaves nothing behind; a contestant is ended by the scenario.
-        if CommandLine.arguments.dropFirst().first != RunCommand.configuration.commandName { Workplace.watchSignals() }
+        // A scenario that is interrupted leaves nothing behind; a variant is ended by the scenario.
+        if CommandLine.arguments.dropFirst().first != RunCommand.configuration.commandName { Workspace.watchSignals() }
         do {
             var command = try parseAsRoot()
             try command.run()
-            Workplace.clean()
+            Workspace.clean()
         } catch {
-            Workplace.yieldToSignal()
-            Workplace.clean()
+            Workspace.yieldToSignal()
+            Workspace.clean()
             exit(withError: error)
         }
     }

@@ -1,12 +1,13 @@
+import Foundation
 import Testing
 
 @testable import bench
 
 @Suite("What bench reads")
 struct InputTests {
-    @Test("A contestant has a kind, settings, a label and a target")
+    @Test("A variant has a kind, settings, a label and a target")
     func spec() throws {
-        let spec = try #require(Spec(argument: "fio:bs=4M,depth=32,fixed=on,at-least=0.97"))
+        let spec = try #require(VariantSpec(argument: "fio:bs=4M,depth=32,fixed=on,at-least=0.97"))
         #expect(spec.kind == "fio")
         #expect(try spec.size("bs") == 4 << 20)
         #expect(try spec.int("depth") == 32)
@@ -14,17 +15,17 @@ struct InputTests {
         #expect(try spec.flag("file") == nil)
         #expect(try spec.target() == Comparison.Target(atLeast: 0.97))
         #expect(spec.label == "fio bs=4M depth=32 fixed=on")
-        #expect(Spec(argument: "shell:label=a pipeline")?.label == "a pipeline")
+        #expect(VariantSpec(argument: "shell:label=a pipeline")?.label == "a pipeline")
     }
 
     @Test("What makes no sense is refused", arguments: ["", "fio:depth", "fio:depth=", "fio:depth=1,depth=2"])
     func badSpec(text: String) {
-        #expect(Spec(argument: text) == nil)
+        #expect(VariantSpec(argument: text) == nil)
     }
 
     @Test("Keys that a kind does not have, and values that are none, are refused")
     func badKeys() throws {
-        let spec = try #require(Spec(argument: "library:speed=on,depth=-1,file=maybe"))
+        let spec = try #require(VariantSpec(argument: "library:speed=on,depth=-1,file=maybe"))
         #expect(throws: (any Error).self) { try spec.check(keys: ["depth", "file"]) }
         #expect(throws: (any Error).self) { try spec.int("depth") }
         #expect(throws: (any Error).self) { try spec.flag("file") }
@@ -48,6 +49,24 @@ struct InputTests {
         #expect(Machine.firstVersion(in: "fio-3.33") == "3.33")
         #expect(Machine.firstVersion(in: "no such program") == nil)
         #expect(Machine.chosen("always [madvise] never\n") == "madvise")
+    }
+
+    @Test("A lane's threads are known by their names")
+    func laneNames() {
+        #expect(LaneGroups.lane(ofThread: "sd-decode-0\n") == 0)
+        #expect(LaneGroups.lane(ofThread: "sd-check-15\n") == 15)
+        for other in ["sd-fetch-0", "sd-prefault", "bench", "sd-decode-", ""] {
+            #expect(LaneGroups.lane(ofThread: other) == nil)
+        }
+    }
+
+    @Test("The ceilings that are kept can be read; what holds none is refused by name")
+    func ceilings() throws {
+        let path = URL(filePath: #filePath).appending(path: "../../../perf/ceilings.json").standardizedFileURL.path
+        let ceilings = try Ceilings(path)
+        #expect(ceilings.allocationsPerSlot > 0 && ceilings.allocationsPerSlot < 1)
+        #expect(ceilings.instructions["x86_64"] != nil)
+        #expect(throws: BenchError.self) { try Ceilings(path + ".not") }
     }
 
     @Test("Callgrind's costs are summed per object, those of calls only with the callee")

@@ -41,30 +41,30 @@ struct StatisticsTests {
 
     @Test("Speeds are compared within a round, and the warm-up counts nowhere")
     func perRound() {
-        func run(_ name: String, _ round: Int, _ seconds: Double) -> Run {
-            Run(contestant: name, round: round, seconds: seconds, bytes: 1)
+        func run(_ name: String, _ round: Int, _ seconds: Double) -> Measurement {
+            Measurement(variant: name, round: round, seconds: seconds, bytes: 1)
         }
-        let runs = [
+        let measurements = [
             run("a", 0, 100), run("b", 0, 1), run("b", 1, 4), run("a", 1, 2), run("a", 2, 1), run("b", 2, 3),
             run("a", 3, 5),
         ]
-        let comparison = Report.speed(runs, "a", over: "b", target: .init(atLeast: 2.4))
+        let comparison = Report.speed(measurements, "a", over: "b", target: .init(atLeast: 2.4))
         #expect(comparison.values == [2, 3])
         #expect(comparison.median == 2.5)
         #expect(comparison.isMet == true)
     }
 
-    @Test("Contestants take turns in going first")
+    @Test("Variants take turns in going first")
     func turns() throws {
         var order: [String] = []
-        let entrants = ["a", "b", "c"].map { name in
-            Entrant(name: name, text: "") { _ in
+        let variants = ["a", "b", "c"].map { name in
+            Variant(name: name, text: "") { _ in
                 order.append(name)
-                return Run(seconds: 1, bytes: 1)
+                return Measurement(seconds: 1, bytes: 1)
             }
         }
-        let runs = try contest(entrants, rounds: 2)
+        let measurements = try interleave(variants, rounds: 2)
         #expect(order == ["a", "b", "c", "b", "c", "a", "c", "a", "b"])
-        #expect(runs.map(\.round) == [0, 0, 0, 1, 1, 1, 2, 2, 2])
+        #expect(measurements.map(\.round) == [0, 0, 0, 1, 1, 1, 2, 2, 2])
     }
 }

@@ -132,4 +132,20 @@ import Testing
         #expect(throws: StreamFault.self) { try plan(180, .addressSpace) }
         #expect(try plan(220, .addressSpace).lanes == 1)
     }
+
+    @Test("More than two lanes have pipes that hold a frame each, where there is memory for them")
+    func pipes() throws {
+        func plan(_ mebibytes: UInt64) throws -> LanePlan {
+            try LanePlan(
+                windowBytesMax: 8 << 20, largestBytes: 1 << 30, lanesMax: 3,
+                limits: MemoryLimits(all: [MemoryLimit(bytes: mebibytes << 20, origin: .host)]))
+        }
+        let three = try plan(90)
+        #expect(three.lanes == 3)
+        #expect(three.limits.pipeBytes == 8 << 20)
+        // Three lanes of 4 MiB pipes would fit into this.
+        let two = try plan(75)
+        #expect(two.lanes == 2)
+        #expect(two.limits.pipeBytes == 4 << 20)
+    }
 }

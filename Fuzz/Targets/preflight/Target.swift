@@ -40,7 +40,7 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 }
 
 /// An image source over what the recipe made.
-final class RecipeSource: ImageSource {
+final class RecipeSource: ReadsAhead {
     let name = "recipe"
     private let recipe: Recipe
     private let reached = Monitor<UInt64>(0)
@@ -74,6 +74,24 @@ final class RecipeSource: ImageSource {
         } catch {
             throw SourceError(.stopped, source: name, reason: "stopped")
         }
+    }
+
+    /// All of `others` but what the recipe's length makes the server refuse.
+    func read(
+        _ range: Range<UInt64>, into sink: any ByteSink, ahead others: [Range<UInt64>], observer: SourceObserver
+    ) throws(SourceError) -> [KnownBytes] {
+        require(!recipe.isSequential, "a read ahead of a source with one pass")
+        try read(range, into: sink, observer: observer)
+        var known: [KnownBytes] = []
+        var end = range.upperBound
+        for (index, other) in others.enumerated() {
+            require(other.lowerBound > end && other.upperBound <= UInt64(recipe.file.count), "\(other) behind \(end)")
+            end = other.upperBound
+            if (recipe.file.count >> 9 + index) % 5 == 0 { continue }
+            let bytes = recipe.file[Int(other.lowerBound)..<Int(other.upperBound)]
+            known.append(KnownBytes(offset: other.lowerBound, bytes: Array(bytes)))
+        }
+        return known
     }
 
     func close() {}

@@ -4,7 +4,7 @@ import CLinux
 ///
 /// `UringQueue` is the real one, `PwriteQueue` serves where io_uring is refused, and tests put a simulated disk behind it.
 /// Used by one thread, the writer's; only `waker` may be used by others.
-protocol DiskQueue: ~Copyable {
+package protocol DiskQueue: ~Copyable {
     /// Which engine runs, for reports: `io_uring`, `pwrite`.
     var engineName: String { get }
     /// How many requests may be outstanding. `submit` past that is a programming error.
@@ -21,7 +21,7 @@ protocol DiskQueue: ~Copyable {
 }
 
 /// One request to the disk. Offset and length are multiples of the disk's block size.
-struct DiskRequest {
+package struct DiskRequest {
     enum Operation: Sendable, Equatable {
         case write, read, flush
         /// Zeroes the range without writing zeros from here; the range reads as zeros afterwards, or it is an error.
@@ -55,7 +55,7 @@ enum ZeroMethod: Sendable, CaseIterable {
 }
 
 /// A finished request: which, and the bytes moved or the error. Nothing else tells them apart, so identity is never lost.
-struct DiskCompletion: Sendable {
+package struct DiskCompletion: Sendable {
     let tag: UInt64
     let result: Result<Int, SystemError>
 }

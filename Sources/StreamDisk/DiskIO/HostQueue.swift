@@ -7,32 +7,32 @@ public enum WriteEngine: String, Sendable, CaseIterable {
 }
 
 /// The disk of this host: through io_uring, or through pwrite where the kernel refuses that.
-struct HostQueue: DiskQueue, ~Copyable {
-    let engineName: String
-    let capacity: Int
-    let waker: any QueueWaker
+package struct HostQueue: DiskQueue, ~Copyable {
+    package let engineName: String
+    package let capacity: Int
+    package let waker: any QueueWaker
     private var uring: UringQueue?
     private var pwrite: PwriteQueue?
 
-    init(uring queue: consuming UringQueue) {
+    package init(uring queue: consuming UringQueue) {
         (engineName, capacity, waker) = (queue.engineName, queue.capacity, queue.waker)
         uring = consume queue
         pwrite = nil
     }
 
-    init(pwrite queue: consuming PwriteQueue) {
+    package init(pwrite queue: consuming PwriteQueue) {
         (engineName, capacity, waker) = (queue.engineName, queue.capacity, queue.waker)
         uring = nil
         pwrite = consume queue
     }
 
     // One of the two is there. To ask costs nothing beside a request of a MiB.
-    mutating func submit(_ request: DiskRequest) {
+    package mutating func submit(_ request: DiskRequest) {
         uring?.submit(request)
         pwrite?.submit(request)
     }
 
-    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
+    package mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
         uring?.reap(until: deadline, into: &completions)
         pwrite?.reap(until: deadline, into: &completions)
     }

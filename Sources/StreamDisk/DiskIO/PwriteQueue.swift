@@ -3,7 +3,7 @@ import Glibc
 
 /// The disk through plain pwrite(2), pread(2) and fsync(2) on a small pool of threads: for kernels and sandboxes that refuse
 /// io_uring. Same contract, same tests.
-struct PwriteQueue: DiskQueue, ~Copyable {
+package struct PwriteQueue: DiskQueue, ~Copyable {
     private struct State {
         var waiting: [DiskRequest] = []
         var finished: [DiskCompletion] = []
@@ -17,13 +17,13 @@ struct PwriteQueue: DiskQueue, ~Copyable {
         func wake() { state.mutateAndNotify { $0.woken = true } }
     }
 
-    let engineName = "pwrite"
-    let capacity: Int
-    let waker: any QueueWaker
+    package let engineName = "pwrite"
+    package let capacity: Int
+    package let waker: any QueueWaker
     private let state: Monitor<State>
     private let threads: ThreadList
 
-    init(fileDescriptor: Int32, capacity: Int, threads count: Int = 4) throws(SystemError) {
+    package init(fileDescriptor: Int32, capacity: Int, threads count: Int = 4) throws(SystemError) {
         precondition(capacity > 0 && count > 0)
         let state = Monitor(State())
         var threads = ThreadList()
@@ -46,11 +46,11 @@ struct PwriteQueue: DiskQueue, ~Copyable {
         threads.joinAll()
     }
 
-    mutating func submit(_ request: DiskRequest) {
+    package mutating func submit(_ request: DiskRequest) {
         state.mutateAndNotify { $0.waiting.append(request) }
     }
 
-    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
+    package mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
         let found = state.wait(until: deadline) { state -> [DiskCompletion]? in
             guard !state.finished.isEmpty || state.woken else { return nil }
             state.woken = false

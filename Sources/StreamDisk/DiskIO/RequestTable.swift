@@ -1,16 +1,22 @@
 import Glibc
 
 /// What is known of a disk by those who only read and write it; the rest stays behind the `DiskQueue`.
-struct DiskGeometry: Sendable {
+package struct DiskGeometry: Sendable {
     let path: String
     let sizeBytes: UInt64
     /// Offsets and lengths of every request are multiples of it.
     let blockBytes: Int
+
+    package init(path: String, sizeBytes: UInt64, blockBytes: Int) {
+        self.path = path
+        self.sizeBytes = sizeBytes
+        self.blockBytes = blockBytes
+    }
 }
 
 /// What the disk is doing, told several times a second on the thread that works with it.
-struct DiskActivity: Sendable {
-    var bytesInFlight = 0
+package struct DiskActivity: Sendable {
+    package var bytesInFlight = 0
     /// How long it has left requests unanswered; 0 when it has none.
     var silenceSeconds = 0.0
     /// Read from it and compared, so far.

@@ -6,13 +6,13 @@ import CUring
 /// A registered file where the kernel grants it; `SINGLE_ISSUER | DEFER_TASKRUN` where it knows them, so that
 /// completions are only worked on when this thread asks for them.
 @safe
-struct UringQueue: DiskQueue, ~Copyable {
+package struct UringQueue: DiskQueue, ~Copyable {
     /// No tag of the writer's, and not liburing's own: UInt64.max marks its time-outs (LIBURING_UDATA_TIMEOUT).
     private static let wakeTag = UInt64.max - 1
 
-    let engineName = "io_uring"
-    let capacity: Int
-    var waker: any QueueWaker { eventWaker }
+    package let engineName = "io_uring"
+    package let capacity: Int
+    package var waker: any QueueWaker { eventWaker }
 
     // SAFETY: allocated in `init`, has a stable address, and is released in `deinit` after `io_uring_queue_exit`, when no
     // transfer of ours can be outstanding (the writer drains before it drops us). The waker's poll names no memory, so the
@@ -24,18 +24,24 @@ struct UringQueue: DiskQueue, ~Copyable {
     private let fileFlags: UInt32
     private var wakeArmed = false
 
+    /// What a ring asks of io_uring_setup(2), best first: completions are worked on only when the writer asks for them, else at
+    /// its next system call, else by interrupting it.
+    package static let setupFlags = [cu_setup_single_issuer | cu_setup_defer_taskrun, cu_setup_coop_taskrun, 0]
+
     /// The ring is tried before it is used: one that can be set up, and not entered or not asked for writes, is refused here.
     ///
+    /// - Parameter setups: flags to try in turn: an older kernel answers EINVAL to what it does not know.
     /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM); EOPNOTSUPP
     ///   where it lacks an operation (before Linux 5.6).
-    init(fileDescriptor: Int32, capacity: Int, settings: UringSettings = UringSettings()) throws(SystemError) {
+    package init(
+        fileDescriptor: Int32, capacity: Int, setups: [UInt32] = Self.setupFlags, registersFile: Bool = true
+    ) throws(SystemError) {
         precondition(capacity > 0 && capacity <= 1024)
         let waker = try EventWaker()
         let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
         let entries = UInt32(capacity + 1)
         var code: Int32 = -EINVAL
-        // Newest flags first; an older kernel answers EINVAL to what it does not know (io_uring_setup(2)).
-        for flags in settings.setup.flags {
+        for flags in setups {
             unsafe ring.initialize(to: io_uring())
             code = unsafe io_uring_queue_init(entries, ring, flags)
             if code != -EINVAL { break }
@@ -50,7 +56,7 @@ struct UringQueue: DiskQueue, ~Copyable {
             throw error
         }
         var descriptor = fileDescriptor
-        let registered = unsafe settings.registersFile && io_uring_register_files(ring, &descriptor, 1) == 0
+        let registered = unsafe registersFile && io_uring_register_files(ring, &descriptor, 1) == 0
         // Saves a descriptor look-up per call; ignored where unknown.
         unsafe io_uring_register_ring_fd(ring)
 
@@ -68,7 +74,7 @@ struct UringQueue: DiskQueue, ~Copyable {
         unsafe ring.deallocate()
     }
 
-    mutating func submit(_ request: DiskRequest) {
+    package mutating func submit(_ request: DiskRequest) {
         let entry = unsafe nextEntry()
         switch (request.operation, request.buffer) {
         case (.flush, _):
@@ -89,7 +95,7 @@ struct UringQueue: DiskQueue, ~Copyable {
         unsafe io_uring_sqe_set_data64(entry, request.tag)
     }
 
-    mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
+    package mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion]) {
         armWake()
         let before = completions.count
         while true {

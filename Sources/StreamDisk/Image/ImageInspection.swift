@@ -3,8 +3,8 @@ import CosiFormat
 /// Reads and checks an image as far as it can be without its partitions' data: marker, metadata, its hash, every tar header
 /// (where the source can jump), the GPT.
 ///
-/// Blocks; throws what is wrong, in the image's terms: an error of the format names the image first. Throws `.memory` when reading
-/// it would take more than the run may have (`StreamOptions.memoryLimitBytes`).
+/// Blocks; throws what is wrong, in the image's terms: an error of the format names the image first. Throws `.memory` when
+/// reading it would take more than the run may have (`StreamOptions.memoryLimitBytes`).
 public func inspectImage(
     _ source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
 ) throws(StreamFault) -> ImageContents {
@@ -26,13 +26,15 @@ public func inspectImage(
 }
 
 private struct ImageInspection {
-    let reader: ImageReader
+    var reader: ImageReader
     var memory: PreflightMemory
     var scanner = TarScanner()
     var entries: [TarEntry] = []
     var warnings: [FormatWarning] = []
     /// The archive has ended, without its end marker.
     var end: UnmarkedTarEnd?
+    /// So many guesses may still be made of where headers are: a wrong one shows a form of tar that the next one may fit.
+    var guessesLeft = 3
 
     init(reader: ImageReader, memory: PreflightMemory) {
         self.reader = reader
@@ -58,7 +60,7 @@ private struct ImageInspection {
 
     /// Random access: every header is read and checked now.
     private mutating func complete(metadata: CosiMetadata, digest: [UInt8]) throws(StreamFault) -> ImageContents {
-        try scan { _ in false }
+        try scan(of: metadata) { _ in false }
         let names = Set(entries.map(\.nameBytes))
         try refuseCut(unless: metadata.disk.gptRegions.allSatisfy { names.contains(Array($0.image.path.utf8)) })
         let gpt = try readGPT(metadata)
@@ -129,12 +131,18 @@ private struct ImageInspection {
         ImageContents(
             name: reader.source.name, fileSizeBytes: reader.sizeBytes, metadata: metadata, metadataSHA384: digest,
             gpt: gpt, images: images, isSequential: reader.isSequential,
-            readBufferBytes: reader.head.readBufferBytes, metadataBytes: memory.metadataBytes, warnings: warnings, pending: pending)
+            readBufferBytes: reader.head.readBufferBytes, metadataBytes: memory.metadataBytes, warnings: warnings,
+            pending: pending)
     }
 
     /// Reads headers until `enough` says so or the archive ends.
-    private mutating func scan(until enough: ([TarEntry]) -> Bool) throws(StreamFault) {
+    ///
+    /// - Parameter metadata: what is known of the entries to come.
+    private mutating func scan(
+        of metadata: CosiMetadata? = nil, until enough: ([TarEntry]) -> Bool
+    ) throws(StreamFault) {
         while end == nil, !enough(entries), let needs = scanner.needs {
+            if reader.shouldReadAhead(needs) { try readAhead(needs, of: metadata) }
             let bytes: [UInt8]
             switch try reader.headerBytes(needs) {
             case .bytes(let found): bytes = found
@@ -150,6 +158,19 @@ private struct ImageInspection {
             scanner = next
             if let entry { entries.append(entry) }
         }
+    }
+
+    /// Brings the header at `needs`, and in the same round trip the headers behind it, where it can be guessed where they are.
+    private mutating func readAhead(_ needs: Range<UInt64>, of metadata: CosiMetadata?) throws(StreamFault) {
+        let fileBytes = reader.sizeBytes ?? 0
+        guard let metadata, guessesLeft > 0 else {
+            _ = try reader.readAhead([HeaderGuess.window(at: needs, fileBytes: fileBytes)])
+            return
+        }
+        guessesLeft -= 1
+        let ranges = HeaderGuess.ranges(at: needs, behind: entries, of: metadata, fileBytes: fileBytes)
+        // A server that does not answer all at once is asked for one at a time.
+        if try !reader.readAhead(ranges) { guessesLeft = 0 }
     }
 
     /// An entry that is missing from a file that was cut in a header was there once.

@@ -15,6 +15,12 @@ struct ImageReader {
     let source: any ImageSource
     let head: ImageHead
     let observer: SourceObserver
+    /// Beside the head.
+    private var known: [KnownBytes] = []
+
+    init(source: any ImageSource, head: ImageHead, observer: SourceObserver) {
+        (self.source, self.head, self.observer) = (source, head, observer)
+    }
 
     var sizeBytes: UInt64? { head.sizeBytes }
     var isSequential: Bool { head.isSequential }
@@ -39,7 +45,7 @@ struct ImageReader {
             throw .image(
                 "tar archive", "is truncated: bytes \(offset) to \(end) are needed, the file ends at byte \(sizeBytes)")
         }
-        if end <= UInt64(head.bytes.count) { return Array(head.bytes[Int(offset)..<Int(end)]) }
+        if let bytes = knownBytes(offset..<end) { return bytes }
         let collector = CollectingSink(bytesMax: Int(count))
         do throws(SourceError) {
             try source.read(offset..<end, into: collector, observer: observer)
@@ -47,6 +53,40 @@ struct ImageReader {
             throw StreamFault(error)
         }
         return collector.bytes
+    }
+
+    private func knownBytes(_ range: Range<UInt64>) -> [UInt8]? {
+        if range.upperBound <= UInt64(head.bytes.count) {
+            return Array(head.bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+        }
+        for piece in known {
+            if let bytes = piece.bytes(of: range) { return bytes }
+        }
+        return nil
+    }
+
+    // MARK: Ahead
+
+    /// Whether it saves round trips to read more than `range`: it is not here yet, and the source can read ahead.
+    func shouldReadAhead(_ range: Range<UInt64>) -> Bool {
+        guard !isSequential, source is any ReadsAhead, let sizeBytes, range.upperBound <= sizeBytes else { return false }
+        return knownBytes(range) == nil
+    }
+
+    /// Reads the first of `ranges`, which are inside the file and ascend, and what can be had of the others at the same time.
+    /// Returns whether all of them came. What was known and lies before them is forgotten.
+    mutating func readAhead(_ ranges: [Range<UInt64>]) throws(StreamFault) -> Bool {
+        guard let source = source as? any ReadsAhead, let first = ranges.first else { return false }
+        let collector = CollectingSink(bytesMax: first.count)
+        let others: [KnownBytes]
+        do throws(SourceError) {
+            others = try source.read(first, into: collector, ahead: Array(ranges.dropFirst()), observer: observer)
+        } catch {
+            throw StreamFault(error)
+        }
+        known.removeAll { $0.range.upperBound <= first.lowerBound }
+        known += [KnownBytes(offset: first.lowerBound, bytes: collector.bytes)] + others
+        return others.count == ranges.count - 1
     }
 }
 

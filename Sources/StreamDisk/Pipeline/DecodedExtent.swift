@@ -1,5 +1,5 @@
 /// A contiguous range of decoded bytes and its place on the device: data in a slot, or zeros.
-struct DecodedExtent {
+package struct DecodedExtent {
     /// Where the bytes are; nil where all of them are zeros, and no slot is held.
     let memory: (ring: SlotRing, slot: Int, ringOffset: Int)?
     let lengthBytes: Int
@@ -8,7 +8,7 @@ struct DecodedExtent {
     /// XXH3 of the bytes, where the consumer wants checksums; nil also for zeros.
     var checksum: UInt64? = nil
 
-    init(memory: (ring: SlotRing, slot: Int, ringOffset: Int)?, lengthBytes: Int, deviceOffset: UInt64) {
+    package init(memory: (ring: SlotRing, slot: Int, ringOffset: Int)?, lengthBytes: Int, deviceOffset: UInt64) {
         self.memory = memory
         self.lengthBytes = lengthBytes
         self.deviceOffset = deviceOffset
@@ -18,5 +18,5 @@ struct DecodedExtent {
     var deviceEnd: UInt64 { deviceOffset + UInt64(lengthBytes) }
 
     /// From the consumer, once: it needs the bytes no longer.
-    func release() { if let memory { memory.ring.release(slot: memory.slot) } }
+    package func release() { if let memory { memory.ring.release(slot: memory.slot) } }
 }

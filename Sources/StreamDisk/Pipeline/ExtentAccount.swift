@@ -2,7 +2,7 @@
 ///
 /// It trusts nobody's lengths, neither a frame's nor a lane's: only the extents themselves count. Extents that touch become one
 /// range, so what is kept is about one range a lane and a partition, and a stretch of frames that wait for an earlier one.
-struct ExtentAccount {
+package struct ExtentAccount {
     /// In order, disjoint, and never touching.
     private(set) var ranges: [Range<UInt64>] = []
     private(set) var totalBytes: UInt64 = 0

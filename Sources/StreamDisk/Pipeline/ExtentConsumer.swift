@@ -1,5 +1,5 @@
 /// Takes what a `Pipeline` decodes, on the thread that runs it: the disk writer, the comparer, a benchmark that discards it.
-protocol ExtentConsumer: ~Copyable {
+package protocol ExtentConsumer: ~Copyable {
     /// Wakes `drain` when extents have come.
     var waker: any QueueWaker { get }
     /// Extents begin and end on multiples of it.

@@ -1,5 +1,5 @@
 /// Extents on their way from the lanes to the consumer's thread: a bounded number, since zeros hold no slot.
-final class ExtentQueue: Sendable {
+package final class ExtentQueue: Sendable {
     private static let extentsMax = 4096
 
     private struct State {
@@ -25,13 +25,13 @@ final class ExtentQueue: Sendable {
 
     /// - Parameter keepsChecksums: every extent gets the checksum of its bytes, on the lane's thread and while they are in its
     ///   cache.
-    init(waker: any QueueWaker, keepsChecksums: Bool = false) {
+    package init(waker: any QueueWaker, keepsChecksums: Bool = false) {
         self.keepsChecksums = keepsChecksums
         self.waker = waker
     }
 
     /// From a lane: hands over an extent.
-    func push(_ extent: DecodedExtent) {
+    package func push(_ extent: DecodedExtent) {
         var extent = extent
         if keepsChecksums, let memory = extent.memory {
             extent.checksum = memory.ring.buffer.checksum(memory.ringOffset, count: extent.lengthBytes)
@@ -54,7 +54,7 @@ final class ExtentQueue: Sendable {
     func laneEnded() { endSource() }
 
     /// No more lanes will begin.
-    func close() { endSource() }
+    package func close() { endSource() }
 
     private func endSource() {
         let wake = state.withLock { state in
@@ -72,7 +72,7 @@ final class ExtentQueue: Sendable {
     }
 
     /// From the consumer: moves what has come to the end of `extents`, unless that has enough. Returns whether more may come.
-    func take(into extents: inout [DecodedExtent]) -> Bool {
+    package func take(into extents: inout [DecodedExtent]) -> Bool {
         let (isMore, lanesWait) = state.withLock { state in
             if extents.count < Self.extentsMax {
                 extents.append(contentsOf: state.extents)
@@ -89,7 +89,7 @@ final class ExtentQueue: Sendable {
     }
 
     /// From the consumer, before it waits: false when something has changed since `take`; else the next change wakes it.
-    func willWait() -> Bool {
+    package func willWait() -> Bool {
         state.withLock { state in
             guard !state.changed else { return false }
             state.consumerWaits = true

@@ -1,4 +1,4 @@
-import CosiFormat
+package import CosiFormat
 
 /// One compressed image and the range of the device it goes to.
 public struct ImageJob: Sendable {
@@ -28,7 +28,7 @@ public struct ImageJob: Sendable {
 }
 
 /// Deals images to fetch threads. Called by several of them at once.
-protocol JobFeed: Sendable {
+package protocol JobFeed: Sendable {
     /// How many images may be fetched side by side; at least 1.
     var concurrentMax: Int { get }
 
@@ -40,18 +40,18 @@ protocol JobFeed: Sendable {
 }
 
 extension JobFeed {
-    var warnings: [FormatWarning] { [] }
+    package var warnings: [FormatWarning] { [] }
 }
 
 /// Images known beforehand, the largest first: the longest job must not be the last to begin.
-final class ListedJobs: JobFeed {
-    let concurrentMax: Int
+package final class ListedJobs: JobFeed {
+    package let concurrentMax: Int
     private let waiting: Monitor<[ImageJob]>
 
-    init(_ jobs: [ImageJob], concurrentMax: Int = .max) {
+    package init(_ jobs: [ImageJob], concurrentMax: Int = .max) {
         self.concurrentMax = max(1, min(jobs.count, concurrentMax))
         waiting = Monitor(jobs.sorted { $0.uncompressedBytes < $1.uncompressedBytes })
     }
 
-    func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? { waiting.withLock { $0.popLast() } }
+    package func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? { waiting.withLock { $0.popLast() } }
 }

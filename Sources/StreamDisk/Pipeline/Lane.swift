@@ -75,7 +75,10 @@ final class Lane: Sendable {
     }
 
     /// Waits for its threads, after `end` or `stop`.
-    func join() { threads.withLock { $0.joinAll() } }
+    func join() {
+        let threads = threads.withLock { $0 }
+        threads.joinAll()
+    }
 
     /// From the holder. The bytes of a frame follow through `pipe`.
     ///

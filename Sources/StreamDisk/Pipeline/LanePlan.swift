@@ -1,14 +1,16 @@
 import CosiFormat
 
 /// How many lanes a run gets, and what each may use: decided before the disk is touched.
-struct LanePlan {
+package struct LanePlan {
     let lanes: Int
     let limits: LaneLimits
 
     /// Room for writes in flight, all lanes together; half of it is the source's where it keeps as much itself.
-    static let inFlightBytes = 16 << 20
-    private static let pipeBytes = 4 << 20
-    static let slotBytes = 1 << 20
+    package static let inFlightBytes = 16 << 20
+    package static let slotBytes = 1 << 20
+    /// Of a lane, for compressed bytes. With many lanes it holds a whole frame and more, as tools cut them (16 MiB decoded): with
+    /// less the fetch thread fills one lane while others run dry (docs/decisions/0006).
+    private static func pipeBytes(lanes: Int) -> Int { lanes > 2 ? 8 << 20 : 4 << 20 }
     /// Address space that is reserved and not touched. Of a lane: the stacks of its threads (decoder, checksums, fetch), and
     /// what aligns its two buffers. Beside: the same of all others, and room for heaps to grow.
     private static let reservedBytesPerLane = UInt64(3 * WorkerThread.stackBytes + 2 * DirectBuffer.hugePageBytes)
@@ -25,7 +27,7 @@ struct LanePlan {
     ///
     /// - Parameter besideBytes: memory that the run needs beside the lanes and what every run has.
     /// - Throws: `.memory` when even one does not fit.
-    init(
+    package init(
         _ contents: ImageContents, limits: MemoryLimits, besideBytes: UInt64 = 0, lanesMax: Int? = nil
     ) throws(StreamFault) {
         // A sequential source gives one image at a time, but its frames may be dealt out all the same.
@@ -52,7 +54,7 @@ struct LanePlan {
                 windowBytes: windowBytesMax, contentBytes: largestBytes, blockBytesMax: Self.blockBytesMax,
                 inFlightBytes: inFlight)
             let need = MemoryNeed(
-                bytes: UInt64(lanes) * (ring + UInt64(Self.pipeBytes + readBufferBytes)) + besideBytes,
+                bytes: UInt64(lanes) * (ring + UInt64(Self.pipeBytes(lanes: lanes) + readBufferBytes)) + besideBytes,
                 reservedBytes: UInt64(lanes) * Self.reservedBytesPerLane + Self.reservedBytes)
             do throws(StreamFault) {
                 try limits.expectRoom(for: need)
@@ -63,7 +65,7 @@ struct LanePlan {
             self.lanes = lanes
             self.limits = LaneLimits(
                 windowBytesMax: windowBytesMax, ringBytes: ring, slotBytes: Self.slotBytes, inFlightBytes: inFlight,
-                pipeBytes: Self.pipeBytes)
+                pipeBytes: Self.pipeBytes(lanes: lanes))
             return
         }
         guard let refusal else { preconditionFailure("one lane is always tried") }

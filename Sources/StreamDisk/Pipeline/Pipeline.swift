@@ -1,7 +1,7 @@
 /// Fetches, hashes and decodes images on threads of its own, and hands the extents to a consumer on the calling thread.
 ///
 /// Made before the disk is touched: the first lane's memory and the threads without which nothing moves are granted by then.
-struct Pipeline: ~Copyable {
+package struct Pipeline: ~Copyable {
     private let source: any ImageSource
     private let jobs: any JobFeed
     private let transfer: TransferState
@@ -12,7 +12,7 @@ struct Pipeline: ~Copyable {
     /// - Parameters:
     ///   - plan: at most so many lanes; each begins when a frame first needs it.
     ///   - consumer: the one that `run` will be given.
-    init<Consumer: ExtentConsumer & ~Copyable>(
+    package init<Consumer: ExtentConsumer & ~Copyable>(
         _ jobs: any JobFeed, from source: any ImageSource, plan: LanePlan, for consumer: borrowing Consumer,
         transfer: TransferState
     ) throws(StreamFault) {
@@ -41,7 +41,7 @@ struct Pipeline: ~Copyable {
     /// Returns when every image has come, all threads are joined, and the consumer has let go of everything.
     ///
     /// - Parameter zeroing: ranges that are handed to the consumer as zeros, before the images; none longer than a slot.
-    consuming func run<Consumer: ExtentConsumer & ~Copyable>(
+    package consuming func run<Consumer: ExtentConsumer & ~Copyable>(
         into consumer: inout Consumer, zeroing: [Range<UInt64>] = [], tick: (DiskActivity) -> Void
     ) throws(StreamFault) {
         let (pool, queue, transfer) = (pool, queue, transfer)

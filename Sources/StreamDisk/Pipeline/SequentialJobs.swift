@@ -1,12 +1,13 @@
-import CosiFormat
+package import CosiFormat
 
 /// The images of a source that can only be read from front to back: each header is read and checked when its turn comes.
 ///
 /// One fetch thread reads headers and images in turn; it may feed several lanes.
 final class SequentialJobs: JobFeed {
     private struct State {
-        var scan: PendingScan
-        var given = false
+        /// Nil while the fetch thread reads headers, and after the last one: nothing is read under the lock.
+        var scan: PendingScan?
+        var isFirstGiven = false
         var warnings: [FormatWarning] = []
     }
 
@@ -22,35 +23,42 @@ final class SequentialJobs: JobFeed {
     }
 
     func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? {
-        let reader = ImageReader(
-            source: source, head: ImageHead(bytes: [], sizeBytes: fileSizeBytes, isSequential: true), observer: observer)
-        return try state.withLock { state throws(StreamFault) -> ImageJob? in
-            if !state.given {
-                state.given = true
-                return try job(state.scan.first)
-            }
-            while let needs = state.scan.scanner.needs {
-                let bytes: [UInt8]
-                switch try reader.headerBytes(needs) {
-                case .bytes(let found): bytes = found
-                case .end(let offset):
-                    return try finish(&state, at: offset)
-                }
-                let image: CosiLayout.Image?
-                do throws(FormatError) {
-                    image = try state.scan.scanner.feed(bytes).flatMap { entry throws(FormatError) in
-                        try state.scan.checker.check(entry)
-                    }
-                } catch {
-                    throw .image(error)
-                }
-                if let image { return try job(image) }
-            }
-            return try finish(&state)
+        let (taken, isFirst) = state.withLock { state in
+            defer { state.isFirstGiven = true }
+            return (state.scan.take(), !state.isFirstGiven)
         }
+        // After the end, or after a fault.
+        guard var scan = taken else { return nil }
+        guard let image = isFirst ? scan.first : try nextImage(&scan, observer) else { return nil }
+        let job = try job(image)
+        state.withLock { $0.scan = scan }
+        return job
     }
 
     var warnings: [FormatWarning] { state.withLock { $0.warnings } }
+
+    /// Reads headers up to the next image's; nil at the end of the archive.
+    private func nextImage(_ scan: inout PendingScan, _ observer: SourceObserver) throws(StreamFault) -> CosiLayout.Image? {
+        let reader = ImageReader(
+            source: source, head: ImageHead(bytes: [], sizeBytes: fileSizeBytes, isSequential: true), observer: observer)
+        while let needs = scan.scanner.needs {
+            let bytes: [UInt8]
+            switch try reader.headerBytes(needs) {
+            case .bytes(let found): bytes = found
+            case .end(let offset):
+                try finish(scan, at: offset)
+                return nil
+            }
+            do throws(FormatError) {
+                guard let entry = try scan.scanner.feed(bytes) else { continue }
+                if let image = try scan.checker.check(entry) { return image }
+            } catch {
+                throw .image(error)
+            }
+        }
+        try finish(scan)
+        return nil
+    }
 
     private func job(_ image: CosiLayout.Image) throws(StreamFault) -> ImageJob {
         let job = ImageJob(image)
@@ -61,24 +69,23 @@ final class SequentialJobs: JobFeed {
     }
 
     /// The archive has ended, at `offset` where no marker said so. Throws when an image that the metadata names never came.
-    private func finish(_ state: inout State, at offset: UInt64? = nil) throws(StreamFault) -> ImageJob? {
-        let (checker, scanner) = (state.scan.checker, state.scan.scanner)
+    private func finish(_ scan: PendingScan, at offset: UInt64? = nil) throws(StreamFault) {
         do throws(FormatError) {
-            let end = try offset.map { offset throws(FormatError) in try scanner.end(at: offset) }
+            let end = try offset.map { offset throws(FormatError) in try scan.scanner.end(at: offset) }
             do throws(FormatError) {
-                state.warnings = try checker.finish().1 + (end?.warning.map { [$0] } ?? [])
+                let warnings = try scan.checker.finish().1 + (end?.warning.map { [$0] } ?? [])
+                state.withLock { $0.warnings = warnings }
             } catch {
                 throw end?.truncation ?? error
             }
         } catch {
             throw .image(error)
         }
-        return nil
     }
 }
 
 extension ImageJob {
-    init(_ image: CosiLayout.Image) {
+    package init(_ image: CosiLayout.Image) {
         self.init(
             name: image.path, sourceRange: image.fileOffset..<image.fileOffset + image.compressedSizeBytes,
             sha384: image.sha384, uncompressedBytes: image.uncompressedSizeBytes,

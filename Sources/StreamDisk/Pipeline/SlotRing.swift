@@ -5,11 +5,11 @@
 /// both are equal modulo `alignmentBytes`. A slot is reused once two things hold. Nobody uses it any more: every write from it has
 /// completed and its checksum has been verified (a use count per slot). And the decoder's window has moved past it: a lap is long
 /// enough for the window, the writes in flight, and the few bytes libzstd may write past a block (`lapBytes(windowBytes:…)`).
-final class SlotRing: Sendable {
+package final class SlotRing: Sendable {
     /// Every write starts on such a multiple of the ring; at least any disk's block and memory alignment.
-    static let alignmentBytes = DirectBuffer.alignmentBytes
+    package static let alignmentBytes = DirectBuffer.alignmentBytes
 
-    let buffer: DirectBuffer
+    package let buffer: DirectBuffer
     let slotBytes: Int
 
     private struct State {
@@ -20,7 +20,7 @@ final class SlotRing: Sendable {
     private let counters: TransferCounters
 
     /// - Parameter capacityBytes: from `lapBytes(…)`; rounded up to whole slots.
-    init(
+    package init(
         capacityBytes: Int, slotBytes: Int, counters: TransferCounters = TransferCounters()
     ) throws(StreamFault) {
         precondition(slotBytes > 0 && slotBytes % Self.alignmentBytes == 0)
@@ -31,7 +31,7 @@ final class SlotRing: Sendable {
         state = Monitor(State(uses: [Int32](repeating: 0, count: slots)))
     }
 
-    var capacityBytes: Int { buffer.sizeBytes }
+    package var capacityBytes: Int { buffer.sizeBytes }
 
     /// The bytes a lap must have to decode with this window while `inFlightBytes` are being written.
     ///
@@ -43,7 +43,7 @@ final class SlotRing: Sendable {
     }
 
     /// Waits until no write from this slot is pending; the caller is the only one that fills slots.
-    func waitUntilFree(slot: Int) throws(Stopped) {
+    package func waitUntilFree(slot: Int) throws(Stopped) {
         let free = state.wait(timing: counters.decode.outputWaitNanoseconds) { state -> Bool? in
             if state.stopped { return false }
             return state.uses[slot] == 0 ? true : nil
@@ -52,7 +52,7 @@ final class SlotRing: Sendable {
     }
 
     /// Somebody is about to use what is in this slot: a write from it, or the verifying of a checksum.
-    func retain(slot: Int) {
+    package func retain(slot: Int) {
         state.withLock { $0.uses[slot] += 1 }
     }
 
@@ -65,5 +65,5 @@ final class SlotRing: Sendable {
     }
 
     /// The decoder shall wait no longer.
-    func stop() { state.mutateAndNotify { $0.stopped = true } }
+    package func stop() { state.mutateAndNotify { $0.stopped = true } }
 }

@@ -1,10 +1,9 @@
-import Synchronization
 
 /// What the threads of one run share: the first failure, the stop signal, the counters, and notes for the caller.
-final class TransferState: Sendable {
+package final class TransferState: Sendable {
     /// Stops the threads of this run, for whatever reason.
-    let stop = Cancellation()
-    let counters = TransferCounters()
+    package let stop = Cancellation()
+    package let counters = TransferCounters()
     let threads = ThreadReserve()
 
     private struct State {
@@ -15,16 +14,18 @@ final class TransferState: Sendable {
     private static let notesMax = 64
     private let state = Monitor(State())
 
+    package init() {}
+
     /// Notes the failure, if it is the first, and stops everything.
     func fail(_ fault: StreamFault) {
         state.withLock { if $0.failure == nil { $0.failure = fault } }
         stop.cancel()
     }
 
-    var failure: StreamFault? { state.withLock { $0.failure } }
+    package var failure: StreamFault? { state.withLock { $0.failure } }
 
     /// For the source: its notes wait here until the caller's thread passes them on.
-    var observer: SourceObserver {
+    package var observer: SourceObserver {
         SourceObserver(cancellation: stop) { [self] note in
             state.mutateAndNotify { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
         }

@@ -40,10 +40,11 @@ public final class FileSource: ImageSource {
 
     public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
         let opened = try openFile()
-        file.withLock { file in
-            if let old = file { Glibc.close(old.descriptor) }
-            file = opened
+        let old = file.withLock { file in
+            defer { file = opened }
+            return file
         }
+        if let old { Glibc.close(old.descriptor) }
         let head = CollectingSink(bytesMax: max(wantedBytes, 0))
         try read(0..<min(UInt64(max(wantedBytes, 0)), opened.sizeBytes), into: head, observer: observer)
         return ImageHead(bytes: head.bytes, sizeBytes: opened.sizeBytes, isSequential: false)
@@ -81,9 +82,7 @@ public final class FileSource: ImageSource {
     public var localOrigin: LocalOrigin? { file.withLock { $0?.origin } }
 
     public func close() {
-        file.withLock { file in
-            if let open = file.take() { Glibc.close(open.descriptor) }
-        }
+        if let open = file.withLock({ $0.take() }) { Glibc.close(open.descriptor) }
     }
 
     private func openFile() throws(SourceError) -> File {

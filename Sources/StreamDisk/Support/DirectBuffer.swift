@@ -7,7 +7,7 @@ import Glibc
 /// The memory lives as long as the object; every request in flight holds the object, so nothing can be freed under the
 /// kernel. Who may touch which bytes is decided by the owner (slot states, pipe positions), not by this type.
 @safe
-final class DirectBuffer: @unchecked Sendable {
+package final class DirectBuffer: @unchecked Sendable {
     static let hugePageBytes = 2 << 20
     /// Every write starts on such a multiple: at least the block and the memory alignment of any disk that is opened.
     static let alignmentBytes = 4096
@@ -56,7 +56,7 @@ final class DirectBuffer: @unchecked Sendable {
     }
 
     /// Copies `bytes` to `offset`.
-    func copy(_ bytes: RawSpan, to offset: Int) {
+    package func copy(_ bytes: RawSpan, to offset: Int) {
         let target = unsafe address(offset, count: bytes.byteCount)
         unsafe bytes.withUnsafeBytes { source in
             guard let from = source.baseAddress else { return }

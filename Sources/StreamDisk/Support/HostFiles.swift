@@ -90,7 +90,8 @@ func blockDeviceNumber(_ path: String) -> DeviceNumber? {
 
 /// Without the white space and NULs that hardware pads its names with.
 func trimmed(_ text: String) -> String {
-    let isPadding = { (scalar: Unicode.Scalar) in scalar.value <= 0x20 }
-    let scalars = text.unicodeScalars.drop(while: isPadding).reversed().drop(while: isPadding).reversed()
-    return String(String.UnicodeScalarView(scalars))
+    // Byte by byte: files of /proc are long, and no such byte is a part of another character.
+    let bytes = text.utf8
+    guard let first = bytes.firstIndex(where: { $0 > 0x20 }), let last = bytes.lastIndex(where: { $0 > 0x20 }) else { return "" }
+    return String(Substring(bytes[first...last]))
 }

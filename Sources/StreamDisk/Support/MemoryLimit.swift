@@ -21,10 +21,10 @@ public struct MemoryLimit: Sendable, Equatable {
 }
 
 /// All the bounds of one run. Whoever needs memory asks here, before the disk is touched.
-struct MemoryLimits: Sendable {
+package struct MemoryLimits: Sendable {
     let all: [MemoryLimit]
 
-    static let none = MemoryLimits(all: [])
+    package static let none = MemoryLimits(all: [])
 
     /// What this process may have now. Without `askedBytes` a quarter of the host's is left to others.
     init(askedBytes: UInt64?, memory: AvailableMemory = AvailableMemory()) {

@@ -1,17 +1,19 @@
 /// Ends the wait of the one thread that takes from a queue. May be used from any thread.
-protocol QueueWaker: AnyObject, Sendable {
+package protocol QueueWaker: AnyObject, Sendable {
     func wake()
 }
 
 /// Wakes one thread that waits for it; a wake that comes early ends the next wait.
-final class ConditionWaker: QueueWaker {
+package final class ConditionWaker: QueueWaker {
     private let isWoken = Monitor(false)
 
-    func wake() { isWoken.mutateAndNotify { $0 = true } }
+    package init() {}
+
+    package func wake() { isWoken.mutateAndNotify { $0 = true } }
 
     /// Returns whether it was woken before the deadline.
     @discardableResult
-    func wait(until deadline: Instant) -> Bool {
+    package func wait(until deadline: Instant) -> Bool {
         isWoken.wait(until: deadline) { isWoken -> Bool? in
             defer { isWoken = false }
             return isWoken ? true : nil

@@ -20,14 +20,14 @@ public struct StageReport: Sendable {
 }
 
 /// The counters behind a `StageReport`. Waits are only measured when there is one, so it costs nothing to leave it on.
-final class StageTimes: Sendable {
+package final class StageTimes: Sendable {
     let inputWaitNanoseconds = Atomic<UInt64>(0)
     let outputWaitNanoseconds = Atomic<UInt64>(0)
     private let elapsedNanoseconds = Atomic<UInt64>(0)
     private let cpuNanoseconds = Atomic<UInt64>(0)
 
     /// Runs the body of one of the stage's threads and adds up its time.
-    func measure<Value: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+    package func measure<Value: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let start = (Instant.now.nanoseconds, Self.threadNanoseconds)
         defer {
             elapsedNanoseconds.wrappingAdd(Instant.now.nanoseconds - start.0, ordering: .relaxed)

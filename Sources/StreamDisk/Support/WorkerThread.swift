@@ -57,8 +57,8 @@ package struct WorkerThread: ~Copyable {
     deinit { pthread_detach(handle) }
 }
 
-/// Threads that are joined together.
-struct ThreadList: ~Copyable {
+/// Threads that are joined together, by one thread.
+struct ThreadList {
     private var threads: [Joinable] = []
 
     /// Arrays cannot hold `~Copyable` threads; a box per thread can.

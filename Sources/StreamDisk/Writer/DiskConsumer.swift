@@ -1,5 +1,5 @@
 /// A consumer with a disk at its other end: the writer and the comparer. What they share is the loop between lanes and disk.
-protocol DiskConsumer: ExtentConsumer, ~Copyable {
+package protocol DiskConsumer: ExtentConsumer, ~Copyable {
     /// What was started of all that came.
     var account: ExtentAccount { get set }
     var requestsInFlight: Int { get }
@@ -19,7 +19,7 @@ extension DiskConsumer where Self: ~Copyable {
     ///
     /// After the first error of the disk nothing more is started: it stops the transfer, and what is in flight is drained. The
     /// same goes for an extent that comes a second time, in whole or in part, which is not started.
-    mutating func drain(_ queue: ExtentQueue, _ transfer: TransferState, tick: (DiskActivity) -> Void) {
+    package mutating func drain(_ queue: ExtentQueue, _ transfer: TransferState, tick: (DiskActivity) -> Void) {
         var extents: [DecodedExtent] = []
         var lastTick = Instant.now
         while true {

@@ -1,7 +1,7 @@
 /// Writes the extents that lanes decode, with a bounded number of bytes in flight.
 ///
 /// It belongs to the thread that made it.
-struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
+package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
     /// Zeroing is little work for the caller and much for some devices; what waits is merged meanwhile.
     private static var zeroingInFlightMax: Int { 4 }
 
@@ -15,27 +15,38 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
         case readBack(ReadBack.Read)
     }
 
-    struct Options {
+    package struct Options {
         /// Writes in flight are bounded in bytes: a slow device must not collect minutes of work.
-        var bytesInFlightMax = 16 << 20
-        var zerosByDevice = true
+        var bytesInFlightMax: Int
+        var zerosByDevice: Bool
         /// What was written is read back, and the proof `Verified` is given in no other way.
-        var readsBack = false
+        var readsBack: Bool
         /// Makes the next reads ask the disk, where a page cache lies between.
-        var dropCache: @Sendable () -> Void = {}
+        var dropCache: @Sendable () -> Void
         /// How often the caller hears of the disk while the writer waits.
-        var tickSeconds = 0.2
+        var tickSeconds: Double
+
+        package init(
+            bytesInFlightMax: Int = 16 << 20, zerosByDevice: Bool = true, readsBack: Bool = false,
+            dropCache: @escaping @Sendable () -> Void = {}, tickSeconds: Double = 0.2
+        ) {
+            self.bytesInFlightMax = bytesInFlightMax
+            self.zerosByDevice = zerosByDevice
+            self.readsBack = readsBack
+            self.dropCache = dropCache
+            self.tickSeconds = tickSeconds
+        }
     }
 
     var requests: RequestTable<Queue, Purpose>
     let options: Options
     /// Nil where nothing is read back.
     private(set) var readBack: ReadBack?
-    var account = ExtentAccount()
+    package var account = ExtentAccount()
     private var zeroing: ZeroFallback
     private var ended: [RequestTable<Queue, Purpose>.Ended] = []
 
-    init(queue: consuming Queue, disk: DiskGeometry, options: Options = Options()) throws(StreamFault) {
+    package init(queue: consuming Queue, disk: DiskGeometry, options: Options = Options()) throws(StreamFault) {
         let zeroing = try ZeroFallback(byDevice: options.zerosByDevice)
         let readBack = options.readsBack ? try ReadBack() : nil
         let requests = try RequestTable<Queue, Purpose>(queue: queue, disk: disk, tickSeconds: options.tickSeconds)
@@ -45,16 +56,16 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
         self.options = options
     }
 
-    var waker: any QueueWaker { requests.waker }
-    var blockBytes: Int { requests.disk.blockBytes }
-    var wantsChecksums: Bool { options.readsBack }
+    package var waker: any QueueWaker { requests.waker }
+    package var blockBytes: Int { requests.disk.blockBytes }
+    package var wantsChecksums: Bool { options.readsBack }
 
-    var requestsInFlight: Int { requests.requestsInFlight }
-    var firstError: DiskIOError? { requests.firstError }
-    var activity: DiskActivity { requests.activity }
-    var tickSeconds: Double { options.tickSeconds }
+    package var requestsInFlight: Int { requests.requestsInFlight }
+    package var firstError: DiskIOError? { requests.firstError }
+    package var activity: DiskActivity { requests.activity }
+    package var tickSeconds: Double { options.tickSeconds }
 
-    func hasRoom(for extent: DecodedExtent) -> Bool {
+    package func hasRoom(for extent: DecodedExtent) -> Bool {
         if !requests.hasFreeRequest { return false }
         if requests.requestsInFlight == 0 { return true }
         if extent.isZero && zeroing.method != nil { return requests.zeroingInFlight < Self.zeroingInFlightMax }
@@ -62,7 +73,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
     }
 
     /// Starts the extent at `index`; `index` is then the last one that was started. Adjacent zeros are started as one.
-    mutating func start(_ extents: [DecodedExtent], _ index: inout Int) {
+    package mutating func start(_ extents: [DecodedExtent], _ index: inout Int) {
         let first = index
         if let memory = extents[index].memory {
             requests.submit(
@@ -100,7 +111,7 @@ struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
         }
     }
 
-    mutating func reap(_ counters: TransferCounters, isStopping: Bool) {
+    package mutating func reap(_ counters: TransferCounters, isStopping: Bool) {
         requests.reap(until: .after(seconds: tickSeconds), into: &ended)
         for end in ended { finish(end, counters, isStopping: isStopping || firstError != nil) }
         ended.removeAll(keepingCapacity: true)

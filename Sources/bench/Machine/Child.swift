@@ -65,7 +65,7 @@ final class Child {
             close(errors)
             throw BenchError("\(arguments[0]) cannot be started: \(SystemError(code))")
         }
-        Workplace.add(group: processID)
+        Workspace.add(group: processID)
     }
 
     /// Hands its output to `body`, piece by piece, until it closes it.
@@ -86,7 +86,7 @@ final class Child {
         var usage = rusage()
         while unsafe wait4(processID, &status, 0, &usage) < 0 && errno == EINTR {}
         let seconds = monotonicSeconds() - begin
-        Workplace.remove(group: processID)
+        Workspace.remove(group: processID)
         close(output)
         let words = unsafe Self.contents(errors)
         close(errors)
@@ -100,11 +100,14 @@ final class Child {
     }
 
     /// Runs a program to its end. Returns what it printed and what it used.
+    ///
+    /// - Parameter started: called with its process ID when it runs.
     @discardableResult
-    static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> (
-        output: [UInt8], usage: Usage
-    ) {
+    static func run(
+        _ arguments: [String], environment: [String: String] = [:], started: (pid_t) throws -> Void = { _ in }
+    ) throws -> (output: [UInt8], usage: Usage) {
         let child = try Child(arguments, environment: environment)
+        try started(child.processID)
         var output: [UInt8] = []
         unsafe child.readOutput { unsafe output.append(contentsOf: $0) }
         return (output, try child.wait())

@@ -46,7 +46,7 @@ struct DeviceOptions: ParsableArguments {
     /// - Parameter blockBytes: what an image asks for; nil leaves it to the options.
     func open(sizeBytes: UInt64, blockBytes: Int? = nil) throws -> BenchDevice {
         guard geteuid() == 0 else { throw BenchError("this takes root: block devices, and dropping the page cache") }
-        let folder = try Workplace.makeFolder(below: dir)
+        let folder = try Workspace.makeFolder(below: dir)
         if let device {
             guard let disk = HostDisks().list().first(where: { $0.path == device }) else {
                 throw BenchError("\(device) is not a whole disk of this host (name it as in 'stream-disk disks')")
@@ -64,7 +64,7 @@ struct DeviceOptions: ParsableArguments {
         }
         let block = blockBytes ?? sector
         let isDirect = backing == .disk
-        let place = isDirect ? folder : try Workplace.makeFolder(below: "/dev/shm")
+        let place = isDirect ? folder : try Workspace.makeFolder(below: "/dev/shm")
         let path = try LoopDevice.make(in: place, sizeBytes: sizeBytes, blockBytes: block, isDirect: isDirect)
         let under = isDirect ? "\(Child.firstLine(["stat", "-f", "-c", "%T", folder]) ?? "?"), direct I/O" : "tmpfs"
         var text = "loop on \(under), \(block)-byte blocks"

@@ -3,11 +3,24 @@ import Glibc
 
 /// An nginx on a free loopback port that serves one folder until this process ends.
 enum Nginx {
+    /// Serves each of `files` under the name it is given.
+    ///
+    /// - Parameter folder: for the server's own files.
+    static func start(serving files: [String: String], in folder: String, limitRate: String? = nil) throws -> String {
+        let served = folder + "/www"
+        try FileManager.default.createDirectory(atPath: served, withIntermediateDirectories: true)
+        for (name, path) in files {
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(served)/\(name)", withDestinationPath: URL(filePath: path).standardizedFileURL.path)
+        }
+        return try start(serving: served, state: folder, limitRate: limitRate)
+    }
+
     /// - Parameters:
     ///   - folder: what it serves; its own files go to `state`.
     ///   - limitRate: such as `20m`: bytes a second and connection (limit_rate).
     /// - Returns: its URL, without a slash at the end.
-    static func start(serving folder: String, state: String, limitRate: String?) throws -> String {
+    private static func start(serving folder: String, state: String, limitRate: String?) throws -> String {
         let configurationFile = state + "/nginx.conf"
         let command = ["nginx", "-e", state + "/error.log", "-p", state, "-c", configurationFile]
         var port = 0

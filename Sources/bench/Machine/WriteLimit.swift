@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// Holds the writes of this process and its children to a rate, on the disk under a folder: by a blkio control group of its own, so
-/// that nobody else's are touched (kernel documentation, "Block IO Controller"). It goes when the process ends.
+/// Holds the writes of this process and its children to a rate, on the disk under a folder: by a blkio control group of its own,
+/// so that nobody else's are touched (kernel documentation, "Block IO Controller"). It goes when the process ends.
 ///
 /// On the disk under the loop device's file, not on the loop device: there the kernel would charge zeroing like writing.
 enum WriteLimit {

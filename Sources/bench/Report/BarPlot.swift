@@ -1,14 +1,14 @@
-/// The contestants side by side: a bar to the median, a line from end to end, a dot for every run.
+/// The variants side by side: a bar to the median, a line from end to end, a dot for every run.
 enum BarPlot {
     /// What the bars show.
     private struct Measure {
         let words: String
         let digits: Int
-        let value: (Run) -> Double?
+        let value: (Measurement) -> Double?
 
         init(_ report: Report) {
             if report.scenario == "cpu" {
-                (words, digits, value) = ("processor time in seconds, less is better", 2, \.cpuSeconds)
+                (words, digits, value) = ("processor seconds, less is better", 2, \.cpuSeconds)
             } else {
                 (words, digits, value) = ("MB/s, more is better", 0, \.rate)
             }
@@ -22,39 +22,39 @@ enum BarPlot {
 
     private static func plot(_ report: Report, standalone: Bool) -> String {
         let measure = Measure(report)
-        let rows = report.contestants.map { contestant in
-            (name: contestant.name, values: report.counted(contestant.name).compactMap(measure.value))
+        let rows = report.variants.map { variant in
+            (name: variant.name, values: report.counted(variant.name).compactMap(measure.value))
         }
-        let longest = rows.map { labelled($0.name).count }.max() ?? 0
-        let left = min(Double(longest) * Plot.boldCharacterWidth + 24, 330)
-        let right = Plot.width - 90
-        let top = standalone ? 74.0 : 34.0
-        let rowHeight = 38.0
+        var plot = Plot(width: standalone ? Plot.pictureWidth : Plot.pageWidth)
+        let left = standalone ? 14.0 : 0
+        let right = plot.width - 60
+        let top = standalone ? 66.0 : 30.0
+        // A line for the name, and the bar below it.
+        let rowHeight = 46.0
         let ticks = Plot.ticks(upTo: rows.flatMap(\.values).max() ?? 1)
         let scale = (right - left) / (ticks.last ?? 1)
         let bottom = top + rowHeight * Double(rows.count)
 
-        var plot = Plot()
         if standalone {
-            plot.text(report.title, 14, 26, style: "strong")
+            plot.text(report.title, left, 26, style: "strong")
             plot.text(
-                "\(measure.words); bar: median of \(rows.first?.values.count ?? 0) rounds, dot: one run", 14, 46,
+                "\(measure.words); bar: median of \(rows.first?.values.count ?? 0) rounds, dot: one run", left, 46,
                 style: "quiet")
         } else {
-            plot.text("\(measure.words); bar: median, dot: one run", 0, 14, style: "quiet")
+            plot.text("\(measure.words); bar: median, dot: one run", left, 14, style: "quiet")
         }
         for tick in ticks {
             let x = left + tick * scale
-            plot.line([(x, top - 4), (x, bottom)], style: "grid")
-            plot.text(shortNumber(tick), x, bottom + 18, anchor: "middle", style: "quiet")
+            plot.line([(x, top), (x, bottom)], style: "grid")
+            plot.text(shortNumber(tick), x, bottom + 18, anchor: tick == 0 ? "start" : "middle", style: "quiet")
         }
         for (index, row) in rows.enumerated() {
             let y = top + rowHeight * Double(index)
             let values = Statistics(row.values)
-            let middle = y + rowHeight / 2 - 2
-            plot.text(labelled(row.name), left - 10, middle + 5, anchor: "end", style: index == 0 ? "strong" : "")
+            let middle = y + 32
+            plot.text(shortened(row.name, to: right - left), left, y + 17, style: index == 0 ? "strong" : "")
             plot.box(
-                left, y + 6, values.median * scale, rowHeight - 16, style: index == 0 ? "own" : "other",
+                left, middle - 9, values.median * scale, 18, style: index == 0 ? "own" : "other",
                 title: "\(row.name): \(fixed(values.median, measure.digits))")
             plot.line([(left + values.min * scale, middle), (left + values.max * scale, middle)], style: "spread")
             for value in row.values {
@@ -69,5 +69,8 @@ enum BarPlot {
     }
 
     /// Long names are cut in the plot; the tables have them whole.
-    private static func labelled(_ name: String) -> String { name.count <= 38 ? name : name.prefix(37) + "…" }
+    private static func shortened(_ name: String, to width: Double) -> String {
+        let most = Int(width / Plot.boldCharacterWidth)
+        return name.count <= most ? name : name.prefix(most - 1) + "…"
+    }
 }

@@ -11,7 +11,7 @@ enum Markdown {
         }
         for report in reports {
             parts.append("### \(report.title)")
-            let rounds = report.runs.map(\.round).max() ?? 0
+            let rounds = report.measurements.map(\.round).max() ?? 0
             parts.append(
                 "\(report.note) \(rounds) rounds after a warm-up; revision \(report.machine.revision), "
                     + "\(report.date), load before \(report.machine.loadAverage). \(TextTables.settings(report)).")

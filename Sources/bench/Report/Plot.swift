@@ -3,9 +3,15 @@ struct Plot {
     /// The font's width a character, on the safe side, at the size of the style sheet.
     static let characterWidth = 7.3
     static let boldCharacterWidth = 8.2
-    static let width = 760.0
+    /// In a page: for a telephone of 400 pixels, and no wider elsewhere.
+    static let pageWidth = 420.0
+    /// As a file of its own.
+    static let pictureWidth = 760.0
 
+    let width: Double
     private(set) var elements: [String] = []
+
+    init(width: Double = pageWidth) { self.width = width }
 
     mutating func add(_ element: String) { elements.append(element) }
 
@@ -27,20 +33,23 @@ struct Plot {
         add("<polyline class=\"\(style)\" points=\"\(path)\"/>")
     }
 
-    /// A row of coloured squares with words; returns where the next row begins.
-    mutating func legend(_ entries: [(style: String, text: String)], x: Double, y: Double) {
-        var at = x
+    /// Coloured squares with words, in as many rows as it takes; returns how high they are.
+    mutating func legend(_ entries: [(style: String, text: String)], y: Double) -> Double {
+        var (x, row) = (0.0, 0.0)
         for (style, text) in entries {
-            box(at, y - 10, 12, 12, style: style)
-            self.text(text, at + 18, y)
-            at += 18 + Double(text.count) * Self.characterWidth + 22
+            let needed = 18 + Double(text.count) * Self.characterWidth
+            if x > 0 && x + needed > width { (x, row) = (0, row + 1) }
+            box(x, y + row * 20 + 4, 12, 12, style: style)
+            self.text(text, x + 18, y + row * 20 + 14)
+            x += needed + 16
         }
+        return (row + 1) * 20
     }
 
     /// The picture. `title` is for those who cannot see it.
     func svg(height: Double, title: String, standalone: Bool = false) -> String {
-        let size = "viewBox=\"0 0 \(number(Self.width)) \(number(height))\""
-        let own = standalone ? " xmlns=\"http://www.w3.org/2000/svg\" width=\"\(number(Self.width))\"" : ""
+        let size = "viewBox=\"0 0 \(number(width)) \(number(height))\""
+        let own = standalone ? " xmlns=\"http://www.w3.org/2000/svg\" width=\"\(number(width))\"" : ""
         let style = standalone ? "<style>\(Self.style)</style>" : ""
         let ground = standalone ? "<rect class=\"ground\" width=\"100%\" height=\"100%\"/>" : ""
         return "<svg\(own) \(size) role=\"img\" aria-label=\"\(escaped(title))\">\(style)\(ground)\n"

@@ -1,7 +1,8 @@
 /// One scenario's outcome, with every single figure: what `--json` writes and every table and plot is made from.
 struct Report: Codable, Equatable {
+    static let currentVersion = 2
     /// Of this format.
-    var version = 1
+    var version = currentVersion
     var scenario: String
     /// What was done, in a sentence or two, for a reader who knows nothing else.
     var title: String
@@ -12,23 +13,24 @@ struct Report: Codable, Equatable {
     /// Everything that was chosen, by name.
     var settings: [String: String]
     /// In the order of the tables; the first is what the others are compared with.
-    var contestants: [Contestant]
+    var variants: [VariantDescription]
     /// In the order they ran; round 0 is the warm-up and counts nowhere.
-    var runs: [Run]
+    var measurements: [Measurement]
     var comparisons: [Comparison]
-    /// Runs that only served to choose a contestant.
-    var scans: [Run]?
-
-    struct Contestant: Codable, Equatable {
-        var name: String
-        /// How it was run.
-        var text: String
-    }
+    /// Runs that only served to choose a variant.
+    var scans: [Measurement]?
 }
 
-/// One run of one contestant.
-struct Run: Codable, Equatable {
-    var contestant = ""
+/// A variant as tables name it.
+struct VariantDescription: Codable, Equatable {
+    var name: String
+    /// How it was run.
+    var text: String
+}
+
+/// One run of one variant.
+struct Measurement: Codable, Equatable {
+    var variant = ""
     var round = 0
     /// Wall time of what is compared.
     var seconds: Double
@@ -39,7 +41,7 @@ struct Run: Codable, Equatable {
     /// Of the largest process.
     var peakMemoryBytes: UInt64?
     var stages: [Stage]?
-    var timeline: [Moment]?
+    var timeline: [Sample]?
     /// What else is known: bytes written, of the window, requests …
     var figures: [String: Double]?
 
@@ -52,8 +54,8 @@ struct Run: Codable, Equatable {
         var waitingForOutputSeconds: Double
     }
 
-    /// How far a run was at a time. Bytes since its beginning; waiting and in flight at that moment.
-    struct Moment: Codable, Equatable {
+    /// How far a run was at a time. Bytes since its beginning; waiting and in flight at that time.
+    struct Sample: Codable, Equatable {
         var seconds: Double
         var fetchedBytes: UInt64
         var decodedBytes: UInt64
@@ -96,30 +98,36 @@ struct Comparison: Codable, Equatable {
 }
 
 extension Report {
-    /// The counted runs of a contestant, in order.
-    func counted(_ contestant: String) -> [Run] { runs.filter { $0.contestant == contestant && $0.round > 0 } }
+    /// The counted runs of a variant, in order.
+    func counted(_ variant: String) -> [Measurement] { measurements.filter { $0.variant == variant && $0.round > 0 } }
 
-    /// The counted run nearest to the contestant's median time: the one to show in detail.
-    func typical(_ contestant: String) -> Run? {
-        let runs = counted(contestant)
-        let median = Statistics(runs.map(\.seconds)).median
-        return runs.min { abs($0.seconds - median) < abs($1.seconds - median) }
+    /// The counted run nearest to the variant's median time: the one to show in detail.
+    func typical(_ variant: String) -> Measurement? {
+        let measurements = counted(variant)
+        let median = Statistics(measurements.map(\.seconds)).median
+        return measurements.min { abs($0.seconds - median) < abs($1.seconds - median) }
     }
 
-    /// For each counted round that has runs of all `names`, what `value` makes of them.
-    static func perRound(_ runs: [Run], _ names: [String], _ value: ([Run]) -> Double?) -> [Double] {
-        let rounds = Set(runs.map(\.round)).filter { $0 > 0 }.sorted()
+    /// For each counted round that has measurements of all `names`, what `value` makes of them.
+    static func perRound(
+        _ measurements: [Measurement], _ names: [String], _ value: ([Measurement]) -> Double?
+    ) -> [Double] {
+        let rounds = Set(measurements.map(\.round)).filter { $0 > 0 }.sorted()
         return rounds.compactMap { round in
-            let found = names.compactMap { name in runs.first { $0.round == round && $0.contestant == name } }
+            let found = names.compactMap { name in
+                measurements.first { $0.round == round && $0.variant == name }
+            }
             return found.count == names.count ? value(found) : nil
         }
     }
 
     /// How many times as fast `one` is as `other`, by time.
-    static func speed(_ runs: [Run], _ one: String, over other: String, target: Comparison.Target?) -> Comparison {
+    static func speed(
+        _ measurements: [Measurement], _ one: String, over other: String, target: Comparison.Target?
+    ) -> Comparison {
         Comparison(
             name: "\(one) : \(other)", unit: "×",
-            values: perRound(runs, [one, other]) { $0[0].seconds > 0 ? $0[1].seconds / $0[0].seconds : nil },
+            values: perRound(measurements, [one, other]) { $0[0].seconds > 0 ? $0[1].seconds / $0[0].seconds : nil },
             target: target)
     }
 }

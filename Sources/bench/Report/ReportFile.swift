@@ -3,8 +3,36 @@ import Glibc
 
 /// Reports as JSON files.
 enum ReportFile {
+    /// Writes figures only: timelines are many times as long, and show in pages alone.
     static func write(_ report: Report, to path: String) throws {
-        try encoded(report).write(to: URL(filePath: path))
+        var report = report
+        report.version = Report.currentVersion
+        for index in report.measurements.indices { report.measurements[index].timeline = nil }
+        for index in report.scans?.indices ?? 0..<0 { report.scans?[index].timeline = nil }
+        try writeWithTimelines(report, to: path)
+    }
+
+    static func writeWithTimelines(_ report: Report, to path: String) throws {
+        try Data(text(report).utf8).write(to: URL(filePath: path))
+    }
+
+    /// One run a line, so that two files can be compared and a change is read.
+    static func text(_ report: Report) throws -> String {
+        func json(_ value: some Encodable) throws -> String {
+            String(decoding: try encoded(value).dropLast(), as: UTF8.self)
+        }
+        func lines(_ values: [some Encodable]) throws -> String {
+            values.isEmpty ? "[]" : "[\n" + (try values.map { "  " + (try json($0)) }.joined(separator: ",\n")) + "\n]"
+        }
+        var members = [
+            ("version", try json(report.version)), ("scenario", try json(report.scenario)),
+            ("title", try json(report.title)), ("note", try json(report.note)), ("date", try json(report.date)),
+            ("machine", try json(report.machine)), ("settings", try json(report.settings)),
+            ("variants", try lines(report.variants)), ("comparisons", try lines(report.comparisons)),
+            ("measurements", try lines(report.measurements)),
+        ]
+        if let scans = report.scans { members.append(("scans", try lines(scans))) }
+        return "{\n" + members.map { "\"\($0)\": \($1)" }.joined(separator: ",\n") + "\n}\n"
     }
 
     static func read(_ path: String) throws -> Report {
@@ -15,10 +43,10 @@ enum ReportFile {
         }
     }
 
-    /// With sorted keys and one member a line, so that two files can be compared.
+    /// On one line, with sorted keys.
     static func encoded<Value: Encodable>(_ value: Value) throws -> Data {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(value) + Data([0x0a])
     }
 }

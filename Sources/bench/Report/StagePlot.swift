@@ -1,20 +1,19 @@
 /// Where the time of one run went: a bar a stage, of busy, waiting for input and waiting for output.
 enum StagePlot {
     /// Of several threads a stage has the sum.
-    static func svg(_ run: Run, title: String) -> String? {
-        guard let stages = run.stages, !stages.isEmpty else { return nil }
-        let left = 70.0
-        let right = Plot.width - 24
-        let top = 40.0
+    static func svg(_ measurement: Measurement, title: String) -> String? {
+        guard let stages = measurement.stages, !stages.isEmpty else { return nil }
+        var plot = Plot()
+        let left = 62.0
+        let right = plot.width - 24
+        let top = 8 + plot.legend(
+            [("one", "busy"), ("two", "waiting for input"), ("three", "waiting for output")], y: 0)
         let rowHeight = 34.0
         let total = stages.map { $0.busySeconds + $0.waitingForInputSeconds + $0.waitingForOutputSeconds }.max() ?? 1
         let ticks = Plot.ticks(upTo: total)
         let scale = (right - left) / (ticks.last ?? 1)
         let bottom = top + rowHeight * Double(stages.count)
 
-        var plot = Plot()
-        plot.legend(
-            [("one", "busy"), ("two", "waiting for input"), ("three", "waiting for output")], x: left, y: 16)
         for tick in ticks {
             let x = left + tick * scale
             plot.line([(x, top - 4), (x, bottom)], style: "grid")

@@ -3,18 +3,18 @@ struct Table {
     var head: [String]
     var rows: [[String]]
 
-    /// What each contestant took.
+    /// What each variant took.
     static func figures(_ report: Report) -> Table {
         Table(
-            head: ["contestant", "median s", "min", "max", "MB/s", "CPU s", "peak MiB"],
-            rows: report.contestants.map { contestant in
-                let runs = report.counted(contestant.name)
-                let seconds = Statistics(runs.map(\.seconds))
-                let processor = runs.compactMap(\.cpuSeconds)
-                let peak = runs.compactMap(\.peakMemoryBytes).max()
+            head: ["variant", "median s", "min", "max", "MB/s", "CPU s", "peak MiB"],
+            rows: report.variants.map { variant in
+                let measurements = report.counted(variant.name)
+                let seconds = Statistics(measurements.map(\.seconds))
+                let processor = measurements.compactMap(\.cpuSeconds)
+                let peak = measurements.compactMap(\.peakMemoryBytes).max()
                 return [
-                    contestant.name, fixed(seconds.median, 3), fixed(seconds.min, 3), fixed(seconds.max, 3),
-                    fixed(Statistics(runs.map(\.rate)).median, 0),
+                    variant.name, fixed(seconds.median, 3), fixed(seconds.min, 3), fixed(seconds.max, 3),
+                    fixed(Statistics(measurements.map(\.rate)).median, 0),
                     processor.isEmpty ? "" : fixed(Statistics(processor).median, 2),
                     peak.map { fixed(Double($0) / 1_048_576, 0) } ?? "",
                 ]
@@ -38,8 +38,8 @@ struct Table {
     }
 
     /// Where the time of the library's typical run went; nil when no run has stages.
-    static func stages(_ run: Run) -> Table? {
-        guard let stages = run.stages, !stages.isEmpty else { return nil }
+    static func stages(_ measurement: Measurement) -> Table? {
+        guard let stages = measurement.stages, !stages.isEmpty else { return nil }
         return Table(
             head: ["stage", "busy s", "of it CPU", "waiting for input s", "waiting for output s", "MB"],
             rows: stages.map { stage in

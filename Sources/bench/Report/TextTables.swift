@@ -3,9 +3,9 @@ enum TextTables {
     static func text(_ report: Report) -> String {
         var parts = [report.title + "\n" + settings(report), Table.figures(report).text]
         if let comparisons = Table.comparisons(report) { parts.append(comparisons.text) }
-        for contestant in report.contestants {
-            if let run = report.typical(contestant.name), let stages = Table.stages(run) {
-                parts.append("\(contestant.name), the run nearest to the median:\n\(stages.text)")
+        for variant in report.variants {
+            if let run = report.typical(variant.name), let stages = Table.stages(run) {
+                parts.append("\(variant.name), the run nearest to the median:\n\(stages.text)")
             }
         }
         return parts.joined(separator: "\n\n") + "\n"

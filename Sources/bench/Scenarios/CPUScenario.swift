@@ -12,27 +12,22 @@ struct CPUScenario: ParsableCommand {
     var image: String
 
     @OptionGroup(title: "Device options") var device: DeviceOptions
-    @OptionGroup(title: "Contest options") var contestOptions: ContestOptions
+    @OptionGroup(title: "Measuring options") var measuring: MeasurementOptions
 
     func run() throws {
-        let image = try ImageFacts(image)
+        let image = try ImageLayout(image)
         let disk = try device.open(sizeBytes: image.diskBytes, blockBytes: image.blockBytes)
         let machine = Machine.current()
         let parts = try image.extractParts(to: disk.folder)
-        let served = disk.folder + "/www"
-        try FileManager.default.createDirectory(atPath: served, withIntermediateDirectories: true)
-        try FileManager.default.createSymbolicLink(
-            atPath: served + "/image.cosi", withDestinationPath: URL(filePath: image.path).standardizedFileURL.path)
-        let server = try Nginx.start(serving: served, state: disk.folder, limitRate: nil)
-        let url = server + "/image.cosi"
-        let streams = StreamEntrants(device: disk.path, folder: disk.folder, programs: "") { _ in url }
-        guard let spec = Spec(argument: "stream-disk") else { return }
+        let url = try Nginx.start(serving: ["image.cosi": image.path], in: disk.folder) + "/image.cosi"
+        let streams = StreamVariants(device: disk.path, folder: disk.folder, programs: "") { _ in url }
+        guard let spec = VariantSpec(argument: "stream-disk") else { return }
 
-        func tool(_ name: String, _ command: [String]) -> Entrant {
-            Entrant(name: name, text: (command + ["the same images"]).joined(separator: " ")) { _ in
-                var run = Run(seconds: 0, bytes: image.decodedBytes)
-                run.take(try Child.run(command + parts).usage)
-                return run
+        func tool(_ name: String, _ command: [String]) -> Variant {
+            Variant(name: name, text: (command + ["the same images"]).joined(separator: " ")) { _ in
+                var measurement = Measurement(seconds: 0, bytes: image.decodedBytes)
+                measurement.take(try Child.run(command + parts).usage)
+                return measurement
             }
         }
         // Its cheapest way to write, or the sum of the parts would be flattered.
@@ -41,15 +36,15 @@ struct CPUScenario: ParsableCommand {
         let path = disk.path
         // fio writes whole blocks; what it spends is scaled to the image's bytes.
         let written = image.decodedBytes / UInt64(fio.blockBytes) * UInt64(fio.blockBytes)
-        let entrants = [
-            try streams.entrant(spec, image: image),
+        let variants = [
+            try streams.variant(spec, image: image),
             tool("zstd -t", ["zstd", "--test", "--quiet", "--long=31"]), tool("sha384sum", ["sha384sum"]),
             tool("openssl dgst", ["openssl", "dgst", "-sha384"]),
-            Entrant(name: "fio", text: fio.text(totalBytes: written)) { _ in
+            Variant(name: "fio", text: fio.text(totalBytes: written)) { _ in
                 try fio.run(device: path, totalBytes: written)
             },
         ]
-        let runs = try contest(entrants, rounds: contestOptions.rounds) { _ in
+        let measurements = try interleave(variants, rounds: measuring.rounds) { _ in
             try disk.fill()
             try Caches.reset(keeping: [image.path] + parts)
         }
@@ -57,9 +52,9 @@ struct CPUScenario: ParsableCommand {
         func ratio(hashedBy tool: String, target: Comparison.Target?) -> Comparison {
             Comparison(
                 name: "processor time: stream-disk / (zstd -t + \(tool) + fio's system time)", unit: "×",
-                values: Report.perRound(runs, ["stream-disk", "zstd -t", tool, "fio"]) { runs in
-                    guard let own = runs[0].cpuSeconds, let decode = runs[1].cpuSeconds, let hash = runs[2].cpuSeconds,
-                        let write = runs[3].systemSeconds
+                values: Report.perRound(measurements, ["stream-disk", "zstd -t", tool, "fio"]) { measurements in
+                    guard let own = measurements[0].cpuSeconds, let decode = measurements[1].cpuSeconds,
+                        let hash = measurements[2].cpuSeconds, let write = measurements[3].systemSeconds
                     else { return nil }
                     return own / (decode + hash + write)
                 }, target: target)
@@ -67,12 +62,12 @@ struct CPUScenario: ParsableCommand {
         var report = Report(
             scenario: "cpu", title: "Processor time, against the sum of the parts",
             note: "User and system time of the processes. The library also receives over HTTP, which no part does.",
-            machine: machine, settings: image.settings.merging(["device": disk.text]) { $1 }, entrants: entrants,
-            runs: runs)
+            machine: machine, settings: image.settings.merging(["device": disk.text]) { $1 }, variants: variants,
+            measurements: measurements)
         // Their speeds say nothing about each other.
         report.comparisons = [
             ratio(hashedBy: "sha384sum", target: .init(atMost: 1.10)), ratio(hashedBy: "openssl dgst", target: nil),
         ]
-        try contestOptions.publish(report)
+        try measuring.publish(report)
     }
 }

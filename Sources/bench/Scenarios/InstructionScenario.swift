@@ -13,65 +13,57 @@ struct InstructionScenario: ParsableCommand {
     @Option(help: "The image, a file that is always the same.")
     var image: String
 
-    @Option(help: ArgumentHelp("An earlier outcome (--json) to compare with.", valueName: "file"))
-    var baseline: String?
+    @Option(help: ArgumentHelp("What the outcome is held against.", valueName: "file"))
+    var ceilings = "perf/ceilings.json"
 
     @OptionGroup(title: "Device options") var device: DeviceOptions
-    @OptionGroup(title: "Contest options") var contestOptions: ContestOptions
+    @OptionGroup(title: "Measuring options") var measuring: MeasurementOptions
 
     func run() throws {
-        let image = try ImageFacts(image)
-        let before = try baseline.map { try ReportFile.read($0) }
-        let folder = try Workplace.makeFolder(below: device.dir)
+        let image = try ImageLayout(image)
+        let ceilings = try Ceilings(ceilings)
+        let folder = try Workspace.makeFolder(below: device.dir)
         let machine = Machine.current()
         try Child.run(["truncate", "--size", "\(image.diskBytes)", folder + "/disk"])
         let own = RunCommand.invocation(
             "stream", [image.path, "--disk", folder + "/disk", "--engine", "pwrite", "--interval", "1000"])
         let outcome = folder + "/callgrind.out"
         let options = ["--callgrind-out-file=\(outcome)", "--compress-strings=no", "--compress-pos=no"]
-        let entrant = Entrant(
+        let variant = Variant(
             name: "stream-disk", text: "valgrind --tool=callgrind … bench run stream IMAGE --disk FILE --engine pwrite"
         ) { _ in
             let (output, usage) = try Child.run(["valgrind", "--quiet", "--tool=callgrind"] + options + own)
-            var run = try RunCommand.decoded(output)
-            run.take(usage)
-            run.bytes = image.decodedBytes
-            run.timeline = nil
-            run.stages = nil
+            var measurement = try RunCommand.decoded(output)
+            measurement.take(usage)
+            measurement.bytes = image.decodedBytes
+            measurement.timeline = nil
+            measurement.stages = nil
             let counts = Callgrind.counts(try readText(outcome))
-            run.figures = [
+            measurement.figures = [
                 "instructions": Double(counts.values.reduce(0, +)),
                 "ownInstructions": Double(counts[fileName(own[0])] ?? 0),
             ]
-            return run
+            return measurement
         }
-        let runs = try contest([entrant], rounds: contestOptions.rounds)
-        func values(_ runs: [Run], _ figure: String) -> [Double] {
-            runs.filter { $0.round > 0 }.compactMap { $0.figures?[figure] }
-        }
-        var comparisons: [Comparison] = []
-        for (figure, name, drift) in [
-            ("instructions", "all instructions", 0.01),
-            ("ownInstructions", "instructions of the program itself, Swift's runtime included", 0.05),
-        ] {
-            let counts = values(runs, figure)
-            comparisons.append(Comparison(name: name, unit: "million", values: counts.map { $0 / 1e6 }))
-            guard let before else { continue }
-            let reference = Statistics(values(before.runs, figure)).median
-            guard reference > 0 else { continue }
-            comparisons.append(
-                Comparison(
-                    name: name + ", against \(before.machine.revision)", unit: "×",
-                    values: counts.map { $0 / reference },
-                    target: .init(atLeast: 1 - drift, atMost: 1 + drift)))
+        let measurements = try interleave([variant], rounds: measuring.rounds)
+        let ceiling = ceilings.instructions[Child.firstLine(["uname", "-m"]) ?? ""]
+        func comparison(_ name: String, _ figure: String, atMost: Double?) -> Comparison {
+            Comparison(
+                name: name, unit: "million",
+                values: Report.perRound(measurements, [variant.name]) { $0[0].figures?[figure].map { $0 / 1e6 } },
+                target: atMost.map { .init(atMost: $0 / 1e6) })
         }
         var report = Report(
             scenario: "instructions", title: "Instructions of one run under callgrind",
             note:
                 "A fixed image from a file onto a file, pwrite engine. The decoder and the hash are the libraries' share.",
-            machine: machine, settings: image.settings, entrants: [entrant], runs: runs)
-        report.comparisons = comparisons
-        try contestOptions.publish(report)
+            machine: machine, settings: image.settings, variants: [variant], measurements: measurements)
+        report.comparisons = [
+            comparison("all instructions", "instructions", atMost: ceiling?.all),
+            comparison(
+                "instructions of the program itself, Swift's runtime included", "ownInstructions", atMost: ceiling?.own),
+        ]
+        try measuring.publish(report)
     }
 }
 

@@ -4,13 +4,15 @@ import Glibc
 import StreamDisk
 
 /// One run of the library in a process of its own, so that its memory and processor time are its own: `bench` starts itself
-/// with this. Prints a `Run` as JSON.
+/// with this. Prints a `Measurement` as JSON.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "One run of the library; what the scenarios start.", shouldDisplay: false,
         subcommands: [RunStream.self, RunWrite.self, RunDecode.self, RunHash.self])
 
-    static func decoded(_ output: [UInt8]) throws -> Run { try JSONDecoder().decode(Run.self, from: Data(output)) }
+    static func decoded(_ output: [UInt8]) throws -> Measurement {
+        try JSONDecoder().decode(Measurement.self, from: Data(output))
+    }
 
     /// This program, to run itself.
     static func invocation(_ name: String, _ arguments: [String]) -> [String] {
@@ -49,7 +51,7 @@ struct RunStream: ParsableCommand {
         options.memoryLimitBytes = memoryLimit
         options.zerosByDevice = zeros
         options.progressIntervalSeconds = interval
-        var timeline: [Run.Moment] = []
+        var timeline: [Measurement.Sample] = []
         var writeBegin = 0.0
         let begin = monotonicSeconds()
         let result = try streamImage(
@@ -57,19 +59,19 @@ struct RunStream: ParsableCommand {
             onEvent: { event in
                 switch event {
                 case .phase(.write): writeBegin = monotonicSeconds() - begin
-                case .progress(let progress): timeline.append(Run.Moment(progress))
+                case .progress(let progress): timeline.append(Measurement.Sample(progress))
                 default: break
                 }
             })
-        var run = Run(seconds: result.elapsedSeconds, bytes: result.decodedBytes)
-        run.stages = result.stages.map { Run.Stage($0) }
-        run.timeline = timeline
-        run.figures = [
+        var measurement = Measurement(seconds: result.elapsedSeconds, bytes: result.decodedBytes)
+        measurement.stages = result.stages.map { Measurement.Stage($0) }
+        measurement.timeline = timeline
+        measurement.figures = [
             "writtenBytes": Double(result.writtenBytes), "zeroedBytes": Double(result.zeroedBytes),
             "fetchedBytes": Double(result.fetchedBytes),
             "ownSeconds": result.elapsedSeconds, "writeBeginSeconds": writeBegin,
         ]
-        try emit(run)
+        try emit(measurement)
     }
 }
 
@@ -87,16 +89,18 @@ struct RunWrite: ParsableCommand {
         probe.totalBytes = bytes
         probe.writeBytes = write
         probe.inFlightBytes = flight
-        probe.usesUring = setup != "pwrite"
-        if let setup, let chosen = UringSettings.Setup(rawValue: setup) { probe.uring.setup = chosen }
-        probe.uring.registersFile = file
-        var timeline: [Run.Moment] = []
-        let outcome = try probe.run(disk: disk) { timeline.append(Run.Moment($0)) }
-        var run = Run(seconds: outcome.seconds, bytes: bytes)
-        run.stages = outcome.stages.map { Run.Stage($0) }
-        run.timeline = timeline
-        run.figures = ["ownSeconds": outcome.seconds, "flushSeconds": outcome.flushSeconds]
-        try emit(run)
+        if let setup {
+            guard let engine = ProbeEngine(rawValue: setup) else { throw ValidationError("--setup: no engine '\(setup)'") }
+            probe.engine = engine
+        }
+        probe.registersFile = file
+        var timeline: [Measurement.Sample] = []
+        let outcome = try probe.run(disk: disk) { timeline.append($0) }
+        var measurement = Measurement(seconds: outcome.seconds, bytes: bytes)
+        measurement.stages = outcome.stages.map { Measurement.Stage($0) }
+        measurement.timeline = timeline
+        measurement.figures = ["ownSeconds": outcome.seconds, "flushSeconds": outcome.flushSeconds]
+        try emit(measurement)
     }
 }
 
@@ -109,10 +113,10 @@ struct RunDecode: ParsableCommand {
         var probe = DecodeProbe()
         probe.lanes = lanes
         let outcome = try probe.run(image: try makeImageSource(image, options: SourceOptions()))
-        var run = Run(seconds: outcome.seconds, bytes: outcome.decodedBytes)
-        run.stages = outcome.stages.map { Run.Stage($0) }.filter { $0.name != "write" }
-        run.figures = ["ownSeconds": outcome.seconds]
-        try emit(run)
+        var measurement = Measurement(seconds: outcome.seconds, bytes: outcome.decodedBytes)
+        measurement.stages = outcome.stages.map { Measurement.Stage($0) }.filter { $0.name != "write" }
+        measurement.figures = ["ownSeconds": outcome.seconds]
+        try emit(measurement)
     }
 }
 
@@ -136,31 +140,25 @@ struct RunHash: ParsableCommand {
             }
             _ = hash.finish()
         }
-        try emit(Run(seconds: monotonicSeconds() - begin, bytes: bytes))
+        try emit(Measurement(seconds: monotonicSeconds() - begin, bytes: bytes))
     }
 }
 
-private func emit(_ run: Run) throws {
-    let data = try ReportFile.encoded(run)
+private func emit(_ measurement: Measurement) throws {
+    let data = try ReportFile.encoded(measurement)
     unsafe data.withUnsafeBytes { unsafe writeAll($0, to: 1) }
 }
 
-extension Run.Moment {
+extension Measurement.Sample {
     init(_ progress: StreamProgress) {
         self.init(
             seconds: progress.elapsedSeconds, fetchedBytes: progress.fetchedBytes, decodedBytes: progress.decodedBytes,
             writtenBytes: progress.writtenBytes, waitingBytes: progress.waitingBytes,
             bytesInFlight: progress.bytesInFlight)
     }
-
-    init(_ progress: ProbeProgress) {
-        self.init(
-            seconds: progress.elapsedSeconds, fetchedBytes: 0, decodedBytes: progress.decodedBytes,
-            writtenBytes: progress.writtenBytes, waitingBytes: 0, bytesInFlight: progress.bytesInFlight)
-    }
 }
 
-extension Run.Stage {
+extension Measurement.Stage {
     init(_ report: StageReport) {
         self.init(
             name: report.stage.rawValue, bytes: report.bytes, busySeconds: report.busySeconds,

@@ -23,6 +23,8 @@ struct HTTPRequest {
     var receiveBufferBytes = 512 << 10
     /// Asks the resolver again, whatever it said before: the name may have moved.
     var resolvesAnew = false
+    /// A new connection, closed behind it: those that are kept stay as they are.
+    var usesOwnConnection = false
     /// Connects, with TLS where the URL says so and to whoever answers, and asks nothing.
     var isProbe = false
 }
@@ -99,6 +101,10 @@ final class CurlEasy {
         set(CURLOPT_HTTP09_ALLOWED, 1)
         if request.resolvesAnew { set(CURLOPT_DNS_CACHE_TIMEOUT, 0) }
         if request.isProbe { set(CURLOPT_CONNECT_ONLY, 1) }
+        if request.usesOwnConnection {
+            set(CURLOPT_FRESH_CONNECT, 1)
+            set(CURLOPT_FORBID_REUSE, 1)
+        }
         // No signals in a library. (libcurl sends with MSG_NOSIGNAL.)
         set(CURLOPT_NOSIGNAL, 1)
         // A hanging name server must not hold up a run that was cancelled.

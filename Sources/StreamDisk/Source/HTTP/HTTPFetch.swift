@@ -33,11 +33,14 @@ final class HTTPFetch: @unchecked Sendable {
     /// Emptied by segments that came to the front: fresh memory for each would cost more than the copying.
     private var spareBuffers: [[UInt8]] = []
     private var knownPin: HTTPValidator?
+    private let readAhead: HTTPReadAhead?
 
-    /// - Parameter pin: nil at first contact, which is one request; `range` may then reach beyond the end.
+    /// - Parameters:
+    ///   - pin: nil at first contact, which is one request; `range` may then reach beyond the end.
+    ///   - ahead: small ranges to be asked for at the same time, if they can be had; not at first contact.
     init(
         _ range: Range<UInt64>, of endpoint: HTTPEndpoint, pin: HTTPValidator?, session: CurlSession,
-        into sink: any ByteSink, report: @escaping @Sendable (SourceNote) -> Void
+        into sink: any ByteSink, ahead: [Range<UInt64>] = [], report: @escaping @Sendable (SourceNote) -> Void
     ) {
         self.endpoint = endpoint
         self.session = session
@@ -45,6 +48,7 @@ final class HTTPFetch: @unchecked Sendable {
         self.range = range
         knownPin = pin
         output = MeteredSink(sink)
+        readAhead = ahead.isEmpty ? nil : pin.map { HTTPReadAhead(ahead, of: endpoint, pin: $0, session: session) }
         planned = range.lowerBound
         connections = pin == nil ? 1 : min(max(endpoint.options.connections, 1), SourceOptions.connectionsMax)
         if connections == 1 {
@@ -69,6 +73,9 @@ final class HTTPFetch: @unchecked Sendable {
     /// What the first answer stated; nil before there was one.
     var pin: HTTPValidator? { segments.first?.pin ?? knownPin }
 
+    /// What came of `ahead`, after `run`.
+    var known: [KnownBytes] { readAhead?.known ?? [] }
+
     /// Whether the body stands still because the server does no ranges: `runOn` goes on with it.
     var isHeld: Bool { segments.first?.isHeld == true }
 
@@ -77,6 +84,7 @@ final class HTTPFetch: @unchecked Sendable {
         do throws(SourceError) {
             try cancellation.withHandler({ [session] in session.wake() }) { () throws(SourceError) in
                 while try step(cancellation) {}
+                readAhead?.finish(cancellation)
             }
         } catch {
             session.stopAll()
@@ -99,8 +107,13 @@ final class HTTPFetch: @unchecked Sendable {
         if cancellation.isCancelled { throw endpoint.error(.stopped, "cancelled", at: segments.first?.position) }
         planSegments()
         for segment in startable { try start(segment) }
+        // Behind them, so that the connection that is there already serves what is needed.
+        readAhead?.startRequests()
         for (easy, code) in session.perform() {
-            guard let segment = segments.first(where: { $0.easy === easy }) else { continue }
+            guard let segment = segments.first(where: { $0.easy === easy }) else {
+                readAhead?.take(easy, code)
+                continue
+            }
             var outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
             let target = easy.redirectURL
             end(segment)

@@ -1,5 +1,5 @@
 /// An image on an HTTP or HTTPS server: by ranges where the server does them, else in one pass.
-public final class HTTPSource: ImageSource {
+public final class HTTPSource: ReadsAhead {
     private struct State {
         var head: [UInt8] = []
         var pin: HTTPValidator?
@@ -59,6 +59,12 @@ public final class HTTPSource: ImageSource {
     }
 
     public func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
+        _ = try read(range, into: sink, ahead: [], observer: observer)
+    }
+
+    func read(
+        _ range: Range<UInt64>, into sink: any ByteSink, ahead others: [Range<UInt64>], observer: SourceObserver
+    ) throws(SourceError) -> [KnownBytes] {
         let (head, pin, sequential) = state.withLock { ($0.head, $0.pin, $0.sequential) }
         guard let pin else { throw endpoint.error(.unreachable, "is not open", at: range.lowerBound) }
         if let sizeBytes = pin.sizeBytes, range.upperBound > sizeBytes {
@@ -76,22 +82,27 @@ public final class HTTPSource: ImageSource {
             }
             missing = UInt64(known.upperBound)..<range.upperBound
         }
-        if missing.isEmpty { return }
+        if missing.isEmpty { return [] }
         if let sequential {
-            return try sequential.read(missing, into: sink, cancellation: observer.cancellation)
+            try sequential.read(missing, into: sink, cancellation: observer.cancellation)
+            return []
         }
         let session = try takeSession()
-        let fetch = HTTPFetch(missing, of: endpoint, pin: pin, session: session, into: sink, report: observer.report)
+        let fetch = HTTPFetch(
+            missing, of: endpoint, pin: pin, session: session, into: sink, ahead: others, report: observer.report)
         defer { state.withLock { $0.idle.append(session) } }
         try fetch.run(cancellation: observer.cancellation)
+        return fetch.known
     }
 
     public func close() {
-        let sequential = state.withLock { state in
-            state.idle = []
-            return state.sequential.take()
+        // To end a session closes its connections: not under the lock.
+        let (sessions, sequential) = state.withLock { state in
+            defer { state.idle = [] }
+            return (state.idle, state.sequential.take())
         }
         sequential?.close()
+        withExtendedLifetime(sessions) {}
     }
 
     private func takeSession() throws(SourceError) -> CurlSession {

@@ -2,20 +2,22 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// What this process made and must not leave behind: a folder, and children in process groups of their own.
+/// What this process made and must not leave behind: folders, children in process groups of their own, and control groups.
 ///
 /// Loop devices need no entry here: they are detached and their files unlinked as soon as they are open (see `LoopDevice`),
 /// so the kernel removes them when this process ends, however it ends.
-enum Workplace {
+enum Workspace {
     private struct State {
         var folders: [String] = []
         var groups: Set<pid_t> = []
+        var controlGroups: [String] = []
         var isInterrupted = false
     }
     private static let state = Mutex(State())
 
     /// A new folder below `parent`, removed at the end.
-    static func makeFolder(below parent: String) throws -> String {
+    static func makeFolder(below folder: String) throws -> String {
+        let parent = URL(filePath: folder).standardizedFileURL.path
         var template = Array((parent + "/stream-disk-bench.XXXXXX").utf8CString)
         let made = unsafe template.withUnsafeMutableBufferPointer { area in
             unsafe area.baseAddress.map { unsafe mkdtemp($0) != nil } ?? false
@@ -42,17 +44,27 @@ enum Workplace {
 
     static func remove(group: pid_t) { _ = state.withLock { $0.groups.remove(group) } }
 
+    /// A new control group, removed at the end. What is in it must have ended by then.
+    static func makeControlGroup(_ path: String) throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        state.withLock { $0.controlGroups.append(path) }
+    }
+
     private static func markInterrupted() { state.withLock { $0.isInterrupted = true } }
 
-    /// Ends the children and removes the folders.
+    /// Ends the children and removes folders and control groups.
     static func clean() {
-        let (folders, groups) = state.withLock { state in
-            defer { (state.folders, state.groups) = ([], []) }
-            return (state.folders, state.groups)
+        let (folders, groups, controlGroups) = state.withLock { state in
+            defer { (state.folders, state.groups, state.controlGroups) = ([], [], []) }
+            return (state.folders, state.groups, state.controlGroups)
         }
         for group in groups {
             kill(-group, SIGKILL)
             waitpid(group, nil, 0)
+        }
+        // The kernel lets go of a member a moment after it was waited for.
+        for path in controlGroups.reversed() {
+            for _ in 0..<100 where unsafe rmdir(path) != 0 && errno == EBUSY { usleep(20_000) }
         }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
     }
@@ -66,11 +78,11 @@ enum Workplace {
         unsafe pthread_create(
             &thread, nil,
             { _ in
-                var watched = Workplace.endingSignals
+                var watched = Workspace.endingSignals
                 var number: Int32 = 0
                 while unsafe sigwait(&watched, &number) != 0 {}
-                Workplace.markInterrupted()
-                Workplace.clean()
+                Workspace.markInterrupted()
+                Workspace.clean()
                 _exit(128 + number)
             }, nil)
     }

@@ -10,7 +10,7 @@ struct Fio {
     var polls = false
     var usesKernelThread = false
     /// Its memory in huge pages, as the library's is. Each request then has few pieces instead of hundreds, which is worth
-    /// more than anything else here: fio without it is no yardstick for a writer that has them.
+    /// more than anything else here: fio without it is no measure for a writer that has them.
     var hasHugePages = false
 
     /// What is tried to find fio's best: block size by depth, nothing or everything registered, small and huge pages.
@@ -29,7 +29,7 @@ struct Fio {
 
     init() {}
 
-    init(_ spec: Spec) throws {
+    init(_ spec: VariantSpec) throws {
         try spec.check(keys: ["bs", "depth", "fixed", "file", "poll", "sqpoll", "huge"])
         blockBytes = try spec.size("bs") ?? 1 << 20
         depth = try spec.int("depth") ?? 32
@@ -68,7 +68,7 @@ struct Fio {
     }
 
     /// fio's own clock, which begins when its memory is there; processor time of the whole process.
-    func run(device: String, totalBytes: UInt64) throws -> Run {
+    func run(device: String, totalBytes: UInt64) throws -> Measurement {
         let (output, usage) = try Child.run(
             command(device: device, totalBytes: totalBytes), environment: environment)
         // fio may say something before the JSON.
@@ -78,10 +78,10 @@ struct Fio {
         else {
             throw BenchError("fio did not write \(totalBytes) bytes")
         }
-        var run = Run(seconds: 0, bytes: totalBytes)
-        run.take(usage)
-        run.seconds = Double(write.runtime) / 1000
-        return run
+        var measurement = Measurement(seconds: 0, bytes: totalBytes)
+        measurement.take(usage)
+        measurement.seconds = Double(write.runtime) / 1000
+        return measurement
     }
 
     /// fio(1), "JSON output".

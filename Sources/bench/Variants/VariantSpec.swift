@@ -1,7 +1,7 @@
 import ArgumentParser
 
-/// One contestant as it is named on the command line: `kind` or `kind:key=value,key=value`.
-struct Spec: ExpressibleByArgument, Equatable {
+/// One variant as it is named on the command line: `kind` or `kind:key=value,key=value`.
+struct VariantSpec: ExpressibleByArgument, Equatable {
     let kind: String
     private let values: [String: String]
 
@@ -67,7 +67,7 @@ struct Spec: ExpressibleByArgument, Equatable {
         return value
     }
 
-    /// What the first contestant's speed over this one's should be.
+    /// What the first variant's speed over this one's should be.
     func target() throws -> Comparison.Target? {
         func number(_ key: String) throws -> Double? {
             guard let text = values[key] else { return nil }

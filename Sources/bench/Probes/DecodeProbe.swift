@@ -1,18 +1,18 @@
-/// Fetching, hashing and decoding without a disk: what the lanes decode is discarded. For measuring.
-package struct DecodeProbe: Sendable {
+import StreamDisk
+
+/// Fetching, hashing and decoding without a disk: what the lanes decode is discarded.
+struct DecodeProbe {
     /// Decoders side by side, at most.
-    package var lanes = 1
+    var lanes = 1
 
-    package init() {}
-
-    package struct Outcome: Sendable {
+    struct Outcome {
         /// From the start of the lanes to their end; the image was inspected before.
-        package let seconds: Double
-        package let decodedBytes: UInt64
-        package let stages: [StageReport]
+        let seconds: Double
+        let decodedBytes: UInt64
+        let stages: [StageReport]
     }
 
-    package func run(image source: any ImageSource) throws(StreamFault) -> Outcome {
+    func run(image source: any ImageSource) throws -> Outcome {
         defer { source.close() }
         let transfer = TransferState()
         let contents = try inspectImage(source, observer: transfer.observer)

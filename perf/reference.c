@@ -1,11 +1,11 @@
-// The yardstick: the library's design in as little C as it takes, to say how fast this structure can be on a machine. No
+// The C reference implementation: the library's design in as little C as it takes, to say how fast it can be on a machine. No
 // checks beyond hash and lengths, no retries, no fallbacks, no order of writes: not a program to write a disk with.
 //
 // Thread 1 fetches (libcurl) and hashes (libcrypto) into a byte ring. Thread 2, the main one, decodes from there block by block
 // (ZSTD_decompressContinue) into a ring of slots that is the decoder's window too, and writes full slots with io_uring,
 // O_DIRECT, registered file. The slot ring lies in huge pages, which a third thread touches ahead of the decoder.
 //
-// usage: yardstick URL DEVICE IMAGE...      see parts.h; prints the seconds that it took
+// usage: reference URL DEVICE IMAGE...      see parts.h; prints the seconds that it took
 #define _GNU_SOURCE 1
 #include "parts.h"
 
@@ -231,7 +231,7 @@ static void make_ring(uint64_t window, uint64_t content) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) die("usage", "yardstick URL DEVICE IMAGE... (WINDOW_BYTES in the environment)");
+    if (argc < 4) die("usage", "reference URL DEVICE IMAGE... (WINDOW_BYTES in the environment)");
     double begin = now_seconds();
     curl_global_init(CURL_GLOBAL_DEFAULT);
     url = argv[1];

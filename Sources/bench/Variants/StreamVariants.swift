@@ -2,33 +2,33 @@ import ArgumentParser
 import FoundationEssentials
 
 /// Those who stream an image from a URL onto a device, each as processes of its own.
-struct StreamEntrants {
+struct StreamVariants {
     let device: String
     let folder: String
     /// Where the compiled programs of perf/ lie.
     let programs: String
     /// The URL at which an image is served.
-    let url: (ImageFacts) -> String
+    let url: (ImageLayout) -> String
 
-    func entrant(_ spec: Spec, image: ImageFacts) throws -> Entrant {
+    func variant(_ spec: VariantSpec, image: ImageLayout) throws -> Variant {
         let processors = Machine.processors
         let (text, command) = try command(spec, image)
-        return Entrant(name: spec.label, text: text, target: try spec.target()) { _ in
+        return Variant(name: spec.label, text: text, target: try spec.target()) { _ in
             let (output, usage) = try Child.run(command, environment: ["WINDOW_BYTES": "\(image.windowBytes)"])
             // The library's own run tells more than how long it took; the others print the seconds they saw, or nothing.
-            var run =
+            var measurement =
                 spec.kind == "stream-disk"
-                ? try RunCommand.decoded(output) : Run(seconds: 0, bytes: image.decodedBytes)
-            run.take(usage)
-            run.bytes = image.decodedBytes
-            run.figures = (run.figures ?? [:]).merging([
+                ? try RunCommand.decoded(output) : Measurement(seconds: 0, bytes: image.decodedBytes)
+            measurement.take(usage)
+            measurement.bytes = image.decodedBytes
+            measurement.figures = (measurement.figures ?? [:]).merging([
                 "windowBytes": Double(image.windowBytes), "lanes": Double(try spec.int("lanes") ?? processors),
             ]) { $1 }
-            return run
+            return measurement
         }
     }
 
-    private func command(_ spec: Spec, _ image: ImageFacts) throws -> (text: String, [String]) {
+    private func command(_ spec: VariantSpec, _ image: ImageLayout) throws -> (text: String, [String]) {
         let url = url(image)
         switch spec.kind {
         case "stream-disk":
@@ -53,19 +53,19 @@ struct StreamEntrants {
                 "perf/buffered.c: one thread, range request → SHA-384 → zstd → 4 MiB writes through the page cache → sync",
                 [programs + "/buffered", url, device] + image.parts.map(\.argument)
             )
-        case "yardstick":
+        case "reference":
             try spec.check(keys: ["image"])
             return (
-                "perf/yardstick.c: the same design in C, without its checks",
-                [programs + "/yardstick", url, device] + image.parts.map(\.argument)
+                "perf/reference.c: the same design in C, without its checks",
+                [programs + "/reference", url, device] + image.parts.map(\.argument)
             )
         default:
-            throw ValidationError("'\(spec.kind)' is none of: stream-disk, shell, buffered, yardstick.")
+            throw ValidationError("'\(spec.kind)' is none of: stream-disk, shell, buffered, reference.")
         }
     }
 
     /// The pipeline that a person would write, with the parts of the image known beforehand.
-    private func shell(_ url: String, _ image: ImageFacts) -> String {
+    private func shell(_ url: String, _ image: ImageLayout) -> String {
         let parts = image.parts.map { part in
             """
             sha384sum <"$work/fifo" >"$work/digest" &
@@ -83,7 +83,7 @@ struct StreamEntrants {
     }
 }
 
-extension Run {
+extension Measurement {
     /// Time and memory as the kernel saw them, over the whole life of the processes.
     mutating func take(_ usage: Child.Usage) {
         seconds = usage.seconds

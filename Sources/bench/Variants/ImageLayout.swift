@@ -3,8 +3,8 @@ import FoundationEssentials
 import Glibc
 import StreamDisk
 
-/// An image file as the rivals need it, who parse nothing: where each part lies, and where its bytes go.
-struct ImageFacts {
+/// An image file as the alternatives need it, who parse nothing: where each part lies, and where its bytes go.
+struct ImageLayout {
     struct Part {
         var offset: UInt64
         var compressedBytes: UInt64
@@ -73,14 +73,14 @@ struct ImageFacts {
     }
 
     /// What should be on the disk, said by the zstd tool; without the table, which a larger disk changes.
-    func truth() throws -> [Contents] {
+    func expected() throws -> [Contents] {
         try parts.dropFirst().map { part in
             try Contents(of: "set -o pipefail; \(extraction(of: part)) | zstd -dqc --long=31")
         }
     }
 
     /// What is on the disk.
-    func found(on disk: String) throws -> [Contents] {
+    func actual(on disk: String) throws -> [Contents] {
         try parts.dropFirst().map { part in
             let range = "iflag=direct,skip_bytes,count_bytes skip=\(part.deviceOffset) count=\(part.decodedBytes)"
             return try Contents(of: "dd if=\(disk) bs=4M \(range) status=none")

@@ -1,0 +1,88 @@
+import CCurl
+
+/// Small ranges that are asked for beside a fetch, on its session, all at once: welcome, but not needed. None is retried, and
+/// what takes too long is given up.
+///
+/// Used by the thread that drives the session.
+final class HTTPReadAhead {
+    /// Requests under way at once, each on a connection of its own.
+    static let requestsMax = 16
+    /// libcurl's, of each of them.
+    private static let receiveBufferBytes = 16 << 10
+    /// Between two answers so many times as long may pass as the fetch beside them took, in these bounds: a server that serves
+    /// one connection at a time never answers the others.
+    private static let patienceFactor = 4.0
+    private static let patienceSeconds = 1.0...5.0
+
+    private struct Request {
+        let easy: CurlEasy
+        let segment: HTTPSegment
+        let sink: CollectingSink
+    }
+
+    private let endpoint: HTTPEndpoint
+    private let pin: HTTPValidator
+    private let session: CurlSession
+    private let begin = Instant.now
+    /// Then no later request needs the connections, and the one that was there already is kept for what is needed.
+    private let fitsAtOnce: Bool
+    private var waiting: ArraySlice<Range<UInt64>>
+    private var running: [Request] = []
+    /// What came, in the order in which it came.
+    private(set) var known: [KnownBytes] = []
+
+    init(_ ranges: [Range<UInt64>], of endpoint: HTTPEndpoint, pin: HTTPValidator, session: CurlSession) {
+        (self.endpoint, self.pin, self.session) = (endpoint, pin, session)
+        waiting = ranges[...]
+        fitsAtOnce = ranges.count <= Self.requestsMax
+    }
+
+    /// Asks for what waits, as far as there may be more requests.
+    func startRequests() {
+        while running.count < Self.requestsMax, let range = waiting.popFirst() {
+            let sink = CollectingSink(bytesMax: range.count)
+            let segment = HTTPSegment(
+                range, pin: pin, output: MeteredSink(sink), retryTimeoutSeconds: endpoint.options.retryTimeoutSeconds,
+                endpoint: endpoint, early: nil)
+            var request = endpoint.request(to: endpoint.shortcut ?? endpoint.address, range: range, ifRange: pin.ifRange)
+            request.receiveBufferBytes = Self.receiveBufferBytes
+            request.usesOwnConnection = fitsAtOnce
+            segment.begin()
+            guard case .success(let easy) = session.start(request, receiver: segment) else { return giveUpWaiting() }
+            running.append(Request(easy: easy, segment: segment, sink: sink))
+        }
+    }
+
+    /// Takes a transfer that has ended, if it is one of these.
+    func take(_ easy: CurlEasy, _ code: CURLcode) {
+        guard let index = running.firstIndex(where: { $0.easy === easy }) else { return }
+        let request = running.remove(at: index)
+        let outcome = request.segment.outcome(code, reason: "", proxyStatus: easy.proxyStatus)
+        session.stop(easy)
+        guard case .done = outcome else { return giveUpWaiting() }
+        known.append(KnownBytes(offset: request.segment.range.lowerBound, bytes: request.sink.bytes))
+    }
+
+    /// Waits for what is under way, after the fetch beside it.
+    func finish(_ cancellation: Cancellation) {
+        let spent = Instant.now.seconds(since: begin)
+        let patience = min(max(spent * Self.patienceFactor, Self.patienceSeconds.lowerBound), Self.patienceSeconds.upperBound)
+        var deadline = Instant.after(seconds: patience)
+        startRequests()
+        while !running.isEmpty, !cancellation.isCancelled, Instant.now < deadline {
+            let ended = session.perform()
+            for (easy, code) in ended { take(easy, code) }
+            if ended.isEmpty {
+                session.wait(seconds: deadline.seconds(since: .now))
+            } else {
+                deadline = Instant.after(seconds: patience)
+                startRequests()
+            }
+        }
+        for request in running { session.stop(request.easy) }
+        running = []
+    }
+
+    /// A server that refused one is asked for no more.
+    private func giveUpWaiting() { waiting = [] }
+}

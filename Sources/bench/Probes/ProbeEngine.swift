@@ -1,0 +1,31 @@
+import CUring
+import StreamDisk
+
+/// How the writer reaches the disk. A transfer uses `deferred`; the others are there to measure what that brings
+/// (docs/decisions/0003).
+enum ProbeEngine: String, CaseIterable {
+    /// Completions are worked on only when the writer asks for them: `SINGLE_ISSUER | DEFER_TASKRUN`.
+    case deferred
+    /// At the writer's next system call: `COOP_TASKRUN`.
+    case cooperative
+    /// By interrupting the writer.
+    case plain
+    /// Submissions are taken by a kernel thread: `SQPOLL`.
+    case polled
+    /// Without io_uring.
+    case pwrite
+
+    func queue(_ descriptor: Int32, capacity: Int, registersFile: Bool) throws -> HostQueue {
+        let setups: [UInt32]
+        switch self {
+        case .deferred: setups = UringQueue.setupFlags
+        case .cooperative: setups = [cu_setup_coop_taskrun]
+        case .plain: setups = [0]
+        case .polled: setups = [cu_setup_sqpoll]
+        case .pwrite: return HostQueue(pwrite: try PwriteQueue(fileDescriptor: descriptor, capacity: capacity))
+        }
+        return HostQueue(
+            uring: try UringQueue(
+                fileDescriptor: descriptor, capacity: capacity, setups: setups, registersFile: registersFile))
+    }
+}
