@@ -15,6 +15,7 @@ let package = Package(
         .executable(name: "stream-disk", targets: ["stream-disk"]),
         .executable(name: "bench", targets: ["bench"]),
         .library(name: "StreamDisk", targets: ["StreamDisk"]),
+        .library(name: "CosiFormat", targets: ["CosiFormat"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")

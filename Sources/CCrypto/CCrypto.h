@@ -2,5 +2,4 @@
 #ifndef CCRYPTO_H
 #define CCRYPTO_H
 #include <openssl/evp.h>
-#include <openssl/err.h>
 #endif

@@ -12,7 +12,6 @@ public struct CosiEntryChecker: Sendable {
     private var hasMarker = false
     private var hasDotSlash = false
     private var hasMetadata = false
-    private var isInStreamingOrder = true
     private var seenPaths: Set<[UInt8]> = []
     /// Hash images that no region has and no entry was seen of yet.
     private var unplacedHashes: [[UInt8]: (place: String, image: CosiMetadata.ImageFile)] = [:]
@@ -25,7 +24,7 @@ public struct CosiEntryChecker: Sendable {
             metadata.disk.sizeBytes / UInt64(gpt.lbaSize) == gpt.diskBlocks
         else {
             throw FormatError(
-                place: "GPT", problem: "was read for another disk size or block size than metadata.json's")
+                .layout, place: "GPT", problem: "was read for another disk size or block size than metadata.json's")
         }
         for (index, filesystem) in metadata.images.enumerated() {
             guard let image = filesystem.verity?.image, metadata.regionIndexByPath[image.pathBytes] == nil else { continue }
@@ -39,7 +38,7 @@ public struct CosiEntryChecker: Sendable {
         defer { entryCount += 1 }
         warnOnName(entry)
         if entry.isNamed(CosiLayout.metadataName) {
-            guard !hasMetadata else { throw FormatError(place: entry.place, problem: "is there twice") }
+            guard !hasMetadata else { throw FormatError(.layout, place: entry.place, problem: "is there twice") }
             hasMetadata = true
             return nil
         }
@@ -48,7 +47,7 @@ public struct CosiEntryChecker: Sendable {
         }
         guard let region = metadata.region(for: entry) else { return nil }
         guard seenPaths.insert(entry.nameBytes).inserted else {
-            throw FormatError(place: entry.place, problem: "is there twice")
+            throw FormatError(.layout, place: entry.place, problem: "is there twice")
         }
         try CosiLayout.checkEntry(entry, carries: region.image)
         switch region.kind {
@@ -57,19 +56,15 @@ public struct CosiEntryChecker: Sendable {
                 warnings.append(
                     FormatWarning(
                         place: entry.place, message: "is the primary GPT and stands behind a partition's image"))
-                isInStreamingOrder = false
             }
-            if !hasMetadata { isInStreamingOrder = false }
             return nil
         case .partition(let number):
-            if !hasMetadata { isInStreamingOrder = false }
             guard let partition = partitionByNumber[number] else { preconditionFailure("checked in init") }
             let image = CosiLayout.Image(
                 number: number, path: region.image.path, fileOffset: entry.dataOffset,
                 compressedSizeBytes: region.image.compressedSizeBytes,
                 uncompressedSizeBytes: region.image.uncompressedSizeBytes, sha384: region.image.sha384,
-                partition: partition, filesystem: metadata.filesystem(at: region.image),
-                verityHashOf: metadata.filesystem(hashedAt: region.image))
+                partition: partition, filesystem: metadata.filesystem(at: region.image))
             images.append(image)
             return image
         }
@@ -85,24 +80,18 @@ public struct CosiEntryChecker: Sendable {
     public consuming func finish() throws(FormatError) -> (CosiLayout, [FormatWarning]) {
         guard hasMetadata else {
             throw FormatError(
-                place: "tar archive", problem: "has no entry '\(CosiLayout.metadataName)': this is not a COSI file")
+                .notCosi, place: "tar archive", problem: "has no entry '\(CosiLayout.metadataName)': this is not a COSI file")
         }
         for region in metadata.disk.gptRegions where !seenPaths.contains(region.image.pathBytes) {
             throw FormatError(
-                place: "tar entry \(quoted(region.image.path))", problem: "is missing; metadata.json names it")
+                .entryMissing, place: "tar entry \(quoted(region.image.path))", problem: "is missing; metadata.json names it")
         }
         if let (place, image) = unplacedHashes.values.min(by: { $0.place < $1.place }) {
             throw FormatError(
-                place: place,
+                .entryMissing, place: place,
                 problem: "is \(quoted(image.path)), which no region in disk.gptRegions has, nor the tar an entry for")
         }
-        let layout = CosiLayout(
-            images: images,
-            // No overflow: the metadata's sum was checked, and partitions do not overlap.
-            compressedSizeBytes: images.reduce(0) { $0 + $1.compressedSizeBytes },
-            uncompressedSizeBytes: images.reduce(0) { $0 + $1.uncompressedSizeBytes },
-            isInStreamingOrder: isInStreamingOrder)
-        return (layout, warnings)
+        return (CosiLayout(images: images), warnings)
     }
 
     private mutating func warnOnName(_ entry: TarEntry) {
@@ -139,9 +128,5 @@ extension CosiMetadata {
 
     fileprivate func hasRegion(number: Int) -> Bool {
         disk.gptRegions.contains { $0.kind == .partition(number: number) }
-    }
-
-    fileprivate func filesystem(hashedAt image: ImageFile) -> Filesystem? {
-        verityIndexByPath[image.pathBytes].map { images[$0] }
     }
 }

@@ -7,9 +7,11 @@ public struct CosiLayout: Sendable {
 
     /// One compressed image in the file.
     public struct GPTImage: Sendable {
+        /// The entry's name in the tar.
         public let path: String
         /// Where the compressed bytes begin in the file.
         public let fileOffset: UInt64
+        /// Of the entry's data.
         public let compressedSizeBytes: UInt64
         /// At most ``GPT/imageBytesMax``.
         public let uncompressedSizeBytes: UInt64
@@ -21,44 +23,36 @@ public struct CosiLayout: Sendable {
     public struct Image: Sendable {
         /// The GPT entry's number, from 1.
         public let number: Int
+        /// The entry's name in the tar.
         public let path: String
         /// Where the compressed bytes begin in the file.
         public let fileOffset: UInt64
+        /// Of the entry's data.
         public let compressedSizeBytes: UInt64
         /// At most `partition.sizeBytes`.
         public let uncompressedSizeBytes: UInt64
         /// Of the compressed bytes.
         public let sha384: [UInt8]
+        /// Where the bytes go.
         public let partition: GPTPartition
         /// The filesystem the metadata describes for it; nil for verity hashes and raw partitions.
         public let filesystem: CosiMetadata.Filesystem?
-        /// The filesystem whose dm-verity hash tree this is; nil where that lies in the filesystem's own image.
-        public let verityHashOf: CosiMetadata.Filesystem?
-
-        /// Smaller than its partition: the producer shrank the filesystem.
-        public var isShrunk: Bool { uncompressedSizeBytes < partition.sizeBytes }
     }
 
     /// In file order, which need not be the disk's.
     public let images: [Image]
-    /// Σ compressed bytes of ``images``; cannot overflow.
-    public let compressedSizeBytes: UInt64
-    /// Σ decompressed bytes of ``images``; cannot overflow.
-    public let uncompressedSizeBytes: UInt64
-    /// Whether the file can be read once from front to back: `metadata.json`, then the primary GPT, then the images.
-    public let isInStreamingOrder: Bool
 
     /// The one `metadata.json`: a regular file within ``CosiMetadata/inputBytesMax``.
     public static func metadataEntry(in entries: [TarEntry]) throws(FormatError) -> TarEntry {
         let found = entries.filter { $0.isNamed(metadataName) }
         guard let entry = found.first else {
-            throw FormatError(place: "tar archive", problem: "has no entry '\(metadataName)': this is not a COSI file")
+            throw FormatError(.notCosi, place: "tar archive", problem: "has no entry '\(metadataName)': this is not a COSI file")
         }
-        guard found.count == 1 else { throw FormatError(place: entry.place, problem: "is there twice") }
+        guard found.count == 1 else { throw FormatError(.layout, place: entry.place, problem: "is there twice") }
         try checkRegular(entry)
         guard entry.sizeBytes <= UInt64(CosiMetadata.inputBytesMax) else {
             throw FormatError(
-                place: entry.place, problem: "is \(entry.sizeBytes) bytes, more than \(CosiMetadata.inputBytesMax)")
+                .metadata, place: entry.place, problem: "is \(entry.sizeBytes) bytes, more than \(CosiMetadata.inputBytesMax)")
         }
         return entry
     }
@@ -72,7 +66,7 @@ public struct CosiLayout: Sendable {
         var found: GPTImage?
         for entry in entries {
             guard let region = metadata.region(for: entry), region.kind == .primaryGPT else { continue }
-            guard found == nil else { throw FormatError(place: entry.place, problem: "is there twice") }
+            guard found == nil else { throw FormatError(.layout, place: entry.place, problem: "is there twice") }
             try checkEntry(entry, carries: region.image)
             found = GPTImage(
                 path: region.image.path, fileOffset: entry.dataOffset,
@@ -81,7 +75,7 @@ public struct CosiLayout: Sendable {
         }
         guard let found else {
             let path = metadata.disk.gptRegions.first?.image.path ?? ""
-            throw FormatError(place: "tar entry \(quoted(path))", problem: "is missing; metadata.json names it")
+            throw FormatError(.entryMissing, place: "tar entry \(quoted(path))", problem: "is missing; metadata.json names it")
         }
         return found
     }
@@ -89,8 +83,7 @@ public struct CosiLayout: Sendable {
     /// Checks everything that can be known before the first byte is written.
     ///
     /// Order: a file that does not begin with `cosi-marker` and `metadata.json`, or has the primary GPT behind a
-    /// partition image, is accepted with a warning, since random access reads it all the same;
-    /// ``isInStreamingOrder`` says whether a single pass would do.
+    /// partition image, is accepted with a warning, since random access reads it all the same.
     ///
     /// - Parameter entries: all of the file's, in file order.
     public static func check(
@@ -103,7 +96,7 @@ public struct CosiLayout: Sendable {
 
     static func checkRegular(_ entry: TarEntry) throws(FormatError) {
         guard entry.isRegularFile else {
-            throw FormatError(place: entry.place, problem: "is not a regular file")
+            throw FormatError(.layout, place: entry.place, problem: "is not a regular file")
         }
     }
 
@@ -112,7 +105,7 @@ public struct CosiLayout: Sendable {
         try checkRegular(entry)
         guard entry.sizeBytes == image.compressedSizeBytes else {
             throw FormatError(
-                place: entry.place,
+                .layout, place: entry.place,
                 problem: "is \(entry.sizeBytes) bytes, but metadata.json gives compressedSize "
                     + "\(image.compressedSizeBytes)")
         }

@@ -17,18 +17,23 @@ public struct CosiMetadata: Sendable {
     /// What zstd can encode: ZSTD_WINDOWLOG_MIN to ZSTD_WINDOWLOG_MAX of a 64-bit build.
     public static let windowLogRange = 10...31
 
+    /// Of the format.
     public struct Version: Sendable, Equatable, CustomStringConvertible {
+        /// A change of it may change everything.
         public let major: UInt32
+        /// A change of it adds.
         public let minor: UInt32
         public var description: String { "\(major).\(minor)" }
     }
 
+    /// The machines that the format knows.
     public enum Architecture: String, Sendable, CustomStringConvertible {
         case x86_64
         case arm64
         public var description: String { rawValue }
     }
 
+    /// A compressed image among the tar's entries.
     public struct ImageFile: Sendable {
         /// The tar entry's name: under `images/`, without `.`, `..` or empty parts.
         public let path: String
@@ -43,9 +48,11 @@ public struct CosiMetadata: Sendable {
         var pathBytes: [UInt8] { Array(path.utf8) }
     }
 
+    /// A file system's dm-verity hash tree.
     public struct Verity: Sendable {
         /// The image that has the hash tree: a hash partition's, or the filesystem's own (inline verity).
         public let image: ImageFile
+        /// As recorded.
         public let rootHash: String
         /// Where dm-verity's superblock begins in ``image``, in bytes: inside it, a multiple of 512. Nothing is written
         /// from it. With inline verity never 0, and nil, with a warning, when the producer left it out.
@@ -54,34 +61,50 @@ public struct CosiMetadata: Sendable {
         public let isInline: Bool
     }
 
+    /// What the metadata says of a file system.
     public struct Filesystem: Sendable {
+        /// Its image.
         public let image: ImageFile
         /// As recorded; empty, `none` or `swap` where there is none.
         public let mountPoint: String
+        /// Such as `ext4`, as recorded.
         public let fsType: String
         /// A UUID, or FAT's `A1B2-C3D4`, or anything else: not checked.
         public let fsUUID: String
+        /// The type of its partition.
         public let partitionType: GUID
+        /// Its hash tree; nil where it has none.
         public let verity: Verity?
 
         /// Whether ``mountPoint`` is a path.
         public var isMounted: Bool { mountPoint.utf8.first == UInt8(ascii: "/") }
     }
 
+    /// An installed package.
     public struct Package: Sendable, Equatable {
+        /// As recorded.
         public let name: String
+        /// As recorded.
         public let version: String
+        /// As recorded.
         public let release: String
+        /// As recorded.
         public let arch: String
     }
 
+    /// A boot loader entry (Boot Loader Specification).
     public struct BootEntry: Sendable, Equatable {
+        /// As recorded.
         public let type: String
+        /// As recorded.
         public let path: String
+        /// As recorded.
         public let cmdline: String
+        /// As recorded.
         public let kernel: String
     }
 
+    /// How the image boots.
     public struct Bootloader: Sendable, Equatable {
         /// `grub`, `systemd-boot`, empty, or what else was written.
         public let type: String
@@ -89,16 +112,21 @@ public struct CosiMetadata: Sendable {
         public let entries: [BootEntry]
     }
 
+    /// A part of the disk that the image has bytes for.
     public struct Region: Sendable {
+        /// What the region is.
         public enum Kind: Sendable, Equatable {
             case primaryGPT
             /// The GPT entry's number, from 1.
             case partition(number: Int)
         }
+        /// Its image.
         public let image: ImageFile
+        /// What the region is.
         public let kind: Kind
     }
 
+    /// The disk that the image was taken from.
     public struct DiskLayout: Sendable {
         /// A multiple of ``lbaSize``.
         public let sizeBytes: UInt64
@@ -108,25 +136,29 @@ public struct CosiMetadata: Sendable {
         public let gptRegions: [Region]
     }
 
+    /// Of the format.
     public let version: Version
+    /// The machine that the image is for.
     public let osArch: Architecture
     /// Verbatim `/etc/os-release`.
     public let osRelease: String
     /// A UUID as written.
     public let id: String?
+    /// The file systems.
     public let images: [Filesystem]
     /// Nil when the image has none.
     public let osPackages: [Package]?
+    /// How the image boots.
     public let bootloader: Bootloader
+    /// The disk that the image was taken from.
     public let disk: DiskLayout
     /// Decode within this window, never more.
     public let maxWindowLog: Int
 
     /// Into `disk.gptRegions`.
     let regionIndexByPath: [[UInt8]: Int]
-    /// Into `images`, by the path of the filesystem's image and by that of its verity hash image, where that is another.
+    /// Into `images`, by the path of the filesystem's image.
     let filesystemIndexByPath: [[UInt8]: Int]
-    let verityIndexByPath: [[UInt8]: Int]
 
     /// The region that a tar entry carries, by its name.
     public func region(for entry: TarEntry) -> Region? {

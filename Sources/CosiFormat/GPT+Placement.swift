@@ -7,6 +7,7 @@ extension GPT {
         public let primary: [UInt8]
         /// The entry array, filled up with zeros to whole blocks, then the header block: up to the device's last block.
         public let backup: [UInt8]
+        /// Where `backup` begins on the device.
         public let backupOffsetBytes: UInt64
     }
 
@@ -20,7 +21,7 @@ extension GPT {
         let deviceBlocks = deviceSizeBytes / UInt64(lbaSize)
         guard deviceBlocks >= diskBlocks else {
             throw FormatError(
-                place: "GPT",
+                .gpt, place: "GPT",
                 problem: "is for a disk of \(diskBlocks) blocks of \(lbaSize) bytes, the device has \(deviceBlocks)")
         }
         // What parse() has checked: diskBlocks > arrayBlocks + 1.

@@ -2,16 +2,21 @@
 public struct GPTPartition: Sendable, Equatable {
     /// The entry's place in the array, from 1.
     public let number: Int
+    /// What it is for.
     public let typeGUID: GUID
+    /// Its own.
     public let uniqueGUID: GUID
+    /// Its first block.
     public let firstLBA: UInt64
     /// The last block that belongs to it.
     public let lastLBA: UInt64
+    /// As recorded (UEFI 2.10, table 5-7).
     public let attributes: UInt64
     /// From UTF-16 up to the first NUL; unpaired surrogates are replaced.
     public let name: String
     /// Where it begins on the disk.
     public let offsetBytes: UInt64
+    /// Whole blocks.
     public let sizeBytes: UInt64
 
     var place: String { "GPT entry \(number)" }
@@ -27,16 +32,23 @@ public struct GPT: Sendable {
     /// stands before it (a boot loader in a gap, as on boards whose firmware reads fixed blocks) has the rest.
     public static let imageBytesMax = 8 << 20
 
+    /// The logical block size in bytes: 512 or 4096.
     public let lbaSize: Int
     /// The size of the disk that the image was taken from, in blocks.
     public let diskBlocks: UInt64
+    /// The disk's own.
     public let diskGUID: GUID
+    /// No partition begins before this block.
     public let firstUsableLBA: UInt64
+    /// No partition ends behind this block.
     public let lastUsableLBA: UInt64
     /// Where the primary header says the backup is; not trusted for writing, see ``placement(onDeviceOf:)``.
     public let alternateLBA: UInt64
+    /// Where the entry array begins.
     public let entryArrayLBA: UInt64
+    /// Of used and unused entries.
     public let entryCount: Int
+    /// 128 times a power of two.
     public let entrySizeBytes: Int
     /// The used entries, by number.
     public let partitions: [GPTPartition]
@@ -64,11 +76,11 @@ public struct GPT: Sendable {
     ) throws(FormatError) -> (GPT, [FormatWarning]) {
         var warnings: [FormatWarning] = []
         guard lbaSize == 512 || lbaSize == 4096 else {
-            throw FormatError(place: "GPT", problem: "has a block size of \(lbaSize) bytes, must be 512 or 4096")
+            throw FormatError(.gpt, place: "GPT", problem: "has a block size of \(lbaSize) bytes, must be 512 or 4096")
         }
         guard bytes.count >= 2 * lbaSize, bytes.count <= imageBytesMax else {
             throw FormatError(
-                place: "primary-GPT image",
+                .gpt, place: "primary-GPT image",
                 problem: "is \(bytes.count) bytes, must be at least two blocks of \(lbaSize) and at most "
                     + "\(imageBytesMax)")
         }
@@ -91,11 +103,11 @@ public struct GPT: Sendable {
         _ bytes: [UInt8], _ warnings: inout [FormatWarning]
     ) throws(FormatError) {
         guard bytes[510] == 0x55, bytes[511] == 0xAA else {
-            throw FormatError(place: "protective MBR", problem: "has no signature 0x55 0xAA at byte 510")
+            throw FormatError(.gpt, place: "protective MBR", problem: "has no signature 0x55 0xAA at byte 510")
         }
         let protective = (0..<4).map { 446 + 16 * $0 }.filter { bytes[$0 + 4] == 0xEE }
         guard !protective.isEmpty else {
-            throw FormatError(place: "protective MBR", problem: "has no partition of type 0xEE")
+            throw FormatError(.gpt, place: "protective MBR", problem: "has no partition of type 0xEE")
         }
         if !protective.contains(where: { bytes.littleEndian32(at: $0 + 8) == 1 }) {
             warnings.append(
@@ -118,11 +130,11 @@ public struct GPT: Sendable {
             let first = bytes.littleEndian64(at: at + 32)
             let last = bytes.littleEndian64(at: at + 40)
             guard first <= last else {
-                throw FormatError(place: place, problem: "ends at block \(last), before its first block \(first)")
+                throw FormatError(.gpt, place: place, problem: "ends at block \(last), before its first block \(first)")
             }
             guard first >= header.firstUsableLBA, last <= header.lastUsableLBA else {
                 throw FormatError(
-                    place: place,
+                    .gpt, place: place,
                     problem: "covers blocks \(first) to \(last), outside the usable blocks "
                         + "\(header.firstUsableLBA) to \(header.lastUsableLBA)")
             }
@@ -142,7 +154,7 @@ public struct GPT: Sendable {
         let sorted = partitions.sorted { $0.firstLBA < $1.firstLBA }
         for (one, next) in zip(sorted, sorted.dropFirst()) where next.firstLBA <= one.lastLBA {
             throw FormatError(
-                place: next.place,
+                .gpt, place: next.place,
                 problem: "begins at block \(next.firstLBA), inside entry \(one.number), which ends at \(one.lastLBA)")
         }
     }

@@ -66,25 +66,25 @@ struct GPTHeader {
     /// Signature, revision, size, CRC and own place; returns the header's size.
     private static func checkIdentity(_ header: [UInt8]) throws(FormatError) -> Int {
         guard header.starts(with: "EFI PART".utf8) else {
-            throw FormatError(place: place, problem: "has no signature 'EFI PART' at block 1")
+            throw FormatError(.gpt, place: place, problem: "has no signature 'EFI PART' at block 1")
         }
         let revision = header.littleEndian32(at: Field.revision)
         guard revision == 0x0001_0000 else {
             throw FormatError(
-                place: place,
+                .gpt, place: place,
                 problem: "has revision 0x\(String(revision, radix: 16)), must be 0x10000 (1.0)")
         }
         let size = header.littleEndian32(at: Field.headerSize)
         guard size >= Field.end, size <= header.count else {
             throw FormatError(
-                place: place, problem: "says it is \(size) bytes, must be \(Field.end) to \(header.count)")
+                .gpt, place: place, problem: "says it is \(size) bytes, must be \(Field.end) to \(header.count)")
         }
         guard crc(of: header, sizeBytes: Int(size)) == header.littleEndian32(at: Field.headerCRC) else {
-            throw FormatError(place: place, problem: "has a wrong CRC")
+            throw FormatError(.gpt, place: place, problem: "has a wrong CRC")
         }
         let myLBA = header.littleEndian64(at: Field.myLBA)
         guard myLBA == 1 else {
-            throw FormatError(place: place, problem: "says it is at block \(myLBA), must be 1")
+            throw FormatError(.gpt, place: place, problem: "says it is at block \(myLBA), must be 1")
         }
         return Int(size)
     }
@@ -99,12 +99,12 @@ struct GPTHeader {
     private static func checkArrayShape(_ header: [UInt8]) throws(FormatError) -> (count: Int, sizeBytes: Int) {
         let count = header.littleEndian32(at: Field.entryCount)
         guard count >= 1, count <= GPT.entryCountMax else {
-            throw FormatError(place: place, problem: "has \(count) entries, must be 1 to \(GPT.entryCountMax)")
+            throw FormatError(.gpt, place: place, problem: "has \(count) entries, must be 1 to \(GPT.entryCountMax)")
         }
         let size = header.littleEndian32(at: Field.entrySize)
         guard size >= 128, size <= GPT.entrySizeBytesMax, size.nonzeroBitCount == 1 else {
             throw FormatError(
-                place: place,
+                .gpt, place: place,
                 problem: "has entries of \(size) bytes, must be 128 times a power of two, at most "
                     + "\(GPT.entrySizeBytesMax)")
         }
@@ -115,18 +115,18 @@ struct GPTHeader {
         _ bytes: [UInt8], at lba: UInt64, sizeBytes: Int, lbaSize: Int, crc: UInt32
     ) throws(FormatError) -> Range<Int> {
         guard lba >= 2 else {
-            throw FormatError(place: place, problem: "puts the entry array at block \(lba), must be 2 or higher")
+            throw FormatError(.gpt, place: place, problem: "puts the entry array at block \(lba), must be 2 or higher")
         }
         let (start, overflow) = lba.multipliedReportingOverflow(by: UInt64(lbaSize))
         guard !overflow, start <= bytes.count, sizeBytes <= bytes.count - Int(start) else {
             throw FormatError(
-                place: "primary-GPT image",
+                .gpt, place: "primary-GPT image",
                 problem: "is \(bytes.count) bytes and ends before the entry array of \(sizeBytes) bytes at block "
                     + "\(lba) does")
         }
         let range = Int(start)..<Int(start) + sizeBytes
         guard CRC32.of(bytes[range]) == crc else {
-            throw FormatError(place: "GPT entry array", problem: "has a wrong CRC")
+            throw FormatError(.gpt, place: "GPT entry array", problem: "has a wrong CRC")
         }
         return range
     }
@@ -137,25 +137,25 @@ struct GPTHeader {
         let arrayEnd = entryArrayLBA + arrayBlocks
         guard firstUsableLBA >= arrayEnd else {
             throw FormatError(
-                place: Self.place,
+                .gpt, place: Self.place,
                 problem: "has the first usable block \(firstUsableLBA) inside the entry array, which ends before "
                     + "block \(arrayEnd)")
         }
         guard diskBlocks > arrayBlocks + 1, lastUsableLBA < diskBlocks - 1 - arrayBlocks else {
             throw FormatError(
-                place: Self.place,
+                .gpt, place: Self.place,
                 problem: "has the last usable block \(lastUsableLBA); on a disk of \(diskBlocks) blocks the backup "
                     + "needs the last \(arrayBlocks + 1)")
         }
         guard firstUsableLBA <= lastUsableLBA else {
             throw FormatError(
-                place: Self.place,
+                .gpt, place: Self.place,
                 problem: "has the first usable block \(firstUsableLBA) behind the last one \(lastUsableLBA)")
         }
         // No overflow: firstUsableLBA is inside the disk.
         guard UInt64(regionBytes) <= firstUsableLBA * UInt64(lbaSize) else {
             throw FormatError(
-                place: "primary-GPT image",
+                .gpt, place: "primary-GPT image",
                 problem: "is \(regionBytes) bytes and reaches behind the first usable block \(firstUsableLBA)")
         }
     }

@@ -5,6 +5,7 @@ public struct GUID: Sendable, Hashable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
 
+    /// An unused entry's type.
     public static let zero = GUID(high: 0, low: 0)
     /// The EFI system partition.
     public static let efiSystemPartition = GUID(high: 0xC12A_7328_F81F_11D2, low: 0xBA4B_00A0_C93E_C93B)
@@ -48,15 +49,5 @@ public struct GUID: Sendable, Hashable, CustomStringConvertible {
             hex(high >> 32, 8), hex(high >> 16 & 0xFFFF, 4), hex(high & 0xFFFF, 4),
             hex(low >> 48, 4), hex(low & 0xFFFF_FFFF_FFFF, 12),
         ].joined(separator: "-")
-    }
-}
-
-/// The value of one hexadecimal digit of any case.
-func hexDigit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
     }
 }

@@ -124,27 +124,27 @@ enum MetadataJSON {
         } catch let error as DecodingError {
             throw formatError(error)
         } catch {
-            throw FormatError(place: "metadata.json", problem: "is not valid JSON")
+            throw FormatError(.metadata, place: "metadata.json", problem: "is not valid JSON")
         }
     }
 
     private static func formatError(_ error: DecodingError) -> FormatError {
         switch error {
         case .keyNotFound(let key, let context):
-            return FormatError(place: place(context.codingPath + [key]), problem: "is missing")
+            return FormatError(.metadata, place: place(context.codingPath + [key]), problem: "is missing")
         case .valueNotFound(_, let context):
-            return FormatError(place: place(context.codingPath), problem: "is null")
+            return FormatError(.metadata, place: place(context.codingPath), problem: "is null")
         case .typeMismatch(let type, let context):
-            return FormatError(place: place(context.codingPath), problem: "is not \(jsonName(of: type))")
+            return FormatError(.metadata, place: place(context.codingPath), problem: "is not \(jsonName(of: type))")
         case .dataCorrupted(let context):
             guard context.codingPath.isEmpty else {
                 return FormatError(
-                    place: place(context.codingPath), problem: "is not a whole number from 0 to 2^64 - 1")
+                    .metadata, place: place(context.codingPath), problem: "is not a whole number from 0 to 2^64 - 1")
             }
             let detail = context.underlyingError.map { ": " + printable("\($0)") } ?? ""
-            return FormatError(place: "metadata.json", problem: "is not valid JSON" + detail)
+            return FormatError(.metadata, place: "metadata.json", problem: "is not valid JSON" + detail)
         @unknown default:
-            return FormatError(place: "metadata.json", problem: "is not valid JSON")
+            return FormatError(.metadata, place: "metadata.json", problem: "is not valid JSON")
         }
     }
 

@@ -6,8 +6,8 @@ struct MetadataValidator {
     private static let sizeBytesMax = UInt64(Int64.max)
     private static let pathBytesMax = TarScanner.nameBytesMax
 
-    func error(_ field: String, _ problem: String) -> FormatError {
-        FormatError(place: "metadata.json: " + field, problem: problem)
+    func error(_ field: String, _ problem: String, _ code: FormatError.Code = .metadata) -> FormatError {
+        FormatError(code, place: "metadata.json: " + field, problem: problem)
     }
 
     mutating func warn(_ field: String, _ message: String) {
@@ -24,7 +24,8 @@ struct MetadataValidator {
         }
         guard major == 1, minor >= 2 else {
             throw error(
-                "version", "is \(major).\(minor); streaming needs major version 1, minor version 2 or higher")
+                "version", "is \(major).\(minor); streaming needs major version 1, minor version 2 or higher",
+                .version)
         }
         return CosiMetadata.Version(major: major, minor: minor)
     }
@@ -46,7 +47,7 @@ struct MetadataValidator {
         try checkMountPoints(images)
 
         var filesystemIndexByPath: [[UInt8]: Int] = [:]
-        var verityIndexByPath: [[UInt8]: Int] = [:]
+        var hashPaths: Set<[UInt8]> = []
         for (index, filesystem) in images.enumerated() {
             let path = filesystem.image.pathBytes
             try checkRegion(of: filesystem.image, "images[\(index)].image", disk, regionIndexByPath)
@@ -66,7 +67,7 @@ struct MetadataValidator {
             }
             // Inline: the region agrees with both, so they agree.
             if verity.isInline { continue }
-            guard verityIndexByPath.updateValue(index, forKey: verity.image.pathBytes) == nil else {
+            guard hashPaths.insert(verity.image.pathBytes).inserted else {
                 throw error("images[\(index)].verity.image.path", "is another filesystem's hash image too")
             }
         }
@@ -83,7 +84,7 @@ struct MetadataValidator {
             images: images, osPackages: packages(raw.osPackages, on: architecture),
             bootloader: try bootloader(raw.bootloader), disk: disk,
             maxWindowLog: try windowLog(raw.compression.maxWindowLog.value), regionIndexByPath: regionIndexByPath,
-            filesystemIndexByPath: filesystemIndexByPath, verityIndexByPath: verityIndexByPath)
+            filesystemIndexByPath: filesystemIndexByPath)
     }
 
     private func architecture(_ text: String) throws(FormatError) -> CosiMetadata.Architecture {
@@ -229,18 +230,8 @@ struct MetadataValidator {
         guard text.utf8.count == 96 else {
             throw error(place, "is \(text.utf8.count) hex digits, must be 96")
         }
-        var bytes: [UInt8] = []
-        var high: UInt8?
-        for character in text.utf8 {
-            guard let digit = hexDigit(character) else {
-                throw error(place, "holds something that is not a hex digit: \(quoted(text))")
-            }
-            if let first = high {
-                bytes.append(first << 4 | digit)
-                high = nil
-            } else {
-                high = digit
-            }
+        guard let bytes = [UInt8](hexadecimal: text) else {
+            throw error(place, "holds something that is not a hex digit: \(quoted(text))")
         }
         return bytes
     }
@@ -272,7 +263,7 @@ struct MetadataValidator {
                     place + ".hashOffset",
                     "is \(hashOffset), outside the \(image.uncompressedSizeBytes) bytes of its image")
             }
-            // veritysetup(8): --hash-offset counts whole sectors.
+            // veritysetup(8): a hash offset counts whole sectors.
             guard hashOffset % 512 == 0 else {
                 throw error(place + ".hashOffset", "is \(hashOffset), must be a multiple of 512")
             }

@@ -28,11 +28,11 @@ struct PaxRecords: Sendable {
                 length <= rest.count,
                 length > space - rest.startIndex + 1
             else {
-                throw FormatError(place: place, problem: "has a PAX record without a valid length")
+                throw FormatError(.tar, place: place, problem: "has a PAX record without a valid length")
             }
             let record = rest[(space + 1)..<(rest.startIndex + length)]
             guard record.last == UInt8(ascii: "\n"), let equals = record.firstIndex(of: UInt8(ascii: "=")) else {
-                throw FormatError(place: place, problem: "has a PAX record that is not KEY=VALUE and a newline")
+                throw FormatError(.tar, place: place, problem: "has a PAX record that is not KEY=VALUE and a newline")
             }
             try set(
                 key: String(decoding: record[..<equals], as: UTF8.self),
@@ -45,14 +45,14 @@ struct PaxRecords: Sendable {
         switch key {
         case "path":
             guard !value.contains(0) else {
-                throw FormatError(place: place, problem: "has a PAX path with a NUL in it")
+                throw FormatError(.tar, place: place, problem: "has a PAX path with a NUL in it")
             }
             path.set(value.isEmpty ? nil : value)
         case "size":
             guard !value.isEmpty else { return sizeBytes.set(nil) }
             guard let size = decimal(value[...]), size <= Int64.max else {
                 throw FormatError(
-                    place: place,
+                    .tar, place: place,
                     problem: "has a PAX size that is not a number up to 2^63 - 1: "
                         + quoted(String(decoding: value, as: UTF8.self)))
             }

@@ -40,14 +40,14 @@ struct RegionNumbers {
                     throw counted("there is no GPT entry \(use.number)")
                 }
                 throw FormatError(
-                    place: place, problem: "is for partition \(use.number), which the GPT does not have")
+                    .layout, place: place, problem: "is for partition \(use.number), which the GPT does not have")
             }
             guard use.image.uncompressedSizeBytes <= partition.sizeBytes else {
                 let problem =
                     "has uncompressedSize \(use.image.uncompressedSizeBytes), more than the \(partition.sizeBytes) "
                     + "bytes of partition \(use.number)"
                 if fitsWhenCounted() { throw counted("\(quoted(use.image.path)) \(problem)") }
-                throw FormatError(place: place, problem: problem)
+                throw FormatError(.layout, place: place, problem: problem)
             }
             guard !use.fits(partition), let type = use.type else { continue }
             let message = "has partType \(type), the GPT \(partition.typeGUID)"
@@ -79,7 +79,7 @@ struct RegionNumbers {
     private func counted(_ sign: String) -> FormatError {
         let numbers = partitions.prefix(16).map { "\($0.number)" }.joined(separator: ", ")
         return FormatError(
-            place: "metadata.json: disk.gptRegions",
+            .layout, place: "metadata.json: disk.gptRegions",
             problem: "has numbers that count partitions by place, not by GPT entry: \(sign); the GPT's entries are "
                 + numbers + (partitions.count > 16 ? ", …" : "")
                 + "; make the image anew with the numbers of the entries")

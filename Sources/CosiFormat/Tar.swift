@@ -72,6 +72,7 @@ public struct TarScanner: Sendable {
     /// The end-of-archive marker's offset, once it was seen.
     public private(set) var endMarkerOffset: UInt64?
 
+    /// At the file's first byte.
     public init() {}
 
     /// The next bytes the scanner needs, as absolute file offsets: a header block of 512 bytes, or an extension
@@ -88,7 +89,7 @@ public struct TarScanner: Sendable {
     /// complete; `needs` is then the header after its data.
     public mutating func feed(_ bytes: [UInt8]) throws(FormatError) -> TarEntry? {
         guard let needs else {
-            throw FormatError(place: "tar archive", problem: "has ended and takes no more bytes")
+            throw FormatError(.tar, place: "tar archive", problem: "has ended and takes no more bytes")
         }
         guard bytes.count == Int(needs.upperBound - needs.lowerBound) else {
             throw truncated(needs, at: needs.lowerBound + UInt64(bytes.count))
@@ -131,7 +132,7 @@ public struct TarScanner: Sendable {
 
     private func truncated(_ needs: Range<UInt64>, at endOffset: UInt64) -> FormatError {
         FormatError(
-            place: "tar archive",
+            .truncated, place: "tar archive",
             problem: "is truncated: it ends at byte \(endOffset), but the header at byte \(needs.lowerBound) "
                 + "needs it to reach byte \(needs.upperBound)")
     }
@@ -141,7 +142,7 @@ public struct TarScanner: Sendable {
         guard block.contains(where: { $0 != 0 }) else {
             guard entryOffset == nil else {
                 throw FormatError(
-                    place: place, problem: "ends the archive where an extended header's entry must follow")
+                    .tar, place: place, problem: "ends the archive where an extended header's entry must follow")
             }
             endMarkerOffset = offset
             wanted = .nothing
@@ -168,13 +169,13 @@ public struct TarScanner: Sendable {
     ) throws(FormatError) {
         guard sizeBytes <= UInt64(Self.extensionBytesMax) else {
             throw FormatError(
-                place: place,
+                .tar, place: place,
                 problem: "has an extended header of \(sizeBytes) bytes, more than \(Self.extensionBytesMax)")
         }
         extensionHeaderCount += 1
         guard extensionHeaderCount <= Self.extensionHeaderCountMax else {
             throw FormatError(
-                place: place, problem: "is one of more than \(Self.extensionHeaderCountMax) extended headers in a row")
+                .tar, place: place, problem: "is one of more than \(Self.extensionHeaderCountMax) extended headers in a row")
         }
         // A global header stands for itself, so an archive may end after one.
         if kind != .paxGlobal, entryOffset == nil { entryOffset = offset }
@@ -200,14 +201,14 @@ public struct TarScanner: Sendable {
     private mutating func makeEntry(_ header: TarHeader, place: String) throws(FormatError) -> TarEntry {
         entryCount += 1
         guard entryCount <= Self.entryCountMax else {
-            throw FormatError(place: "tar archive", problem: "has more than \(Self.entryCountMax) entries")
+            throw FormatError(.tar, place: "tar archive", problem: "has more than \(Self.entryCountMax) entries")
         }
         var pax = global
         pax.merge(local)
         let recorded = pax.path.value ?? gnuName ?? header.nameBytes
         guard recorded.count <= Self.nameBytesMax else {
             throw FormatError(
-                place: place, problem: "has a name of \(recorded.count) bytes, more than \(Self.nameBytesMax)")
+                .tar, place: place, problem: "has a name of \(recorded.count) bytes, more than \(Self.nameBytesMax)")
         }
         let hadDotSlash = recorded.starts(with: "./".utf8)
 
@@ -249,7 +250,7 @@ public struct TarScanner: Sendable {
     private func sum(_ a: UInt64, _ b: UInt64, place: String) throws(FormatError) -> UInt64 {
         let (value, overflow) = a.addingReportingOverflow(b)
         guard !overflow, value <= Int64.max else {
-            throw FormatError(place: place, problem: "states a size that reaches beyond 2^63 - 1")
+            throw FormatError(.tar, place: place, problem: "states a size that reaches beyond 2^63 - 1")
         }
         return value
     }

@@ -13,7 +13,7 @@ struct TarHeader {
     /// - Parameter place: how errors name it.
     init(_ block: [UInt8], place: String) throws(FormatError) {
         guard block.count == Self.blockBytes else {
-            throw FormatError(place: place, problem: "is \(block.count) bytes, must be \(Self.blockBytes)")
+            throw FormatError(.tar, place: place, problem: "is \(block.count) bytes, must be \(Self.blockBytes)")
         }
         try Self.checkSum(of: block, place: place)
         var name = Self.text(block[0..<100])
@@ -28,7 +28,7 @@ struct TarHeader {
         // GNU's old sparse files put more headers before the data, which their size does not count.
         if typeFlag == UInt8(ascii: "S"), block[482] != 0 {
             throw FormatError(
-                place: place, problem: "is a GNU sparse file with extension blocks, which is not supported")
+                .tar, place: place, problem: "is a GNU sparse file with extension blocks, which is not supported")
         }
     }
 
@@ -54,13 +54,13 @@ struct TarHeader {
         }
         guard let recorded, let sum = Int(exactly: recorded), sum == unsigned || sum == signed else {
             throw FormatError(
-                place: place, problem: "has a wrong checksum: this is not a tar archive, or it is damaged")
+                .tar, place: place, problem: "has a wrong checksum: this is not a tar archive, or it is damaged")
         }
     }
 
     /// A number: octal digits with spaces or NULs around them, or base-256 (GNU) when the top bit is set.
     private static func number(_ field: ArraySlice<UInt8>, of place: String) throws(FormatError) -> UInt64 {
-        let tooLarge = FormatError(place: place, problem: "states a number that is negative or over 2^63 - 1")
+        let tooLarge = FormatError(.tar, place: place, problem: "states a number that is negative or over 2^63 - 1")
         if let first = field.first, first & 0x80 != 0 {
             var value: UInt64 = 0
             for (index, byte) in field.enumerated() {
@@ -75,12 +75,12 @@ struct TarHeader {
         let isPadding: (UInt8) -> Bool = { $0 == 0 || $0 == UInt8(ascii: " ") }
         let digits = field.drop(while: isPadding).prefix { !isPadding($0) }
         guard field[digits.endIndex...].allSatisfy(isPadding) else {
-            throw FormatError(place: place, problem: "holds a number that is not octal")
+            throw FormatError(.tar, place: place, problem: "holds a number that is not octal")
         }
         var value: UInt64 = 0
         for byte in digits {
             guard UInt8(ascii: "0")...UInt8(ascii: "7") ~= byte else {
-                throw FormatError(place: place, problem: "holds a number that is not octal")
+                throw FormatError(.tar, place: place, problem: "holds a number that is not octal")
             }
             guard value >> 60 == 0 else { throw tooLarge }
             value = value << 3 | UInt64(byte - UInt8(ascii: "0"))

@@ -19,11 +19,11 @@ struct DisksCommand: ParsableCommand {
             try hosts.expectReadable()
         } catch {
             let fault = StreamFault.disk(error)
-            throw Terminal.failure("\(fault)", fault.exitCode)
+            throw Terminal.failure(fault.message(.options()), fault.code)
         }
         let disks = hosts.list().filter { !$0.isUnbound }.map { (info: $0, contents: hosts.contents(of: $0)) }
         if json {
-            try Terminal.result(JSONValue.list(disks.map { object($0.info, $0.contents) }).pretty)
+            try Terminal.result(JSONValue.list(disks.map { $0.info.json($0.contents) }).pretty)
             return
         }
         guard !disks.isEmpty else {
@@ -40,13 +40,5 @@ struct DisksCommand: ParsableCommand {
         }
         try Terminal.result(table.lines(columns: Terminal.outputColumns))
         if disks.contains(where: { $0.contents == nil }), geteuid() != 0 { Terminal.note("seeing what is on a disk takes the right to read it, as root has") }
-    }
-
-    private func object(_ disk: DiskInfo, _ contents: DiskContents?) -> JSONValue {
-        let fields: [String: JSONValue] = [
-            "candidate": .flag(disk.obstacles.isEmpty), "reasons": .list(disk.obstacles.map(\.reason.value)),
-            "contents": contents?.value ?? .null,
-        ]
-        return .object(disk.fields.adding(fields))
     }
 }

@@ -51,17 +51,6 @@ final class EventLog {
 
     func write(_ event: StreamEvent) {
         switch event {
-        case .phase(let phase):
-            tellHeldProgress()
-            emit("phase", ["phase": .text(phase.rawValue)])
-        case .warning(let text): emit("warning", ["message": .text(text)], .note)
-        case .retry(let note):
-            emit(
-                "retry",
-                [
-                    "offset": .count(note.offset), "attempt": .count(UInt64(max(note.attempt, 0))),
-                    "delaySeconds": .number(note.delaySeconds), "message": .text(note.reason),
-                ], .note)
         case .progress(let progress):
             estimate.add(progress)
             if let told = toldProgressAt, Instant.now.seconds(since: told) < Self.progressSeconds {
@@ -69,64 +58,31 @@ final class EventLog {
             } else {
                 tell(progress)
             }
-        case .plan(let plan): emit("plan", planFields(plan))
+        case .phase, .plan:
+            tellHeldProgress()
+            emit(event, .vital)
+        case .retry, .warning: emit(event, .note)
         }
     }
 
     private func tell(_ progress: StreamProgress) {
         heldProgress = nil
         toldProgressAt = .now
-        emit("progress", progressFields(progress), .progress)
+        emit(.progress(progress), .progress)
     }
 
     private func tellHeldProgress() {
         if let heldProgress { tell(heldProgress) }
     }
 
-    private func progressFields(_ progress: StreamProgress) -> [String: JSONValue] {
-        // Of the last seconds, not of the whole run.
-        func rate(_ rate: Double) -> JSONValue { .number(rate.rounded()) }
-        return [
-            "phase": .text(progress.phase.rawValue), "fetchedBytes": .count(progress.fetchedBytes),
-            "decodedBytes": .count(progress.decodedBytes), "writtenBytes": .count(progress.writtenBytes),
-            "zeroedBytes": .count(progress.zeroedBytes), "verifiedBytes": .count(progress.verifiedBytes),
-            "bytesToVerify": .count(progress.verifiedBytesTotal),
-            "compressedBytes": .count(progress.compressedBytesTotal), "imageBytes": .count(progress.uncompressedBytesTotal),
-            "fetchedBytesPerSecond": rate(estimate.rates.fetched), "decodedBytesPerSecond": rate(estimate.rates.decoded),
-            "writtenBytesPerSecond": rate(estimate.rates.written), "verifiedBytesPerSecond": rate(estimate.rates.verified),
-            "etaSeconds": estimate.etaSeconds.map { .number(($0 * 10).rounded() / 10) } ?? .null,
-            "partitionNumbers": .list(progress.partitions.map { .count(UInt64(max($0, 0))) }),
-            "waitingBytes": .count(UInt64(max(progress.waitingBytes, 0))),
-            "inFlightBytes": .count(UInt64(max(progress.bytesInFlight, 0))),
-        ]
-    }
-
     func write(completed result: StreamResult) {
         tellHeldProgress()
-        let seconds = max(result.elapsedSeconds, 0.001)
-        emit(
-            "completed",
-            [
-                "seconds": .number(result.elapsedSeconds), "written": .flag(result.isWritten),
-                "fetchedBytes": .count(result.fetchedBytes), "decodedBytes": .count(result.decodedBytes),
-                "writtenBytes": .count(result.writtenBytes), "zeroedBytes": .count(result.zeroedBytes),
-                "verifiedBytes": .count(result.verifiedBytes),
-                "decodedBytesPerSecond": .number((Double(result.decodedBytes) / seconds).rounded()),
-                "peakMemoryBytes": .count(result.peakMemoryBytes),
-                "disk": .text(result.plan.diskPath), "hash": .text("sha384:" + hexadecimal(result.plan.metadataSHA384)),
-                "hashCompared": .flag(result.plan.isHashCompared), "stages": .list(result.stages.map(stageFields)),
-            ])
+        emit("completed", result.fields)
     }
 
     func write(_ error: StreamError, code: Int32, message: String) {
         tellHeldProgress()
-        var fields: [String: JSONValue] = [
-            "code": .count(UInt64(code)), "kind": .text(error.cause.kind), "message": .text(message),
-            "phase": .text(error.phase.rawValue), "diskState": .text(error.disk.rawValue),
-        ]
-        if let offset = error.cause.offset { fields["offset"] = .count(offset) }
-        if case .mismatch(let mismatch) = error.cause { fields.merge(mismatch.fields) { _, new in new } }
-        emit("error", fields)
+        emit("error", error.fields(code: code, message: message))
     }
 
     /// A run that never began.
@@ -139,40 +95,7 @@ final class EventLog {
             ])
     }
 
-    private func stageFields(_ stage: StageReport) -> JSONValue {
-        .object([
-            "stage": .text(stage.stage.rawValue), "bytes": .count(stage.bytes),
-            "busySeconds": .number(stage.busySeconds), "cpuSeconds": .number(stage.cpuSeconds),
-            "waitingForInputSeconds": .number(stage.waitingForInputSeconds),
-            "waitingForOutputSeconds": .number(stage.waitingForOutputSeconds),
-        ])
-    }
-
-    private func planFields(_ plan: StreamPlan) -> [String: JSONValue] {
-        [
-            "image": .text(plan.imageName), "hash": .text("sha384:" + hexadecimal(plan.metadataSHA384)),
-            "hashCompared": .flag(plan.isHashCompared), "diskSizeBytes": .count(plan.imageDiskBytes),
-            "imageBytes": .count(plan.uncompressedBytes), "compressedBytes": .count(plan.compressedBytes),
-            "disk": .text(plan.diskPath), "target": .object(plan.targetFields), "engine": .text(plan.engineName),
-            "candidates": .list(
-                plan.consideredDisks.map { candidate in
-                    .object([
-                        "path": .text(candidate.disk.path), "chosen": .flag(plan.isChosen(candidate)),
-                        "reasons": .list(plan.reasons(against: candidate).map(\.value)),
-                    ])
-                }),
-            "partitions": .list(
-                plan.partitions.map { partition in
-                    .object([
-                        "number": .count(UInt64(partition.number)), "name": .text(partition.name),
-                        "offsetBytes": .count(partition.offsetBytes), "sizeBytes": .count(partition.sizeBytes),
-                        "imagePath": .optional(partition.imagePath), "imageBytes": .count(partition.uncompressedBytes),
-                        "compressedBytes": .count(partition.compressedBytes), "fsType": .optional(partition.fsType),
-                        "mountPoint": .optional(partition.mountPoint),
-                    ])
-                }),
-        ]
-    }
+    private func emit(_ event: StreamEvent, _ kind: LineWriter.Kind) { emit(event.name, event.fields(estimate, .options()), kind) }
 
     private func emit(_ event: String, _ fields: [String: JSONValue], _ kind: LineWriter.Kind = .vital) {
         let seconds = Instant.now.seconds(since: begin)
@@ -184,23 +107,6 @@ final class EventLog {
         all["v"] = .count(1)
         all["t"] = .number((seconds * 1e6).rounded() / 1e6)
         all["event"] = .text(event)
-        return JSONValue.object(all).line
-    }
-}
-
-extension DiskMismatch {
-    /// The place: area, partition, byte of the disk, and length.
-    var fields: [String: JSONValue] {
-        var fields: [String: JSONValue] = ["offset": .count(offset), "lengthBytes": .count(UInt64(lengthBytes))]
-        switch area {
-        case .mbr: fields["area"] = .text("mbr")
-        case .primaryTable: fields["area"] = .text("primaryTable")
-        case .backupTable: fields["area"] = .text("backupTable")
-        case .partition(let number, let name):
-            fields["area"] = .text("partition")
-            fields["partition"] = .object(["number": .count(UInt64(number)), "name": .text(name)])
-        case nil: break
-        }
-        return fields
+        return JSONValue.object(all).line + "\n"
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import StreamDisk
 
 /// The entry: what the process needs before any file is opened and any thread started, then the command.
 @main

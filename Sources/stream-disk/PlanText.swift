@@ -43,7 +43,7 @@ enum PlanText {
             plan.imageName,
             "for \(plan.architecture); \(shortSizeText(plan.compressedBytes)) to fetch, \(shortSizeText(plan.uncompressedBytes)) "
                 + (goal == .write ? "to write" : "to compare"),
-            "sha384:\(hexadecimal(plan.metadataSHA384))",
+            plan.hashText,
             plan.isHashCompared ? "this is the hash given with --hash" : "this hash was compared with nothing: no --hash was given",
         ]
     }
@@ -118,7 +118,7 @@ enum PlanText {
     /// A hash that nobody gave was compared with nothing.
     private static func hashText(_ result: StreamResult) -> String {
         (result.isHashCompared ? "hash verified: " : "hash not compared (no --hash given): ")
-            + "sha384:\(hexadecimal(result.plan.metadataSHA384))"
+            + result.plan.hashText
     }
 
     /// The path, and where it leads when it is a link.
@@ -134,8 +134,4 @@ enum PlanText {
     private static func facts(_ plan: StreamPlan) -> String {
         (names(plan) + [sizeText(plan.diskBytes), "\(plan.blockBytes)-byte blocks"]).joined(separator: ", ")
     }
-}
-
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }

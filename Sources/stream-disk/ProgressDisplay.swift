@@ -45,7 +45,7 @@ final class ProgressDisplay: Sendable {
             if isVerbose || (!isLive && phase != .preflight && phase != .done) { line(phase.title) }
         case .progress(let progress): show(progress)
         case .retry(let note): show(note)
-        case .warning(let text): send(["warning: \(text)"], .note)
+        case .warning(let warning): send(["warning: \(warning.message(.options()))"], .note)
         case .plan(let plan):
             state.withLock { state in
                 for partition in plan.partitions { state.names[partition.number] = partition.name }

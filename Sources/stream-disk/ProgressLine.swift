@@ -159,9 +159,3 @@ func durationText(_ seconds: Double) -> String {
     if hours > 0 { return "\(hours) h \(minutes) min" }
     return minutes > 0 ? "\(minutes) min \(rest) s" : "\(rest) s"
 }
-
-/// One digit behind the point, without Foundation.
-func oneDecimal(_ value: Double) -> String {
-    let tenths = Int((min(max(value, 0), 1e15) * 10).rounded())
-    return "\(tenths / 10).\(tenths % 10)"
-}

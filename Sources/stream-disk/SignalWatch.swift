@@ -60,7 +60,7 @@ final class SignalWatch: Sendable {
 
     /// 130, 143 or 129 when a signal ended the run, else the error's own.
     func exitCode(for fault: StreamFault) -> Int32 {
-        guard case .cancelled = fault, let received else { return fault.exitCode }
+        guard case .cancelled = fault, let received else { return fault.code }
         return 128 + received
     }
 

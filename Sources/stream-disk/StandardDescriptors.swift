@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import StreamDisk
 
 /// Standard input, output and error where the program was started without them.
 enum StandardDescriptors {

@@ -65,15 +65,9 @@ struct StreamCommand: ParsableCommand {
         var isDeclined = false
         let result: StreamResult
         do throws(StreamError) {
-            let image: any ImageSource
-            do throws(SourceError) {
-                image = try source.source(self.image, headers: headers)
-            } catch {
-                throw StreamError(cause: .source(error), phase: .preflight, disk: .untouched)
-            }
             result = try streamImage(
-                from: image, to: target.disk.map { .path($0) } ?? .smallestDisk, options: options,
-                cancellation: signals.cancellation,
+                from: try source.source(image, headers: headers), to: target.disk.map { .path($0) } ?? .smallestDisk,
+                options: options, cancellation: signals.cancellation,
                 approve: { plan in
                     isDeclined = !approve(plan, display, signals)
                     return !isDeclined
@@ -88,8 +82,8 @@ struct StreamCommand: ParsableCommand {
             log?.write(completed: result)
         } catch {
             let code = signals.exitCode(for: error.cause)
-            let message = error.description(
-                cancelledAs: isDeclined && signals.received == nil ? "not confirmed; type yes" : signals.words)
+            let message = error.message(
+                .options(cancelledAs: isDeclined && signals.received == nil ? "not confirmed; type yes" : signals.words))
             log?.write(error, code: code, message: message)
             display.error(message)
             throw ExitCode(code)

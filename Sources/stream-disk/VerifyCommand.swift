@@ -53,14 +53,9 @@ struct VerifyCommand: ParsableCommand {
         defer { display.end(log) }
         let result: StreamResult
         do throws(StreamError) {
-            let image: any ImageSource
-            do throws(SourceError) {
-                image = try source.source(self.image, headers: headers)
-            } catch {
-                throw StreamError(cause: .source(error), phase: .preflight, disk: .onlyRead)
-            }
             result = try verifyImage(
-                from: image, onDisk: target.disk, options: common.options, cancellation: signals.cancellation,
+                from: try source.source(image, headers: headers), onDisk: target.disk, options: common.options,
+                cancellation: signals.cancellation,
                 onEvent: { event in
                     log?.write(event)
                     if case .plan(let plan) = event, !common.quiet {
@@ -74,19 +69,19 @@ struct VerifyCommand: ParsableCommand {
             log?.write(completed: result)
         } catch {
             let code = signals.exitCode(for: error.cause)
-            let message = error.description(cancelledAs: signals.words)
+            let message = error.message(.options(cancelledAs: signals.words))
             log?.write(error, code: code, message: message)
             display.error(message)
             if target.json, case .mismatch(let mismatch) = error.cause {
                 display.finish()
                 let fields = mismatch.fields.merging(["equal": .flag(false)]) { _, new in new }
-                try? Terminal.result(JSONValue.object(fields).line, signals)
+                try? Terminal.result(JSONValue.object(fields).line + "\n", signals)
             }
             throw ExitCode(code)
         }
         display.finish()
         if target.json {
-            try Terminal.result(JSONValue.object(["equal": .flag(true)]).line, signals)
+            try Terminal.result(JSONValue.object(["equal": .flag(true)]).line + "\n", signals)
         } else if !common.quiet {
             try Terminal.result([PlanText.comparison(result)], signals)
         }

@@ -63,7 +63,7 @@ import Testing
         #expect(try toTheBrim.parse().0.partitions.count == 1)
         let beyond = PythonGPT(firstUsable: 40, extra: 6 * 512 + 1)
         #expect(throws: FormatError(
-            place: "primary-GPT image", problem: "is 20481 bytes and reaches behind the first usable block 40")
+            .gpt, place: "primary-GPT image", problem: "is 20481 bytes and reaches behind the first usable block 40")
         ) { try beyond.parse() }
     }
 
@@ -122,13 +122,13 @@ import Testing
     @Test(arguments: [512 + 16, 512 + 24, 512 + 56, 512 + 91])
     func aHeaderByteChangedIsAWrongCRC(offset: Int) throws {
         let error = try error(sealed: false) { $0[offset] ^= 1 }
-        #expect(error == FormatError(place: "GPT header", problem: "has a wrong CRC"))
+        #expect(error == FormatError(.gpt, place: "GPT header", problem: "has a wrong CRC"))
     }
 
     @Test(arguments: [1024, 1024 + 56, 1024 + 127 * 128 + 127])
     func anEntryByteChangedIsAWrongCRC(offset: Int) throws {
         let error = try error(sealed: false) { $0[offset] ^= 1 }
-        #expect(error == FormatError(place: "GPT entry array", problem: "has a wrong CRC"))
+        #expect(error == FormatError(.gpt, place: "GPT entry array", problem: "has a wrong CRC"))
     }
 
     /// Fields of the header: offset, value, width in bytes, and what the error must say.
@@ -221,7 +221,7 @@ import Testing
         #expect(throws: FormatError.self) {
             try GPT.parse(primary: primary, lbaSize: lbaSize, diskSizeBytes: SgdiskDisk.sizeBytes)
         }
-        #expect(throws: FormatError(place: "GPT header", problem: "has no signature 'EFI PART' at block 1")) {
+        #expect(throws: FormatError(.gpt, place: "GPT header", problem: "has no signature 'EFI PART' at block 1")) {
             try GPT.parse(primary: primary, lbaSize: 4096, diskSizeBytes: SgdiskDisk.sizeBytes)
         }
     }

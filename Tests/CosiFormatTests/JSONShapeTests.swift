@@ -30,7 +30,7 @@ import Testing
         ("\"version\":\"1.2\"", "\"x\":{\"\\n\":1,\"\\u000a\":2},\"version\":\"1.2\"", "x.\\u{a}"),
     ])
     func aKeyTwiceInOneObjectIsRefusedByItsPath(old: String, new: String, path: String) throws {
-        #expect(try error(old, new) == FormatError(place: "metadata.json: " + path, problem: "is there twice"))
+        #expect(try error(old, new) == FormatError(.metadata, place: "metadata.json: " + path, problem: "is there twice"))
     }
 
     @Test(arguments: [

@@ -320,7 +320,7 @@ import Testing
             let bytes = [UInt8](try #require(text.data(using: encoding)))
             #expect(
                 try formatError { try CosiMetadata.parse(bytes) }
-                    == FormatError(place: "metadata.json", problem: "is not UTF-8 text"))
+                    == FormatError(.metadata, place: "metadata.json", problem: "is not UTF-8 text"))
         }
         let invalid = try MetadataSample().bytes().map { $0 == UInt8(ascii: "=") ? 0xFF : $0 }
         #expect(try formatError { try CosiMetadata.parse(invalid) }?.problem == "is not UTF-8 text")
@@ -333,7 +333,7 @@ import Testing
         #expect(try formatError { try CosiMetadata.parse(padded) } == nil)
         #expect(
             try formatError { try CosiMetadata.parse(padded + [32]) }
-                == FormatError(place: "metadata.json", problem: "is 16777217 bytes, more than 16777216"))
+                == FormatError(.metadata, place: "metadata.json", problem: "is 16777217 bytes, more than 16777216"))
     }
 
     @Test func deepNestingIsRefused() throws {
@@ -344,7 +344,7 @@ import Testing
         #expect(try formatError { try nested(63).parse() } == nil)
         #expect(
             try formatError { try nested(64).parse() }
-                == FormatError(place: "metadata.json", problem: "nests deeper than 64 levels"))
+                == FormatError(.metadata, place: "metadata.json", problem: "nests deeper than 64 levels"))
         // Brackets in strings do not nest, and a million of them do not reach a recursive parser.
         let inString = "\"\\\"" + String(repeating: "[", count: 1000) + "\""
         #expect(try formatError { try MetadataSample.with([("unknown", inString)]).parse() } == nil)

@@ -1,3 +1,4 @@
+import CosiFormat
 import Foundation
 import Testing
 

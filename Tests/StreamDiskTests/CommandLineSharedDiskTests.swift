@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// One file or disk under several loop devices: the kernel keeps nobody from using it by one of them while another writes it.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: LoopDevice.isAvailable, LoopDevice.needs)) struct SharedDiskTests {
+@Suite(.timeLimit(.minutes(10)), .enabled(if: LoopDevice.isAvailable, LoopDevice.needs)) struct SharedDiskTests {
     /// A disk, and two more loop devices: over it, and over its file.
     private func withThree(_ body: (SampleImage, LoopDevice, [String]) throws -> Void) throws {
         let image = try SampleImage.make()

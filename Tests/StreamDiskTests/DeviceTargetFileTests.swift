@@ -36,7 +36,7 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskSelectionEr
         try withTemporaryFolder { folder in
             let path = try file(folder, sizeBytes: 2 * mib + 100)
             let target = try open(path, 2 * mib, blockSize: blockSize)
-            #expect((target.isBlockDevice, target.logicalBlockSize) == (false, blockSize))
+            #expect(target.info == nil && target.logicalBlockSize == blockSize)
             #expect(target.sizeBytes == 2 * mib)
             #expect(target.notes.contains("the last 100 bytes are no whole block and stay as they are"))
             #expect(target.resolvedPath == path)

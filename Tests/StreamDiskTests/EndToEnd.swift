@@ -16,7 +16,7 @@ struct RunLog {
         switch event {
         case .phase(let phase): phases.append(phase)
         case .plan(let plan): plans.append(plan)
-        case .warning(let text): warnings.append(text)
+        case .warning(let warning): warnings.append(warning.description)
         case .retry(let note): retries.append(note)
         case .progress(let progress): self.progress.append(progress)
         }
@@ -53,22 +53,5 @@ func failure(
         return nil
     } catch let error as StreamError {
         return error
-    }
-}
-
-extension StreamFault {
-    /// The kinds apart, without what they carry.
-    var kind: String {
-        switch self {
-        case .image: "image"
-        case .architecture: "architecture"
-        case .source(let error): "source.\(error.kind)"
-        case .device: "device"
-        case .mismatch: "mismatch"
-        case .disk(let error): "disk.\(error.kind)"
-        case .memory: "memory"
-        case .cancelled: "cancelled"
-        case .host: "host"
-        }
     }
 }

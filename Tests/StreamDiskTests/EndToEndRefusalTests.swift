@@ -25,7 +25,7 @@ extension EndToEnd {
                 digits[95] = digits[95] == "0" ? "1" : "0"
                 var options = StreamOptions()
                 options.hash = try #require(ExpectedHash("sha384:" + String(digits)))
-                try expectUntouched("image", path) { _ = try stream(image.path, to: path, options) }
+                try expectUntouched("image.hash", path) { _ = try stream(image.path, to: path, options) }
             }
         }
 
@@ -37,30 +37,44 @@ extension EndToEnd {
             var filter = "."
             /// A part of what must be said.
             let says: String
+            let kind: String
         }
 
         private static let partition = "(.. | objects | select(.path? == \"images/sample_1.raw.zst\"))"
 
         @Test(arguments: [
-            Fault(testDescription: "cut off in its last image", script: "truncate -s -100000 \"$1\"", says: "truncated"),
-            Fault(testDescription: "cut off in its metadata", script: "truncate -s 2000 \"$1\"", says: "truncated"),
-            Fault(testDescription: "empty", script: "truncate -s 0 \"$1\"", says: "it is empty"),
-            Fault(testDescription: "no tar at all", script: "head -c 100000 /dev/urandom >\"$1\"", says: "tar"),
+            Fault(
+                testDescription: "cut off in its last image", script: "truncate -s -100000 \"$1\"", says: "truncated",
+                kind: "image.truncated"),
+            Fault(
+                testDescription: "cut off in its metadata", script: "truncate -s 2000 \"$1\"", says: "truncated",
+                kind: "image.truncated"),
+            Fault(testDescription: "empty", script: "truncate -s 0 \"$1\"", says: "it is empty", kind: "image.notCosi"),
+            Fault(
+                testDescription: "no tar at all", script: "head -c 100000 /dev/urandom >\"$1\"", says: "tar",
+                kind: "image.tar"),
             Fault(
                 testDescription: "another compressedSize than the tar's",
-                filter: partition + " |= . + {compressedSize: (.compressedSize + 1)}", says: "compressedSize"),
+                filter: partition + " |= . + {compressedSize: (.compressedSize + 1)}", says: "compressedSize",
+                kind: "image.layout"),
             Fault(
                 testDescription: "an image larger than its partition",
-                filter: partition + " |= . + {uncompressedSize: (.uncompressedSize + 512)}", says: "uncompressedSize"),
+                filter: partition + " |= . + {uncompressedSize: (.uncompressedSize + 512)}", says: "uncompressedSize",
+                kind: "image.layout"),
             Fault(
                 testDescription: "a wrong hash of the partition table",
-                filter: ".disk.gptRegions[0].image.sha384 = (\"0\" * 96)", says: "SHA-384"),
-            Fault(testDescription: "an old version", filter: ".version = \"1.1\"", says: "version"),
+                filter: ".disk.gptRegions[0].image.sha384 = (\"0\" * 96)", says: "SHA-384", kind: "image.dataHash"),
+            Fault(testDescription: "an old version", filter: ".version = \"1.1\"", says: "version", kind: "image.version"),
             Fault(
                 testDescription: "an image that is not there",
-                filter: partition + " |= . + {path: \"images/none.raw.zst\"}", says: "images/none.raw.zst"),
-            Fault(testDescription: "a path that climbs", filter: partition + " |= . + {path: \"images/../x\"}", says: ".."),
-            Fault(testDescription: "another disk size", filter: ".disk.size = (.disk.size - 4194304)", says: "GPT"),
+                filter: partition + " |= . + {path: \"images/none.raw.zst\"}", says: "images/none.raw.zst",
+                kind: "image.entryMissing"),
+            Fault(
+                testDescription: "a path that climbs", filter: partition + " |= . + {path: \"images/../x\"}", says: "..",
+                kind: "image.metadata"),
+            Fault(
+                testDescription: "another disk size", filter: ".disk.size = (.disk.size - 4194304)", says: "GPT",
+                kind: "image.gpt"),
         ])
         func anInvalidImage(fault: Fault) throws {
             let image = try SampleImage.make()
@@ -68,7 +82,7 @@ extension EndToEnd {
                 let changed = try image.repacked(in: folder, metadata: fault.filter)
                 try run("bash", ["-euc", fault.script, "damage", changed])
                 try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { path in
-                    try expectUntouched("image", path) {
+                    try expectUntouched(fault.kind, path) {
                         do {
                             _ = try stream(changed, to: path)
                         } catch let error as StreamError {

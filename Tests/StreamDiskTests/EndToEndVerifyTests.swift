@@ -308,7 +308,7 @@ extension EndToEnd {
                     let error = try failure {
                         _ = try verifyImage(from: makeImageSource(changed, options: patientOptions()), onDisk: path)
                     }
-                    #expect(error?.cause.kind == "image" && error?.disk == .onlyRead)
+                    #expect(error?.cause.kind.hasPrefix("image.data") == true && error?.disk == .onlyRead)
                     #expect(try sha256(of: path) == before)
                 }
             }

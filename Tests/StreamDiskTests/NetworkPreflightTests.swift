@@ -58,7 +58,7 @@ import Testing
             #expect(throws: StreamFault.self) {
                 try BackgroundInspection(TransferState(), warningSeconds: 0.1).inspect(source, hash: .ignored) { event in
                     #expect(pthread_self() == caller)
-                    if case .warning(let text) = event { warnings.append(text) }
+                    if case .warning(let warning) = event { warnings.append(warning.description) }
                 }
             }
             #expect((2...3).contains(warnings.count) && warnings.allSatisfy { $0.contains("still waiting") }, "\(warnings)")

@@ -7,7 +7,7 @@ import Testing
 /// The headers of an image's tar, which lie all over the file: how many round trips they cost over HTTP.
 ///
 /// What is read is compared with what is read from the file, header by header.
-@Suite(.timeLimit(.minutes(5))) struct ReadAheadTests {
+@Suite(.timeLimit(.minutes(10))) struct ReadAheadTests {
     private typealias Answer = FaultServer.Answer
 
     static let twelve = "--size 48M --esp-mib 4 --level 3 --more-partitions 10"
@@ -63,7 +63,7 @@ import Testing
             let server = try FaultServer(image.bytes) { _ in Answer(delaySeconds: 0.05) }
             let seconds = try duration {
                 let source = try makeImageSource(server.url(), options: quickOptions())
-                _ = try inspectImage(source, observer: NoteCollector().observer)
+                _ = try readContents(of: source, observer: NoteCollector().observer)
                 source.close()
             }
             print("\(more + 2) partitions, 50 ms a request: inspected in \(Int(seconds * 1000)) ms, "
@@ -163,7 +163,7 @@ import Testing
                 let path = try image.repacked(in: folder, metadata: filter)
                 let server = try FaultServer(Array(try Data(contentsOf: URL(filePath: path))))
                 let source = try makeImageSource(server.url(), options: quickOptions())
-                #expect(throws: StreamFault.self) { try inspectImage(source, observer: NoteCollector().observer) }
+                #expect(throws: StreamFault.self) { try readContents(of: source, observer: NoteCollector().observer) }
                 #expect(server.requests.count < 4 * HeaderGuess.headersMax + 40, "\(server.requests.count)")
                 #expect(server.connectionCount < 100, "\(server.connectionCount)")
             }
@@ -184,7 +184,7 @@ import Testing
             }
             let source = try makeImageSource(server.url(), options: quickOptions(stall: 60))
             let seconds = duration {
-                #expect { try inspectImage(source, observer: notes.observer) } throws: { error in
+                #expect { try readContents(of: source, observer: notes.observer) } throws: { error in
                     if case .cancelled? = error as? StreamFault { true } else { false }
                 }
             }
@@ -215,8 +215,8 @@ import Testing
     ) throws {
         let source = try makeImageSource(url, options: options)
         defer { source.close() }
-        let found = try inspectImage(source, observer: notes.observer)
-        let expected = try inspectImage(try FileSource(path: path), observer: NoteCollector().observer)
+        let found = try readContents(of: source, observer: notes.observer)
+        let expected = try readContents(of: try FileSource(path: path), observer: NoteCollector().observer)
         #expect(found.images.map(\.fileOffset) == expected.images.map(\.fileOffset))
         #expect(found.images.map(\.path) == expected.images.map(\.path))
         #expect(found.warnings.map(\.description) == expected.warnings.map(\.description))

@@ -9,7 +9,7 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let source = RecipeSource(recipe)
     let observer = SourceObserver(cancellation: Cancellation(), report: { _ in })
     do throws(StreamFault) {
-        let contents = try inspectImage(source, observer: observer)
+        let contents = try readContents(of: source, observer: observer)
         var jobs = contents.images.map { ImageJob($0) }
         if let pending = contents.pending {
             // The rest of the headers, as the fetch thread reads them, with the images' data passed over.

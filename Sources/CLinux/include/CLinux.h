@@ -50,7 +50,6 @@ static inline int cl_block_size_bytes(int fd, uint64_t *out) { return ioctl(fd, 
 static inline int cl_block_logical_size(int fd, int *out) { return ioctl(fd, BLKSSZGET, out); }
 static inline int cl_block_read_only(int fd, int *out) { return ioctl(fd, BLKROGET, out); }
 static inline int cl_block_reread_partitions(int fd) { return ioctl(fd, BLKRRPART); }
-static inline int cl_block_physical_size(int fd, unsigned int *out) { return ioctl(fd, BLKPBSZGET, out); }
 
 #ifndef BLKGETDISKSEQ
 #define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t)

@@ -23,6 +23,5 @@ static const uint32_t cu_sqe_async = IOSQE_ASYNC;
 static const uint32_t cu_feat_rw_cur_pos = IORING_FEAT_RW_CUR_POS;
 static const int cu_op_fsync = IORING_OP_FSYNC, cu_op_poll_add = IORING_OP_POLL_ADD, cu_op_fallocate = IORING_OP_FALLOCATE,
                  cu_op_read = IORING_OP_READ, cu_op_write = IORING_OP_WRITE;
-static const uint32_t cu_fsync_datasync = IORING_FSYNC_DATASYNC;
 
 #endif

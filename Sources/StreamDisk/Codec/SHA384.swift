@@ -41,11 +41,3 @@ package struct SHA384: ~Copyable {
         return hash.finish()
     }
 }
-
-extension [UInt8] {
-    /// Two lower-case hexadecimal digits a byte.
-    var hexadecimal: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-}

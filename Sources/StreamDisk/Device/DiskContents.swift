@@ -10,23 +10,28 @@ public struct DiskContents: Sendable, Equatable {
         /// libblkid's name for it (TYPE): `ext4`, `vfat`, `swap`, `crypto_LUKS`, `LVM2_member`, `linux_raid_member` … Where
         /// several contradict each other, all of them, with commas.
         public let type: String
+        /// What its maker calls it; nil where it has none.
         public let label: String?
+        /// As libblkid writes it; nil where it has none.
         public let uuid: String?
     }
 
+    /// An entry of its partition table.
     public struct Partition: Sendable, Equatable {
         /// Of the table's entry, from 1.
         public let number: Int
         /// Of its GPT entry.
         public let name: String?
+        /// Where it begins on the disk.
         public let offsetBytes: UInt64
+        /// How long it is.
         public let sizeBytes: UInt64
         /// Nil: nothing that is known, which may be data all the same.
         public let signature: Signature?
     }
 
     /// More partitions than this are counted, not looked into.
-    public static let partitionsMax = 32
+    package static let partitionsMax = 32
 
     /// libblkid's name for the partition table (PTTYPE): `gpt`, `dos`, `PMBR` (a protective MBR without its GPT) …; nil when
     /// there is none.

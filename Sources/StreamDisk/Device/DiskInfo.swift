@@ -1,46 +1,48 @@
 /// A whole disk of this host, as sysfs tells of it, and what stands against writing onto it.
 public struct DiskInfo: Sendable, Equatable {
     /// The kernel's name, such as `sda`.
-    public var name: String
+    public internal(set) var name: String
     /// The device node, such as `/dev/sda`.
-    public var path: String
-    public var number: DeviceNumber
-    public var sizeBytes: UInt64
-    public var logicalBlockSize: Int
-    public var physicalBlockSize: Int
-    public var vendor: String?
-    public var model: String?
-    public var serial: String?
+    public internal(set) var path: String
+    package var number: DeviceNumber
+    /// 0 where no medium is in it.
+    public internal(set) var sizeBytes: UInt64
+    /// The unit the kernel counts in, in bytes: what an image's must be equal to.
+    public internal(set) var logicalBlockSize: Int
+    /// The unit the disk writes in, in bytes.
+    public internal(set) var physicalBlockSize: Int
+    /// Its maker, where the kernel tells.
+    public internal(set) var vendor: String?
+    /// Its model, where the kernel tells.
+    public internal(set) var model: String?
+    /// Its serial number, where the kernel tells.
+    public internal(set) var serial: String?
     /// World-wide identifier, as sysfs writes it: `naa.5000c500…`, `eui.0025…`, `t10.ATA …`.
-    public var wwid: String?
+    public internal(set) var wwid: String?
     /// How it is attached: sata, sas, scsi, usb, nvme, virtio, mmc, xen, or over a network iscsi, fc, nvme-tcp, nvme-rdma, nvme-fc.
-    public var transport: String?
+    public internal(set) var transport: String?
     /// The names under /dev/disk that lead to it, in order.
-    public var links: [String] = []
-    public var isRemovable: Bool
-    public var isReadOnly: Bool
-    public var isRotational: Bool
-    /// The largest request the kernel sends to it, in KiB (`max_sectors_kb`).
-    public var maxSectorsKB: Int?
-    /// Requests the kernel queues (`nr_requests`).
-    public var queueDepth: Int?
+    public internal(set) var links: [String] = []
+    /// Whether the kernel takes its medium for removable, or does not say.
+    public internal(set) var isRemovable: Bool
+    /// Whether the kernel refuses writes to it, or does not say.
+    public internal(set) var isReadOnly: Bool
+    /// Whether it turns.
+    public internal(set) var isRotational: Bool
     /// What the address of a buffer must be a multiple of, as the driver asks (`dma_alignment` + 1).
-    public var dmaAlignmentBytes: Int
+    package var dmaAlignmentBytes: Int
     /// Counts up with each medium or device that takes this place (`diskseq`, Linux 5.15).
-    public var sequence: UInt64?
+    package var sequence: UInt64?
     /// What stands against it, whatever the image.
-    public var obstacles: [DiskRejection]
+    public internal(set) var obstacles: [DiskRejection]
 
     /// A loop device that nothing is bound to, and its like: no disk to a person.
-    public var isUnbound: Bool { sizeBytes == 0 && obstacles.contains(.wrongKind(name: name)) }
-
-    public var major: UInt32 { number.major }
-    public var minor: UInt32 { number.minor }
+    package var isUnbound: Bool { sizeBytes == 0 && obstacles.contains(.wrongKind(name: name)) }
 
     /// Everything that stands against writing an image of this requirement onto it.
     ///
     /// - Parameter isNamed: it was asked for by its path, so what only forbids choosing it by itself does not count.
-    public func obstacles(to requirement: DiskRequirement, isNamed: Bool) -> [DiskRejection] {
+    package func obstacles(to requirement: DiskRequirement, isNamed: Bool) -> [DiskRejection] {
         var all = obstacles.filter { !(isNamed && $0.isForChoiceOnly) }
         guard sizeBytes > 0 else { return all }
         if logicalBlockSize != requirement.logicalBlockSize {
@@ -68,14 +70,14 @@ public struct DiskInfo: Sendable, Equatable {
 }
 
 /// What an image asks of a disk.
-public struct DiskRequirement: Sendable, Equatable {
+package struct DiskRequirement: Sendable, Equatable {
     /// At least so many bytes.
-    public let sizeBytes: UInt64
+    package let sizeBytes: UInt64
     /// Exactly this logical block size, in bytes: the one the image's partition table counts in.
-    public let logicalBlockSize: Int
+    package let logicalBlockSize: Int
 
     /// - Precondition: `logicalBlockSize` is a power of two from 512 on.
-    public init(sizeBytes: UInt64, logicalBlockSize: Int) {
+    package init(sizeBytes: UInt64, logicalBlockSize: Int) {
         precondition(logicalBlockSize >= 512 && logicalBlockSize & (logicalBlockSize - 1) == 0)
         self.sizeBytes = sizeBytes
         self.logicalBlockSize = logicalBlockSize

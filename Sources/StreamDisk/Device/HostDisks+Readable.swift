@@ -7,7 +7,7 @@ extension HostDisks {
 
     /// Throws `.useUnknown` where this host's disks cannot be told, since sysfs, in which the kernel lists them, is not mounted:
     /// no disk found is then no word about the host.
-    public func expectReadable() throws(DiskSelectionError) {
+    package func expectReadable() throws(DiskSelectionError) {
         guard missingTrees.contains(tree.prefix + "/sys") else { return }
         throw DiskSelectionError(
             .useUnknown, path: tree.prefix + "/sys",

@@ -1,18 +1,19 @@
 /// A disk that was looked at for an image.
 public struct ConsideredDisk: Sendable, Equatable {
+    /// The disk.
     public let disk: DiskInfo
     /// What stands against it; empty for one that fits. Of those that fit, the smallest is taken, and of equal ones the first
     /// by name.
     public let reasons: [DiskRejection]
 
     /// Whether it fits, now or when another program has done with it.
-    public var fits: Bool { reasons.allSatisfy(\.isPassing) }
+    package var fits: Bool { reasons.allSatisfy(\.isPassing) }
 }
 
 /// Which disk an image goes onto when none was named.
 extension HostDisks {
     /// Every disk with what stands against it, in natural order of their names. What nothing is bound to is left out.
-    public static func consider(_ disks: [DiskInfo], for requirement: DiskRequirement) -> [ConsideredDisk] {
+    package static func consider(_ disks: [DiskInfo], for requirement: DiskRequirement) -> [ConsideredDisk] {
         disks.filter { !$0.isUnbound }.map {
             ConsideredDisk(disk: $0, reasons: $0.obstacles(to: requirement, isNamed: false))
         }
@@ -22,7 +23,7 @@ extension HostDisks {
     ///
     /// One that another program is at work on at the moment is chosen all the same: it is still the one to be expected, and to
     /// open it then fails. Throws `.noneFits` with every disk and its reason when there is none.
-    public static func choose(
+    package static func choose(
         among disks: [DiskInfo], for requirement: DiskRequirement
     ) throws(DiskSelectionError) -> DiskInfo {
         let considered = consider(disks, for: requirement)

@@ -7,8 +7,11 @@ import Glibc
 public struct HostDisks: Sendable {
     let tree: HostFiles
 
+    /// Of this host.
+    public init() { self.init(root: "/") }
+
     /// - Parameter root: where sys, proc and dev lie; another than `/` serves tests, with a tree laid out like them.
-    public init(root: String = "/") {
+    package init(root: String) {
         tree = HostFiles(root: root)
     }
 
@@ -136,8 +139,6 @@ public struct HostDisks: Sendable {
             isRemovable: tree.text(folder + "/removable") != "0",
             isReadOnly: tree.text(folder + "/ro") != "0",
             isRotational: tree.text(folder + "/queue/rotational") == "1",
-            maxSectorsKB: tree.number(folder + "/queue/max_sectors_kb"),
-            queueDepth: tree.number(folder + "/queue/nr_requests"),
             dmaAlignmentBytes: dmaAlignment(folder),
             sequence: tree.number(folder + "/diskseq"),
             obstacles: [])

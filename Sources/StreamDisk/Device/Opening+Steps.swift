@@ -159,25 +159,21 @@ extension Opening {
         var sequence: UInt64?
         var sizeBytes: UInt64 = 0
         var logicalBlockSize = 0
-        var physicalBlockSize = 0
         var isReadOnly = false
     }
 
     func geometry(of disk: borrowing Descriptor) throws(DiskSelectionError) -> Geometry {
         var size: UInt64 = 0
         var logical: Int32 = 0
-        var physical: UInt32 = 0
         var readOnly: Int32 = 0
         guard unsafe cl_block_size_bytes(disk.number, &size) == 0,
             unsafe cl_block_logical_size(disk.number, &logical) == 0,
-            unsafe cl_block_physical_size(disk.number, &physical) == 0,
             unsafe cl_block_read_only(disk.number, &readOnly) == 0
         else { throw failure(.current) }
         var sequence: UInt64 = 0
         let knowsSequence = unsafe cl_block_sequence(disk.number, &sequence) == 0
         return Geometry(
-            sequence: knowsSequence ? sequence : nil, sizeBytes: size, logicalBlockSize: Int(logical), physicalBlockSize: Int(physical), isReadOnly: readOnly != 0
-        )
+            sequence: knowsSequence ? sequence : nil, sizeBytes: size, logicalBlockSize: Int(logical), isReadOnly: readOnly != 0)
     }
 
     /// What direct I/O on a regular file asks for; 0 bytes of offset where there is none.

@@ -10,7 +10,7 @@ extension TargetDisk {
     /// Throws `.busy` when another run holds the lock, `.notPermitted` when the kernel says so, else what is wrong with it.
     ///
     /// - Parameter source: what the image is read from, which must not be written onto.
-    public static func open(
+    package static func open(
         path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil
     ) throws(DiskSelectionError) -> TargetDisk {
         try Opening(path: path, requirement: requirement, access: access, source: source).open()
@@ -21,7 +21,7 @@ extension TargetDisk {
     /// Never the next one in its place: when another program has it at the moment, a person or script that waits gets it, and
     /// one that does not wait must not lose another disk. Throws like `open`, `.busy` when any program has it, and `.noneFits`
     /// with every disk and its reason.
-    public static func openSmallest(
+    package static func openSmallest(
         requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, hosts: HostDisks = HostDisks()
     ) throws(DiskSelectionError) -> TargetDisk {
         try hosts.expectReadable()
@@ -104,9 +104,8 @@ struct Opening {
         let alignment = isDirect ? max(info.dmaAlignmentBytes, info.logicalBlockSize) : 1
         try expectAlignment(alignment)
         return TargetDisk(
-            path: path, resolvedPath: resolved(), access: access, isBlockDevice: true, sizeBytes: info.sizeBytes,
-            logicalBlockSize: info.logicalBlockSize, physicalBlockSize: geometry.physicalBlockSize,
-            isDirect: isDirect, memoryAlignmentBytes: alignment,
+            path: path, resolvedPath: resolved(), access: access, sizeBytes: info.sizeBytes,
+            logicalBlockSize: info.logicalBlockSize, isDirect: isDirect, memoryAlignmentBytes: alignment,
             notes: isDirect ? notes : notes + ["the device refuses direct I/O: \(verb) through the page cache"],
             info: info, considered: considered, hosts: hosts, lock: lock, working: working, otherPaths: otherPaths)
     }
@@ -149,9 +148,8 @@ struct Opening {
         let alignment = isDirect ? direct.memoryBytes : 1
         try expectAlignment(alignment)
         return TargetDisk(
-            path: path, resolvedPath: resolved(), access: access, isBlockDevice: false, sizeBytes: usable,
-            logicalBlockSize: requirement.logicalBlockSize, physicalBlockSize: requirement.logicalBlockSize,
-            isDirect: isDirect, memoryAlignmentBytes: alignment, notes: notes,
+            path: path, resolvedPath: resolved(), access: access, sizeBytes: usable,
+            logicalBlockSize: requirement.logicalBlockSize, isDirect: isDirect, memoryAlignmentBytes: alignment, notes: notes,
             info: nil, considered: [], hosts: hosts, lock: lock, working: working, otherPaths: [])
     }
 }

@@ -3,10 +3,9 @@ import Glibc
 
 // What the kernel knows of the disk's partitions: the old ones go before their table does, the new ones come after theirs.
 extension TargetDisk {
-    public enum RereadOutcome: Sendable, Equatable {
-        /// The kernel read the table anew and now knows so many partitions; it knows none where it lacks support for
-        /// GPT.
-        case done(partitionCount: Int)
+    package enum RereadOutcome: Sendable, Equatable {
+        /// The kernel read the table anew. Where it lacks support for GPT it knows no partitions now.
+        case done
         /// A regular file has no partitions.
         case notABlockDevice
         /// The kernel reads no partitions from this device (a loop device without partition scan).
@@ -64,8 +63,8 @@ extension TargetDisk {
     ///
     /// Waits up to a second for whoever has a partition open. Never an error: the data are on the disk, and the next
     /// boot reads the table in any case.
-    public func rereadPartitionTable() -> RereadOutcome {
-        guard let info else { return .notABlockDevice }
+    package func rereadPartitionTable() -> RereadOutcome {
+        guard info != nil else { return .notABlockDevice }
         let deadline = Instant.after(seconds: 1)
         while cl_block_reread_partitions(working.number) != 0 {
             let error = SystemError.current
@@ -76,6 +75,6 @@ extension TargetDisk {
             default: return .refused(error)
             }
         }
-        return .done(partitionCount: hosts.partitions(of: info.name).count)
+        return .done
     }
 }

@@ -5,8 +5,8 @@ import Glibc
 ///
 /// While it lives, no other run of this program gets it (flock), udev leaves it alone, and, where it is a block device,
 /// nothing can be mounted from it (O_EXCL). The descriptor may be used from any thread.
-public struct TargetDisk: ~Copyable, Sendable {
-    public enum Access: Sendable {
+package struct TargetDisk: ~Copyable, Sendable {
+    package enum Access: Sendable {
         /// Only reads, but after every check that a run which writes would make.
         case readOnly
         case readWrite
@@ -15,27 +15,25 @@ public struct TargetDisk: ~Copyable, Sendable {
     }
 
     /// As it was asked for.
-    public let path: String
+    package let path: String
     /// Without symbolic links.
-    public let resolvedPath: String
-    public let access: Access
-    public let isBlockDevice: Bool
+    package let resolvedPath: String
+    package let access: Access
     /// Of a regular file: whole blocks only.
-    public let sizeBytes: UInt64
+    package let sizeBytes: UInt64
     /// Every offset and length of direct I/O is a multiple of it. Of a regular file: the requirement's.
-    public let logicalBlockSize: Int
-    public let physicalBlockSize: Int
+    package let logicalBlockSize: Int
     /// Whether O_DIRECT is on.
-    public let isDirect: Bool
+    package let isDirect: Bool
     /// What the address of a buffer must be a multiple of; 1 where I/O is not direct.
-    public let memoryAlignmentBytes: Int
+    package let memoryAlignmentBytes: Int
     /// What a person may want to know, such as why I/O is not direct.
-    public let notes: [String]
+    package let notes: [String]
     /// What sysfs tells of it; nil for a regular file.
-    public let info: DiskInfo?
+    package let info: DiskInfo?
 
     /// All disks of the host when this one was chosen; empty for one that was named.
-    public let considered: [ConsideredDisk]
+    package let considered: [ConsideredDisk]
 
     let hosts: HostDisks
     let lock: Descriptor
@@ -43,7 +41,7 @@ public struct TargetDisk: ~Copyable, Sendable {
     let otherPaths: [HeldPath]
 
     /// The descriptor to read and write with, open as long as this value lives.
-    public var fileDescriptor: Int32 { working.number }
+    package var fileDescriptor: Int32 { working.number }
 
     /// Where I/O is not direct: forgets what the page cache has of it, so that the next reads ask the disk. What is not
     /// flushed stays. To be called while this value lives.
@@ -56,7 +54,7 @@ public struct TargetDisk: ~Copyable, Sendable {
     /// Throws when a regular file is shorter than it was when it was opened: somebody has cut it, and later writes have made it long
     /// again, with holes.
     func expectWhole() throws(DiskIOError) {
-        guard !isBlockDevice else { return }
+        guard info == nil else { return }
         do throws(SystemError) {
             guard try UInt64(max(working.status().st_size, 0)) < sizeBytes else { return }
         } catch {
@@ -69,7 +67,7 @@ public struct TargetDisk: ~Copyable, Sendable {
     ///
     /// The lock goes first: udev looks at the disk again when the descriptor that wrote is closed, and would skip a
     /// locked one.
-    public consuming func close() throws(DiskIOError) {
+    package consuming func close() throws(DiskIOError) {
         let path = self.path
         try? lock.close()
         do {

@@ -19,12 +19,16 @@ public struct DiskMismatch: Error, Sendable, Equatable {
         }
     }
 
+    /// What the disk was compared with.
     public let expectation: Expectation
+    /// The disk, as it was asked for.
     public let path: String
+    /// The part it is in; nil between the partitions.
     public let area: Area?
     /// Bytes of the disk: where the image is at hand, from the first that differs to the last of the same piece; else the whole
     /// piece (1 MiB at most) whose checksum is wrong.
     public let offset: UInt64
+    /// Of what differs; see `offset`.
     public let lengthBytes: Int
     /// How many pieces differ, where all of the disk was compared.
     public let count: Int

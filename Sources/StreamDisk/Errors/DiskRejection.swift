@@ -56,7 +56,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Whether it only keeps the disk from being chosen by itself, and not from being named.
-    public var isForChoiceOnly: Bool {
+    package var isForChoiceOnly: Bool {
         switch self {
         case .removable, .network, .wrongKind, .bootArea: true
         case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,

@@ -32,6 +32,7 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
         case notPermitted
     }
 
+    /// Why, for programs.
     public let kind: Kind
     /// The path asked for, or of the disk that would be taken; nil when none fits.
     public let path: String?
@@ -42,7 +43,7 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
     /// The disk was not named but chosen: the one that fits best. No other is taken in its place.
     public let isChosen: Bool
 
-    public init(_ kind: Kind, path: String?, reason: String, obstacles: [DiskRejection] = [], isChosen: Bool = false) {
+    package init(_ kind: Kind, path: String?, reason: String, obstacles: [DiskRejection] = [], isChosen: Bool = false) {
         self.kind = kind
         self.path = path
         self.reason = reason

@@ -1,5 +1,6 @@
 /// Why a source could not deliver: final, after all retries.
 public struct SourceError: Error, Sendable, Equatable {
+    /// Why, for programs: `source.` and this is the `kind` of an `error` event.
     public enum Kind: String, Sendable {
         /// 404, no such file.
         case notFound
@@ -44,6 +45,7 @@ public struct SourceError: Error, Sendable, Equatable {
         case authorities, clientCertificate, clientKey
     }
 
+    /// Why, for programs.
     public let kind: Kind
     /// The source's name, without credentials.
     public let source: String
@@ -51,10 +53,12 @@ public struct SourceError: Error, Sendable, Equatable {
     public let reason: String
     /// Position of the image, where one is known.
     public let offset: UInt64?
+    /// What to do; nil where no more is known than `kind` says.
     public let advice: Advice?
     /// The source's size was not known, and it has ended at `offset`, before what was asked for.
     public let isEnd: Bool
 
+    /// For sources of your own.
     public init(
         _ kind: Kind, source: String, reason: String, offset: UInt64? = nil, advice: Advice? = nil, isEnd: Bool = false
     ) {

@@ -23,8 +23,8 @@ public enum StreamFault: Error, Sendable {
 }
 
 extension StreamFault {
-    static func image(_ place: String, _ problem: String) -> StreamFault {
-        .image(FormatError(place: place, problem: problem))
+    static func image(_ code: FormatError.Code, _ place: String, _ problem: String) -> StreamFault {
+        .image(FormatError(code, place: place, problem: problem))
     }
 
     /// What a source said, unless it only passes on that the run was stopped.

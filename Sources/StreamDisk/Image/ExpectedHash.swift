@@ -1,3 +1,5 @@
+import CosiFormat
+
 /// What the user says an image's metadata must hash to.
 public enum ExpectedHash: Sendable, Equatable {
     /// Anything: the images' own hashes are checked all the same.
@@ -13,23 +15,9 @@ public enum ExpectedHash: Sendable, Equatable {
             return
         }
         let prefix = "sha384:"
-        guard lower.hasPrefix(prefix), lower.utf8.count == prefix.utf8.count + 2 * SHA384.digestBytes else { return nil }
-        var bytes: [UInt8] = []
-        var high: UInt8?
-        for digit in lower.utf8.dropFirst(prefix.utf8.count) {
-            let value: UInt8
-            switch digit {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
-            default: return nil
-            }
-            if let first = high {
-                bytes.append(first << 4 | value)
-                high = nil
-            } else {
-                high = value
-            }
-        }
+        guard lower.hasPrefix(prefix), let bytes = [UInt8](hexadecimal: lower.dropFirst(prefix.count)),
+            bytes.count == SHA384.digestBytes
+        else { return nil }
         self = .sha384(bytes)
     }
 

@@ -6,9 +6,11 @@ public struct ImageContents: Sendable {
     public let name: String
     /// Of the whole file; nil when the server does not say.
     public let fileSizeBytes: UInt64?
+    /// What `metadata.json` says.
     public let metadata: CosiMetadata
-    /// SHA-384 of `metadata.json`, 48 bytes: what `--hash` compares.
+    /// SHA-384 of `metadata.json`, 48 bytes: what ``StreamOptions/hash`` is compared with.
     public let metadataSHA384: [UInt8]
+    /// The partition table, checked.
     public let gpt: GPT
     /// The images in file order. Where `isSequential`, only what the metadata says of them (their place in the file is found
     /// on the way).
@@ -19,6 +21,7 @@ public struct ImageContents: Sendable {
     let readBufferBytes: Int
     /// Of `metadata.json`: for what it takes of memory.
     let metadataBytes: UInt64
+    /// What the image should not have, and does no harm.
     public let warnings: [FormatWarning]
 
     /// Where the scan of the tar stands, for a sequential source.
@@ -26,12 +29,13 @@ public struct ImageContents: Sendable {
 
     /// Σ compressed and Σ decompressed bytes of the partition images, as the metadata states them.
     public var compressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.compressedSizeBytes } }
+    /// Σ decompressed bytes of the partition images, as the metadata states them.
     public var uncompressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
 
     /// The window that decoding any of the images may need, in bytes.
     public var windowBytesMax: UInt64 { 1 << UInt64(metadata.maxWindowLog) }
 
-    public var requirement: DiskRequirement {
+    package var requirement: DiskRequirement {
         DiskRequirement(sizeBytes: metadata.disk.sizeBytes, logicalBlockSize: metadata.disk.lbaSize)
     }
 
@@ -41,7 +45,7 @@ public struct ImageContents: Sendable {
     }
 
     /// The partition a region goes to; nil only for the primary GPT, since every region's number was checked.
-    public func partition(of region: CosiMetadata.Region) -> GPTPartition? {
+    package func partition(of region: CosiMetadata.Region) -> GPTPartition? {
         guard case .partition(let number) = region.kind else { return nil }
         return gpt.partition(number: number)
     }

@@ -1,12 +1,8 @@
 import CosiFormat
 
-/// Reads and checks an image as far as it can be without its partitions' data: marker, metadata, its hash, every tar header
-/// (where the source can jump), the GPT.
-///
-/// Blocks; throws what is wrong, in the image's terms: an error of the format names the image first. Throws `.memory` when
-/// reading it would take more than the run may have (`StreamOptions.memoryLimitBytes`).
-public func inspectImage(
-    _ source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
+/// What `inspectImage` says, on the calling thread and without its events. An error of the format names the image first.
+package func readContents(
+    of source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
 ) throws(StreamFault) -> ImageContents {
     let head: ImageHead
     do throws(SourceError) {
@@ -21,7 +17,7 @@ public func inspectImage(
         return try inspection.run(hash: hash)
     } catch {
         guard case .image(let fault) = error else { throw error }
-        throw .image("\(printable(source.name)): \(fault.place)", fault.problem)
+        throw .image(fault.code, "\(printable(source.name)): \(fault.place)", fault.problem)
     }
 }
 
@@ -69,7 +65,7 @@ private struct ImageInspection {
         }
         if let size = reader.sizeBytes {
             for image in layout.images where image.fileOffset + image.compressedSizeBytes > size {
-                throw .image("tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
+                throw .image(.truncated, "tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
             }
         }
         warnings += layoutWarnings
@@ -116,7 +112,7 @@ private struct ImageInspection {
         let least = regions.reduce(0) { $0 + ($1.image.compressedSizeBytes + 511) / 512 * 512 + 512 } - 512 - 511
         if let size = reader.sizeBytes, first.fileOffset > size || least > size - first.fileOffset {
             throw .image(
-                "tar archive",
+                .truncated, "tar archive",
                 "is truncated: its images take at least \(least) bytes from byte \(first.fileOffset), the file ends at "
                     + "byte \(size)")
         }
@@ -185,14 +181,14 @@ private struct ImageInspection {
         let place = "image '\(image.path)'"
         guard image.compressedSizeBytes <= UInt64(GPT.imageBytesMax),
             image.uncompressedSizeBytes <= UInt64(GPT.imageBytesMax)
-        else { throw .image(place, "is larger than the \(GPT.imageBytesMax) bytes a partition table may have") }
+        else { throw .image(.gpt, place, "is larger than the \(GPT.imageBytesMax) bytes a partition table may have") }
         try memory.willDecode(
             tableBytes: image.uncompressedSizeBytes, from: image.compressedSizeBytes,
             windowBytes: 1 << UInt64(metadata.maxWindowLog))
         let compressed = try reader.bytes(image.fileOffset, count: image.compressedSizeBytes)
         let digest = SHA384.digest(of: compressed)
         guard digest == image.sha384 else {
-            throw .image(place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
+            throw .image(.dataHash, place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
         }
         let bytes: [UInt8]
         do throws(ZstdError) {
@@ -200,12 +196,12 @@ private struct ImageInspection {
                 compressed, sizeBytes: Int(image.uncompressedSizeBytes), windowLogMax: metadata.maxWindowLog)
         } catch {
             switch error {
-            case .truncated: throw .image(place, "its last zstd frame is cut off")
-            case .corrupt(let words): throw .image(place, "corrupt zstd data: \(words)")
+            case .truncated: throw .image(.data, place, "its last zstd frame is cut off")
+            case .corrupt(let words): throw .image(.data, place, "corrupt zstd data: \(words)")
             }
         }
         guard bytes.count == Int(image.uncompressedSizeBytes) else {
-            throw .image(place, "it decodes to \(bytes.count) bytes, its metadata says \(image.uncompressedSizeBytes)")
+            throw .image(.data, place, "it decodes to \(bytes.count) bytes, its metadata says \(image.uncompressedSizeBytes)")
         }
         let disk = metadata.disk
         let (gpt, gptWarnings) = try valid { () throws(FormatError) in
@@ -225,10 +221,10 @@ extension ImageInspection {
         if beginsAsTar(head) { return }
         let notOurs = "not a COSI image"
         if head.isEmpty, reader.sizeBytes ?? 0 == 0 {
-            throw .image(notOurs, "it is empty; check how it was made or copied")
+            throw .image(.notCosi, notOurs, "it is empty; check how it was made or copied")
         }
         guard let foreign = ForeignFormat(head: head, tail: lastBytes()) else { return }
-        throw .image(notOurs, "it is \(foreign.name); \(foreign.advice)")
+        throw .image(.notCosi, notOurs, "it is \(foreign.name); \(foreign.advice)")
     }
 
     private func beginsAsTar(_ head: [UInt8]) -> Bool {
@@ -251,15 +247,11 @@ extension ImageInspection {
     /// looked at.
     fileprivate func wrongHash(_ digest: [UInt8], expected: [UInt8]) -> StreamFault {
         let difference = "has SHA-384 \(digest.hexadecimal), asked for was \(expected.hexadecimal)"
-        let advice = "--hash takes that of \(CosiLayout.metadataName), as 'stream-disk inspect' shows it"
-        if wholeFileDigest() == expected {
-            return .image(
-                CosiLayout.metadataName, "\(difference), which is the SHA-384 of the whole file: \(advice)")
-        }
-        return .image(
-            CosiLayout.metadataName,
-            "\(difference): this is not the image meant, or that is not the hash of its metadata (\(advice), not of the "
-                + "whole file)")
+        let why =
+            wholeFileDigest() == expected
+            ? ", which is the SHA-384 of the whole file"
+            : ": this is not the image meant, or that is not the hash of its metadata"
+        return .image(.hash, CosiLayout.metadataName, difference + why)
     }
 
     /// Files larger than this are not read for a hint: at most a second of hashing.

@@ -40,10 +40,11 @@ struct ImageReader {
     func bytes(_ offset: UInt64, count: UInt64) throws(StreamFault) -> [UInt8] {
         precondition(count <= UInt64(CosiMetadata.inputBytesMax))
         let (end, overflow) = offset.addingReportingOverflow(count)
-        if overflow { throw .image("tar archive", "places data past any file's end") }
+        if overflow { throw .image(.tar, "tar archive", "places data past any file's end") }
         if let sizeBytes, end > sizeBytes {
             throw .image(
-                "tar archive", "is truncated: bytes \(offset) to \(end) are needed, the file ends at byte \(sizeBytes)")
+                .truncated, "tar archive",
+                "is truncated: bytes \(offset) to \(end) are needed, the file ends at byte \(sizeBytes)")
         }
         if let bytes = knownBytes(offset..<end) { return bytes }
         let collector = CollectingSink(bytesMax: Int(count))

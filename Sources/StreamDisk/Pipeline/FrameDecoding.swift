@@ -66,7 +66,7 @@ struct FrameDecoding {
     }
 
     private func lies(_ stated: UInt64, _ held: String) -> StreamFault {
-        .image(frame.image.place, "a frame states that it holds \(stated) bytes, and holds \(held)")
+        .image(.data, frame.image.place, "a frame states that it holds \(stated) bytes, and holds \(held)")
     }
 
     private func corrupt(_ error: ZstdError, _ cursor: borrowing SlotCursor) -> StreamFault {
@@ -76,17 +76,17 @@ struct FrameDecoding {
 
 extension ImageJob {
     func wrongLength(_ bytes: UInt64) -> StreamFault {
-        .image(place, "it decodes to \(bytes) bytes, its metadata says \(uncompressedBytes)")
+        .image(.data, place, "it decodes to \(bytes) bytes, its metadata says \(uncompressedBytes)")
     }
 
     var tooLong: StreamFault {
-        .image(place, "it decodes to more than the \(uncompressedBytes) bytes its metadata says")
+        .image(.data, place, "it decodes to more than the \(uncompressedBytes) bytes its metadata says")
     }
 
     func corrupt(_ error: ZstdError, at position: String) -> StreamFault {
         switch error {
-        case .truncated: .image(place, "its last zstd frame is cut off (\(position))")
-        case .corrupt(let words): .image(place, "corrupt zstd data at \(position): \(words)")
+        case .truncated: .image(.data, place, "its last zstd frame is cut off (\(position))")
+        case .corrupt(let words): .image(.data, place, "corrupt zstd data at \(position): \(words)")
         }
     }
 }

@@ -52,7 +52,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         let digest = hash.finish()
         guard digest == image.sha384 else {
             throw .image(
-                image.place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
+                .dataHash, image.place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
         }
         guard splitter.isAtFrameEnd else { throw image.corrupt(.truncated, at: "its end") }
         if let lane {
@@ -92,11 +92,11 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
     /// A frame begins: checks what it asks for, chooses its lane, and gives it the task.
     private func begin(_ header: ZstdFrameHeader) throws(StreamFault) {
         guard !header.needsDictionary else {
-            throw .image(image.place, "a frame needs a dictionary; there are none in COSI")
+            throw .image(.data, image.place, "a frame needs a dictionary; there are none in COSI")
         }
         guard header.windowBytes <= limits.windowBytesMax else {
             throw .image(
-                image.place,
+                .data, image.place,
                 "a frame needs a window of \(header.windowBytes) bytes, compression.maxWindowLog allows "
                     + "\(limits.windowBytesMax)")
         }

@@ -1,19 +1,19 @@
 package import CosiFormat
 
 /// One compressed image and the range of the device it goes to.
-public struct ImageJob: Sendable {
+package struct ImageJob: Sendable {
     /// How it is called in messages.
-    public let name: String
+    package let name: String
     /// Where the compressed bytes lie in the source.
-    public let sourceRange: Range<UInt64>
+    package let sourceRange: Range<UInt64>
     /// SHA-384 of those bytes, 48 bytes.
-    public let sha384: [UInt8]
+    package let sha384: [UInt8]
     /// Exactly so many bytes come out.
-    public let uncompressedBytes: UInt64
+    package let uncompressedBytes: UInt64
     /// Where they go on the device, in bytes; a multiple of its block size.
-    public let deviceOffset: UInt64
+    package let deviceOffset: UInt64
 
-    public init(
+    package init(
         name: String, sourceRange: Range<UInt64>, sha384: [UInt8], uncompressedBytes: UInt64, deviceOffset: UInt64
     ) {
         self.name = name

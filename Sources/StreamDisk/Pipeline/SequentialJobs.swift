@@ -63,7 +63,7 @@ final class SequentialJobs: JobFeed {
     private func job(_ image: CosiLayout.Image) throws(StreamFault) -> ImageJob {
         let job = ImageJob(image)
         if let size = fileSizeBytes, job.sourceRange.upperBound > size {
-            throw .image("tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
+            throw .image(.truncated, "tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
         }
         return job
     }

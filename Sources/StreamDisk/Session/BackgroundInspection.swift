@@ -11,7 +11,7 @@ struct BackgroundInspection {
         self.warningSeconds = warningSeconds
     }
 
-    /// Blocks like `inspectImage`. `onEvent` is called on the calling thread.
+    /// Blocks like `readContents`. `onEvent` is called on the calling thread.
     func inspect(
         _ source: any ImageSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
     ) throws(StreamFault) -> ImageContents {
@@ -22,8 +22,8 @@ struct BackgroundInspection {
                 let result: Result<ImageContents, StreamFault>
                 do throws(StreamFault) {
                     result = .success(
-                        try inspectImage(
-                            source, hash: hash, memoryLimitBytes: memoryLimitBytes, observer: transfer.observer))
+                        try readContents(
+                            of: source, hash: hash, memoryLimitBytes: memoryLimitBytes, observer: transfer.observer))
                 } catch {
                     result = .failure(error)
                 }
@@ -46,7 +46,7 @@ struct BackgroundInspection {
             guard result == nil, Instant.now.seconds(since: lastWord) >= warningSeconds else { continue }
             lastWord = .now
             let seconds = Int(lastWord.seconds(since: begin))
-            onEvent(.warning("\(source.name): still waiting for its metadata after \(seconds) seconds"))
+            onEvent(.warning(.sourceSilent(name: source.name, seconds: seconds)))
         }
         thread.join()
         guard let result else { throw .cancelled }

@@ -8,7 +8,7 @@ struct Preflight: ~Copyable {
     let placement: GPT.Placement
     let areas: WriteAreas
     /// Worth knowing before a yes.
-    let notes: [String]
+    let notes: [StreamWarning]
 
     /// Reads and checks the image, chooses and opens the disk.
     init(
@@ -17,10 +17,10 @@ struct Preflight: ~Copyable {
     ) throws(StreamFault) {
         let contents = try BackgroundInspection(reporter.transfer).inspect(
             source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: reporter.tell)
-        var notes: [String] = []
+        var notes: [StreamWarning] = []
         if access != .compare, let note = try Self.checkArchitecture(contents, target) { notes.append(note) }
         // Without TLS only the hash tells the image that is meant from what someone on the way made of it.
-        if source.isUnprotected, options.hash == .ignored { notes.append(Self.unprotected) }
+        if source.isUnprotected, options.hash == .ignored { notes.append(.hashNotGiven) }
         // To compare a disk with itself harms nobody.
         let opened = try Self.open(target, for: contents, access, source: access == .compare ? nil : source.localOrigin)
         let placement = try valid { () throws(FormatError) in
@@ -28,23 +28,20 @@ struct Preflight: ~Copyable {
         }
         areas = WriteAreas(
             contents, tables: placement, diskBytes: opened.sizeBytes, blockBytes: opened.logicalBlockSize)
-        self.notes = notes + opened.notes
+        self.notes = notes + opened.notes.map { .disk($0) }
         self.placement = placement
         self.contents = contents
         self.target = opened
     }
 
-    private static let unprotected =
-        "the image comes over http and its hash was not given (--hash): whoever is on the way can put another in its place"
-
     /// An image for another machine is refused where the disk would be chosen automatically.
     private static func checkArchitecture(
         _ contents: ImageContents, _ target: StreamTarget
-    ) throws(StreamFault) -> String? {
+    ) throws(StreamFault) -> StreamWarning? {
         let (image, host) = (contents.metadata.osArch, hostArchitecture())
         if host == image { return nil }
         if case .smallestDisk = target { throw .architecture(image: image, host: host) }
-        return "the image is for \(image), this host is \(host?.description ?? "of another kind"): it will not boot here"
+        return .architecture(image: image, host: host)
     }
 
     private static func open(
@@ -63,9 +60,11 @@ struct Preflight: ~Copyable {
 
     /// A limit on file sizes (RLIMIT_FSIZE) below the target's is known before the old table is gone.
     func expectFileSizeAllowed() throws(StreamFault) {
-        guard !target.isBlockDevice, let limit = softLimit(RLIMIT_FSIZE), limit < target.sizeBytes else { return }
+        guard target.info == nil, let limit = softLimit(RLIMIT_FSIZE), limit < target.sizeBytes else { return }
         throw .device(
-            DiskIOError(.write, path: target.path, offset: limit, lengthBytes: nil, cause: SystemError(EFBIG)))
+            DiskIOError(
+                .write, path: target.path, offset: limit, lengthBytes: Int(target.sizeBytes - limit),
+                cause: SystemError(EFBIG)))
     }
 
     /// Lets go of the disk. Throws what the kernel tells of earlier writes only now.

@@ -19,7 +19,7 @@ final class ProgressReporter {
 
     func tell(_ event: StreamEvent) { onEvent(event) }
 
-    func warn(_ text: String) { onEvent(.warning(text)) }
+    func warn(_ warning: StreamWarning) { onEvent(.warning(warning)) }
 
     func enter(_ phase: StreamPhase, disk: StreamError.DiskState) {
         self.phase = phase
@@ -33,7 +33,7 @@ final class ProgressReporter {
         if seconds < warnedSilenceSeconds { warnedSilenceSeconds = 0 }
         guard seconds >= warnedSilenceSeconds + Self.silenceWarningSeconds else { return }
         warnedSilenceSeconds = seconds
-        warn("\(plan.diskPath) has not answered for \(Int(seconds)) seconds; still waiting")
+        warn(.diskSilent(path: plan.diskPath, seconds: Int(seconds)))
     }
 
     /// - Parameters:

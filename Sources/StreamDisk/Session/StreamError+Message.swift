@@ -1,12 +1,14 @@
+import CosiFormat
+
 // The one place where errors become sentences for a person: what, where, why, and what to do.
 
 extension StreamError: CustomStringConvertible {
     /// One line.
-    public var description: String { description(cancelledAs: StreamFault.cancelled.description) }
+    public var description: String { message(Wording()) }
 
-    /// The same, where the caller knows why it has cancelled the run, and says so in words of its own.
-    public func description(cancelledAs words: String) -> String {
-        var text = cause.description(cancelledAs: words)
+    /// The same in a front-end's words.
+    public func message(_ wording: Wording) -> String {
+        var text = cause.message(wording)
         switch disk {
         case .untouched: text += ". Nothing was written"
         case .onlyRead: break
@@ -23,33 +25,32 @@ extension StreamError: CustomStringConvertible {
 
 extension StreamFault: CustomStringConvertible {
     /// What went wrong, where and why, without what it means for the disk.
-    public var description: String { description(cancelledAs: "interrupted") }
+    public var description: String { message(Wording()) }
 
-    /// The same, where the caller knows why it has cancelled the run, and says so in words of its own.
-    public func description(cancelledAs words: String) -> String {
+    /// The same in a front-end's words.
+    public func message(_ wording: Wording) -> String {
         switch self {
-        case .image(let error): "invalid image: \(error.place): \(error.problem)"
+        case .image(let error): "invalid image: \(error.place): \(error.problem)" + error.advice(wording)
         case .architecture(let image, let host):
             "the image is for \(image), this host is \(host?.description ?? "of another kind"); "
-                + "name the disk (--disk) to prepare it for another machine"
-        case .source(let error): error.sentence
+                + "name the disk\(wording.naming(.disk)) to prepare it for another machine"
+        case .source(let error): error.sentence(wording)
         case .device(let error): error.sentence
         case .mismatch(let mismatch): mismatch.sentence
-        case .disk(let error):
-            error.sentence
+        case .disk(let error): error.sentence(wording)
         case .memory(let needed, let limit):
-            "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit.bytes)): \(limit.origin.sentence)"
-        case .cancelled: words
+            "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit.bytes)): \(limit.origin.sentence(wording))"
+        case .cancelled: wording.cancelled
         case .host(let operation, let cause): "cannot \(operation): \(cause)"
         }
     }
 }
 
 extension MemoryLimit.Origin {
-    fileprivate var sentence: String {
+    fileprivate func sentence(_ wording: Wording) -> String {
         switch self {
-        case .asked: "what was asked for (--memory-limit)"
-        case .host: "what this host has left; free some, or say how much may be used (--memory-limit)"
+        case .asked: "what was asked for" + wording.naming(.memoryLimit)
+        case .host: "what this host has left; free some, or say how much may be used" + wording.naming(.memoryLimit)
         case .controlGroup(let path): "what the control group \(path) leaves; raise its limit"
         case .addressSpace: "what is left of the process's address space; raise its limit (ulimit -v)"
         case .data: "what is left of the process's data; raise its limit (ulimit -d)"
@@ -57,17 +58,26 @@ extension MemoryLimit.Origin {
     }
 }
 
+extension FormatError {
+    /// What the hash is of, for whoever gave another one.
+    fileprivate func advice(_ wording: Wording) -> String {
+        guard code == .hash else { return "" }
+        return "; " + (wording.name(.hash).map { "\($0) takes that" } ?? "the hash to give is that")
+            + " of \(CosiLayout.metadataName), as 'inspect' shows it, not of the whole file"
+    }
+}
+
 extension DiskSelectionError {
-    fileprivate var sentence: String {
+    fileprivate func sentence(_ wording: Wording) -> String {
         // Without a path, it is the choice that failed.
         guard let path else {
-            return reason + "; attach or free a disk, or name one that is only used when named (--disk)"
+            return reason + "; attach or free a disk, or name one that is only used when named" + wording.naming(.disk)
         }
         let text = "\(path): \(reason)"
         switch kind {
         case _ where isChosen:
             return text + "; of the disks that fit it is the smallest, and no other is taken in its place: "
-                + (kind == .busy ? "wait for it" : "mend this") + ", or name a disk (--disk)"
+                + (kind == .busy ? "wait for it" : "mend this") + ", or name a disk" + wording.naming(.disk)
         case .isSource: return text + "; name another disk, or read the image from elsewhere"
         default: return text
         }
@@ -75,34 +85,35 @@ extension DiskSelectionError {
 }
 
 extension SourceError {
-    fileprivate var sentence: String {
+    fileprivate func sentence(_ wording: Wording) -> String {
         let place = offset.flatMap { $0 > 0 ? "\(source) at byte \($0)" : nil } ?? source
-        let hint = advice?.hint.map { "; " + $0 }
+        let hint = advice?.hint(wording).map { "; " + $0 }
         return switch kind {
         case .notFound: "no such image: \(place): \(reason); check its name and place"
         case .unreachable:
             "cannot fetch the image: \(place): \(reason)" + (hint ?? "; check the address and the network, and try again")
-        case .notPermitted: "not permitted to read \(advice?.file ?? "the image"): \(place): \(reason)" + (hint ?? "")
-        case .unusableFile: "cannot use \(advice?.file ?? "a file"): \(place): \(reason)"
+        case .notPermitted: "not permitted to read \(advice?.file(wording) ?? "the image"): \(place): \(reason)" + (hint ?? "")
+        case .unusableFile: "cannot use \(advice?.file(wording) ?? "a file"): \(place): \(reason)"
         case .unsupported: "the server cannot serve this image: \(place): \(reason)"
         case .changed where isEnd: "the image is cut off: \(place): \(reason)"
         case .changed: "the image changed while it was read: \(place): \(reason)"
         case .invalidReference: "not an image reference: \(place): \(reason)"
-        case .stopped: "interrupted"
+        case .stopped: wording.cancelled
         }
     }
 }
 
 extension SourceError.Advice {
     /// What to do.
-    fileprivate var hint: String? {
+    fileprivate func hint(_ wording: Wording) -> String? {
         switch self {
-        case .trustAuthority: "name the authority that signed it (--cacert FILE)"
+        case .trustAuthority: "name the authority that signed it" + wording.naming(.authorities)
         case .checkClock: "check this host's clock, and the server's certificate"
         case .useCertifiedName: "use the server's name that its certificate is for"
-        case .giveClientCertificate: "give one that it accepts (--cert FILE, --key FILE)"
+        case .giveClientCertificate: "give one that it accepts" + wording.naming(.clientCertificate, .clientKey)
         case .agreeOnTLS:
-            "the server may want a client certificate (--cert FILE, --key FILE), or speak no TLS from version 1.2 on"
+            "the server may want a client certificate\(wording.naming(.clientCertificate, .clientKey)), "
+                + "or speak no TLS from version 1.2 on"
         case .usePlainHTTP: "check the port, or begin the address with http:// if no TLS is meant"
         case .useTLS: "begin the address with https://"
         case .check: nil
@@ -110,12 +121,12 @@ extension SourceError.Advice {
     }
 
     /// The file of the options that is at fault.
-    fileprivate var file: String? {
+    fileprivate func file(_ wording: Wording) -> String? {
         guard case .check(let file) = self else { return nil }
         return switch file {
-        case .authorities: "the file of trusted authorities (--cacert)"
-        case .clientCertificate: "the client certificate (--cert)"
-        case .clientKey: "the client certificate's key (--key)"
+        case .authorities: "the file of trusted authorities" + wording.naming(.authorities)
+        case .clientCertificate: "the client certificate" + wording.naming(.clientCertificate)
+        case .clientKey: "the client certificate's key" + wording.naming(.clientKey)
         }
     }
 }

@@ -2,23 +2,34 @@ import CosiFormat
 
 /// What a run is about to do: shown to a person before, and reported as the `plan` event.
 public struct StreamPlan: Sendable {
+    /// A partition of the image's table.
     public struct Partition: Sendable {
         /// GPT entry number, from 1.
         public let number: Int
+        /// Its name in the GPT.
         public let name: String
         /// Where it lies on the disk, in bytes.
         public let offsetBytes: UInt64
+        /// How long it is.
         public let sizeBytes: UInt64
         /// Its image; nil for a partition that has none and whose bytes are left alone.
         public let imagePath: String?
+        /// Of its image, as it is fetched; 0 without one.
         public let compressedBytes: UInt64
+        /// Of its image, when decoded; 0 without one.
         public let uncompressedBytes: UInt64
+        /// Of its file system, as the metadata says; nil where it says nothing.
         public let mountPoint: String?
+        /// Of its file system, as the metadata says; nil where it says nothing.
         public let fsType: String?
     }
 
+    /// The source's name, without credentials.
     public let imageName: String
+    /// SHA-384 of `metadata.json`, 48 bytes.
     public let metadataSHA384: [UInt8]
+    /// The same as text: `sha384:` and 96 hexadecimal digits.
+    package var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
     /// Whether it was compared with a hash that the user gave.
     public let isHashCompared: Bool
     /// The architecture the image is for, as its metadata says.
@@ -28,11 +39,15 @@ public struct StreamPlan: Sendable {
 
     /// As it was asked for, and without symbolic links.
     public let diskPath: String
+    /// The disk's path without symbolic links.
     public let resolvedDiskPath: String
+    /// The disk's size.
     public let diskBytes: UInt64
+    /// The disk's logical block size.
     public let blockBytes: Int
     /// What the host tells of it; nil for a regular file.
     public let diskInfo: DiskInfo?
+    /// Whether it is a file taken for a disk.
     public var isRegularFile: Bool { diskInfo == nil }
     /// What is on it now and will be lost; nil when that could not be told, or nothing is to be written.
     public let contents: DiskContents?
@@ -43,21 +58,19 @@ public struct StreamPlan: Sendable {
     public let partitions: [Partition]
     /// Σ over the images to be written.
     public let compressedBytes: UInt64
+    /// Of its image, when decoded; 0 without one.
     public let uncompressedBytes: UInt64
     /// `io_uring` or `pwrite`.
     public let engineName: String
     /// Everything worth knowing before a yes.
-    public let warnings: [String]
+    public let warnings: [StreamWarning]
 }
 
 extension StreamPlan {
     init(
         image contents: ImageContents, isHashCompared: Bool, disk: borrowing TargetDisk, contents diskContents: DiskContents?,
-        engineName: String, notes: [String]
+        engineName: String, notes: [StreamWarning]
     ) {
-        let regions = contents.partitionRegions
-        let filesystems = Dictionary(
-            contents.metadata.images.map { ($0.image.path, $0) }, uniquingKeysWith: { first, _ in first })
         imageName = contents.name
         metadataSHA384 = contents.metadataSHA384
         self.isHashCompared = isHashCompared
@@ -70,20 +83,18 @@ extension StreamPlan {
         diskInfo = disk.info
         self.contents = diskContents
         consideredDisks = disk.considered
-        partitions = contents.gpt.partitions.sorted { $0.firstLBA < $1.firstLBA }.map { partition in
-            let region = regions.first { contents.partition(of: $0)?.number == partition.number }
-            let filesystem = region.flatMap { filesystems[$0.image.path] }
-            return Partition(
-                number: partition.number, name: partition.name, offsetBytes: partition.offsetBytes,
-                sizeBytes: partition.sizeBytes, imagePath: region?.image.path,
-                compressedBytes: region?.image.compressedSizeBytes ?? 0,
-                uncompressedBytes: region?.image.uncompressedSizeBytes ?? 0, mountPoint: filesystem?.mountPoint,
-                fsType: filesystem?.fsType)
+        partitions = contents.rows.map { row in
+            Partition(
+                number: row.partition.number, name: row.partition.name, offsetBytes: row.partition.offsetBytes,
+                sizeBytes: row.partition.sizeBytes, imagePath: row.region?.image.path,
+                compressedBytes: row.region?.image.compressedSizeBytes ?? 0,
+                uncompressedBytes: row.region?.image.uncompressedSizeBytes ?? 0, mountPoint: row.filesystem?.mountPoint,
+                fsType: row.filesystem?.fsType)
         }
         compressedBytes = contents.compressedBytes
         uncompressedBytes = contents.uncompressedBytes
         self.engineName = engineName
-        warnings = contents.warnings.map(\.description) + notes
+        warnings = contents.warnings.map { .image($0) } + notes
     }
 }
 

@@ -14,7 +14,7 @@ struct StreamSession {
             source, onto: target, access: options.isDryRun ? .readOnly : .readWrite, options, reporter)
         var notes = preflight.notes
         let queue = try HostQueue.open(preflight.target.fileDescriptor, engine: options.writeEngine) { error in
-            notes.append("io_uring is refused here (\(error)): writing with pwrite")
+            notes.append(.noUring(error, writes: true))
         }
         let plan = StreamPlan(
             image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target,
@@ -32,7 +32,7 @@ struct StreamSession {
         }
         let arrival = PartitionArrival(on: preflight.target, preflight.contents.gpt)
         try preflight.close()
-        if let missing = arrival?.wait() { reporter.warn("\(plan.diskPath): \(missing)") }
+        if let missing = arrival?.wait() { reporter.warn(.disk("\(plan.diskPath): \(missing)")) }
         reporter.enter(.done, disk: .written)
         return result
     }
@@ -62,7 +62,7 @@ struct StreamSession {
                 earlyBytes: source.earlyBytes)
         }
         do throws(DiskSelectionError) {
-            if let note = try preflight.target.forgetPartitions() { reporter.warn(note) }
+            if let note = try preflight.target.forgetPartitions() { reporter.warn(.disk(note)) }
         } catch {
             throw .disk(error)
         }
@@ -71,7 +71,7 @@ struct StreamSession {
         reporter.enter(.write, disk: .withoutTable)
         let written = try writer.write(invalidated, preflight.areas, from: pipeline, tick: report)
         report(writer.activity)
-        for warning in jobs.warnings { reporter.warn(warning.description) }
+        for warning in jobs.warnings { reporter.warn(.image(warning)) }
         let verified = try writer.flush(
             written, stop: transfer.stop, willReadBack: { reporter.enter(.verify, disk: .withoutTable) }, tick: report)
         if transfer.stop.isCancelled { throw .cancelled }
@@ -83,8 +83,7 @@ struct StreamSession {
         switch preflight.target.rereadPartitionTable() {
         case .done, .notABlockDevice: break
         case .unsupported(let error), .refused(let error):
-            reporter.warn("the kernel did not read the new partition table of \(plan.diskPath) again (\(error)); "
-                + "it will when the disk is attached the next time, or at the next boot")
+            reporter.warn(.tableNotRead(path: plan.diskPath, cause: error))
         }
         return reporter.result(plan, isWritten: true, verifiedBytes: writer.readBack?.comparedBytes ?? 0)
     }

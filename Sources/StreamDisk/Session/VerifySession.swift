@@ -11,7 +11,7 @@ struct VerifySession {
         let preflight = try Preflight(source, onto: .path(path), access: .compare, options, reporter)
         var notes = preflight.notes
         let queue = try HostQueue.open(preflight.target.fileDescriptor, engine: options.writeEngine) { error in
-            notes.append("io_uring is refused here (\(error)): reading with pread")
+            notes.append(.noUring(error, writes: false))
         }
         let plan = StreamPlan(
             image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target, contents: nil,
@@ -53,11 +53,11 @@ struct VerifySession {
             }
             guard let range else { continue }
             found.append((part.area, range))
-            reporter.warn("\(plan.diskPath): \(part.area) is not the image's; comparing the rest")
+            reporter.warn(.differs(path: plan.diskPath, area: part.area))
         }
         try pipeline.run(into: &comparer, tick: report)
         report(comparer.activity)
-        for warning in jobs.warnings { reporter.warn(warning.description) }
+        for warning in jobs.warnings { reporter.warn(.image(warning)) }
         try comparer.requireAll(of: preflight.areas.imageAccount)
         precondition(comparer.comparedBytes == bytesToVerify, "a yes over bytes that were not compared")
         let count = found.count + comparer.differenceCount

@@ -1,8 +1,9 @@
 import CLinux
+import CosiFormat
 import Glibc
 
 /// An image in a regular file or on a block device of this host.
-public final class FileSource: ImageSource {
+package final class FileSource: ImageSource {
     private struct File {
         var descriptor: Int32
         var sizeBytes: UInt64
@@ -12,11 +13,11 @@ public final class FileSource: ImageSource {
     /// One read: large enough to cost nothing, small enough for the caches and for a quick stop.
     private static let pieceBytes = 256 << 10
 
-    public let name: String
+    package let name: String
     private let path: String
     private let file = Monitor<File?>(nil)
 
-    public init(path: String) throws(SourceError) {
+    package init(path: String) throws(SourceError) {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw SourceError(.invalidReference, source: "'\(path)'", reason: "the path is empty or holds a NUL byte")
         }
@@ -25,7 +26,7 @@ public final class FileSource: ImageSource {
     }
 
     /// `file:///path` or `file://localhost/path`, percent-encoded (RFC 8089 §2).
-    public convenience init(url: String) throws(SourceError) {
+    package convenience init(url: String) throws(SourceError) {
         let rest = url.dropFirst("file://".count)
         let local = rest.hasPrefix("localhost/") ? rest.dropFirst("localhost".count) : rest
         guard local.hasPrefix("/"), let path = percentDecoded(local) else {
@@ -38,7 +39,7 @@ public final class FileSource: ImageSource {
 
     deinit { close() }
 
-    public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
+    package func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
         let opened = try openFile()
         let old = file.withLock { file in
             defer { file = opened }
@@ -50,7 +51,7 @@ public final class FileSource: ImageSource {
         return ImageHead(bytes: head.bytes, sizeBytes: opened.sizeBytes, isSequential: false)
     }
 
-    public func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
+    package func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
         guard let file = file.withLock({ $0 }) else {
             throw SourceError(.unreachable, source: name, reason: "the file is not open", offset: range.lowerBound)
         }
@@ -79,9 +80,9 @@ public final class FileSource: ImageSource {
         }
     }
 
-    public var localOrigin: LocalOrigin? { file.withLock { $0?.origin } }
+    package var localOrigin: LocalOrigin? { file.withLock { $0?.origin } }
 
-    public func close() {
+    package func close() {
         if let open = file.withLock({ $0.take() }) { Glibc.close(open.descriptor) }
     }
 
@@ -144,18 +145,9 @@ private func percentDecoded(_ text: Substring) -> String? {
             bytes.append(byte)
             continue
         }
-        guard let high = rest.popFirst().flatMap(hexValue), let low = rest.popFirst().flatMap(hexValue)
+        guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit)
         else { return nil }
         bytes.append(high << 4 | low)
     }
     return String(validating: bytes, as: UTF8.self)
-}
-
-private func hexValue(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x41 + 10
-    case 0x61...0x66: byte - 0x61 + 10
-    default: nil
-    }
 }

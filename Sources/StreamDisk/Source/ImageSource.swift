@@ -32,7 +32,9 @@ public protocol ImageSource: AnyObject, Sendable {
 }
 
 extension ImageSource {
+    /// False: for sources that nobody else reaches.
     public var isUnprotected: Bool { false }
+    /// Nil: for bytes that come from elsewhere.
     public var localOrigin: LocalOrigin? { nil }
     public var earlyBytes: UInt64 { 0 }
 }
@@ -48,6 +50,7 @@ public struct ImageHead: Sendable {
     /// What each `read` under way may keep in memory at most, beside small change: for the sum of what a run needs.
     public var readBufferBytes: Int
 
+    /// For sources of your own.
     public init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool, readBufferBytes: Int = 0) {
         self.bytes = bytes
         self.sizeBytes = sizeBytes
@@ -64,10 +67,12 @@ public protocol ByteSink: AnyObject, Sendable {
 
 /// What a source tells while it works, and how it is stopped.
 public struct SourceObserver: Sendable {
+    /// Ends the work when it is cancelled.
     public let cancellation: Cancellation
     /// Called on whatever thread reads; must be quick.
     public let report: @Sendable (SourceNote) -> Void
 
+    /// What is told goes to `report`.
     public init(cancellation: Cancellation, report: @escaping @Sendable (SourceNote) -> Void) {
         self.cancellation = cancellation
         self.report = report
@@ -82,8 +87,10 @@ public struct SourceNote: Sendable {
     public let attempt: Int
     /// Until the next try.
     public let delaySeconds: Double
+    /// What happened, in words.
     public let reason: String
 
+    /// For sources of your own.
     public init(offset: UInt64, attempt: Int, delaySeconds: Double, reason: String) {
         self.offset = offset
         self.attempt = attempt

@@ -1,4 +1,5 @@
-/// The version of this product: for `User-Agent`, `--version` and logs.
+/// The version of this product: for `User-Agent`, the command line and logs.
 public enum ProductVersion {
+    /// Such as `0.1.0` (semver.org).
     public static let current = "0.1.0"
 }

@@ -13,10 +13,12 @@ public struct SourceOptions: Sendable {
     public var caFile: String?
     /// A client certificate and its key (PEM files).
     public var clientCertificateFile: String?
+    /// The key of the client certificate (a PEM file); nil: in the certificate's file.
     public var clientKeyFile: String?
     /// Extra request headers, `Name: value`. Sent to the first origin only, never to one it redirects to.
     public var headers: [String] = []
 
+    /// The defaults.
     public init() {}
 
     /// Why `header` cannot be one of `headers`, in words that do not repeat its value; nil when it can.

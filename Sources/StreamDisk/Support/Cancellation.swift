@@ -13,8 +13,10 @@ public final class Cancellation: Sendable {
     private let flag = Atomic<Bool>(false)
     private let state = Monitor(State())
 
+    /// Not cancelled.
     public init() {}
 
+    /// Whether `cancel` was called.
     public var isCancelled: Bool { flag.load(ordering: .acquiring) }
 
     /// Sets the flag, and calls every handler once, on this thread.
@@ -46,5 +48,6 @@ public final class Cancellation: Sendable {
 
 /// Thrown by what was waiting, or is no longer wanted, when a transfer was stopped; it says nothing of why.
 public struct Stopped: Error, Sendable {
+    /// Not cancelled.
     public init() {}
 }

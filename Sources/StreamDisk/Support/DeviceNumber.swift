@@ -2,17 +2,17 @@ import CLinux
 import Glibc
 
 /// What the kernel calls a block device: major and minor, written "8:16" as under /sys/dev/block.
-public struct DeviceNumber: Hashable, Sendable, CustomStringConvertible {
-    public let major: UInt32
-    public let minor: UInt32
+package struct DeviceNumber: Hashable, Sendable, CustomStringConvertible {
+    package let major: UInt32
+    package let minor: UInt32
 
-    public init(major: UInt32, minor: UInt32) {
+    package init(major: UInt32, minor: UInt32) {
         self.major = major
         self.minor = minor
     }
 
     /// Reads "8:16".
-    public init?(_ text: some StringProtocol) {
+    package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let major = UInt32(parts[0]), let minor = UInt32(parts[1]) else { return nil }
         self.init(major: major, minor: minor)
@@ -23,5 +23,5 @@ public struct DeviceNumber: Hashable, Sendable, CustomStringConvertible {
         self.init(major: cl_major(device), minor: cl_minor(device))
     }
 
-    public var description: String { "\(major):\(minor)" }
+    package var description: String { "\(major):\(minor)" }
 }

@@ -1,5 +1,6 @@
 /// A bound on the memory that a run may have, and who sets it.
 public struct MemoryLimit: Sendable, Equatable {
+    /// Who sets it.
     public enum Origin: Sendable, Equatable {
         /// `StreamOptions.memoryLimitBytes`.
         case asked
@@ -11,7 +12,9 @@ public struct MemoryLimit: Sendable, Equatable {
         case addressSpace, data
     }
 
+    /// So much may be had.
     public let bytes: UInt64
+    /// Who sets it.
     public let origin: Origin
 
     /// Whether memory counts that is reserved and was not touched.

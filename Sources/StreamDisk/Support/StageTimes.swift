@@ -3,8 +3,10 @@ import Synchronization
 
 /// Where the time of one stage went, summed over its threads. Seconds.
 public struct StageReport: Sendable {
+    /// The stages that a byte passes.
     public enum Stage: String, Sendable, CaseIterable { case fetch, decode, write }
 
+    /// Which.
     public let stage: Stage
     /// What passed: compressed bytes for fetch, decompressed ones for the others.
     public let bytes: UInt64
@@ -12,7 +14,9 @@ public struct StageReport: Sendable {
     public let elapsedSeconds: Double
     /// What its threads used of a processor, in user and kernel mode.
     public let cpuSeconds: Double
+    /// For the stage before it.
     public let waitingForInputSeconds: Double
+    /// For the stage behind it.
     public let waitingForOutputSeconds: Double
 
     /// Neither waiting for the stage before nor for the one behind; at least `cpuSeconds`, more where it had to share cores.

@@ -3,9 +3,10 @@ import Glibc
 
 /// An errno value with its text (errno(3), strerror(3)).
 public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The errno value.
     public let code: Int32
 
-    public init(_ code: Int32) { self.code = code }
+    package init(_ code: Int32) { self.code = code }
 
     /// The calling thread's errno: to be taken right after the call that failed.
     static var current: SystemError { SystemError(cl_errno()) }

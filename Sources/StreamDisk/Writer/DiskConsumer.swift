@@ -33,7 +33,8 @@ extension DiskConsumer where Self: ~Copyable {
                 } else if !hasRoom(for: extent) {
                     break
                 } else if let twice = account.add(extent.deviceOffset..<extent.deviceEnd) {
-                    transfer.fail(.image("decoded data", "two frames hold the bytes from \(twice.lowerBound) of the disk on"))
+                    transfer.fail(
+                        .image(.data, "decoded data", "two frames hold the bytes from \(twice.lowerBound) of the disk on"))
                     isStopping = true
                     continue
                 } else {
@@ -63,7 +64,7 @@ extension DiskConsumer where Self: ~Copyable {
     func requireAll(of expected: ExtentAccount) throws(StreamFault) {
         guard let range = account.firstDifference(from: expected) else { return }
         throw .image(
-            "decoded data",
+            .data, "decoded data",
             "bytes \(range.lowerBound) to \(range.upperBound) of the disk are not covered by what the frames hold")
     }
 }

@@ -15,7 +15,7 @@ struct DecodeProbe {
     func run(image source: any ImageSource) throws -> Outcome {
         defer { source.close() }
         let transfer = TransferState()
-        let contents = try inspectImage(source, observer: transfer.observer)
+        let contents = try readContents(of: source, observer: transfer.observer)
         var discard = Discard()
         let plan = try LanePlan(contents, limits: .none, lanesMax: lanes)
         let jobs = ListedJobs(contents.images.map { ImageJob($0) })

@@ -26,23 +26,20 @@ struct ImageLayout {
 
     init(_ path: String) throws {
         self.path = path
-        let source = try makeImageSource(path, options: SourceOptions())
-        defer { source.close() }
-        let contents = try inspectImage(
-            source, observer: SourceObserver(cancellation: Cancellation(), report: { _ in }))
+        let contents = try inspectImage(from: try makeImageSource(path))
         let entries = try Self.entries(path)
         let table = try CosiLayout.gptImage(metadata: contents.metadata, entries: entries)
         parts =
             [
                 Part(
                     offset: table.fileOffset, compressedBytes: table.compressedSizeBytes, deviceOffset: 0,
-                    decodedBytes: table.uncompressedSizeBytes, sha384: hexadecimal(table.sha384))
+                    decodedBytes: table.uncompressedSizeBytes, sha384: table.sha384.hexadecimal)
             ]
             + contents.images.map { image in
                 Part(
                     offset: image.fileOffset, compressedBytes: image.compressedSizeBytes,
                     deviceOffset: image.partition.offsetBytes, decodedBytes: image.uncompressedSizeBytes,
-                    sha384: hexadecimal(image.sha384))
+                    sha384: image.sha384.hexadecimal)
             }
         diskBytes = contents.requirement.sizeBytes
         blockBytes = contents.requirement.logicalBlockSize
@@ -138,10 +135,4 @@ struct Contents: Equatable {
         sha384 = hash.finish()
         nonZeroBytes = nonZero
     }
-}
-
-/// Two lower-case digits a byte.
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

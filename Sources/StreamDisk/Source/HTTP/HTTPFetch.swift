@@ -265,7 +265,7 @@ final class HTTPFetch: @unchecked Sendable {
             guard segment.stallDeadline(stallTimeoutSeconds: limit, now: now) <= now else { continue }
             let seconds = min(now.seconds(since: segment.windowStart), limit)
             end(segment)
-            try retry(segment, TransientFailure(reason: "no data for \(decimal(seconds)) s"))
+            try retry(segment, TransientFailure(reason: "no data for \(secondsText(seconds)) s"))
         }
     }
 

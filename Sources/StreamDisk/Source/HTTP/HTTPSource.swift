@@ -1,5 +1,5 @@
 /// An image on an HTTP or HTTPS server: by ranges where the server does them, else in one pass.
-public final class HTTPSource: ReadsAhead {
+package final class HTTPSource: ReadsAhead {
     private struct State {
         var head: [UInt8] = []
         var pin: HTTPValidator?
@@ -12,19 +12,19 @@ public final class HTTPSource: ReadsAhead {
     private let state = Monitor(State())
 
     /// Throws `.invalidReference` for a malformed URL or request header. No request is made before `open`.
-    public init(url: String, options: SourceOptions) throws(SourceError) {
+    package init(url: String, options: SourceOptions) throws(SourceError) {
         endpoint = try HTTPEndpoint(url: url, options: options)
     }
 
     deinit { close() }
 
-    public var name: String { endpoint.name }
+    package var name: String { endpoint.name }
 
-    public var earlyBytes: UInt64 { endpoint.earlyBytes.load(ordering: .relaxed) }
+    package var earlyBytes: UInt64 { endpoint.earlyBytes.load(ordering: .relaxed) }
 
-    public var isUnprotected: Bool { !endpoint.address.isSecure }
+    package var isUnprotected: Bool { !endpoint.address.isSecure }
 
-    public func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
+    package func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead {
         let wanted = max(wantedBytes, 1)
         try endpoint.checkFiles()
         let session = try takeSession()
@@ -58,7 +58,7 @@ public final class HTTPSource: ReadsAhead {
             bytes: head, sizeBytes: pin.sizeBytes ?? (isWhole ? UInt64(head.count) : nil), isSequential: !isWhole)
     }
 
-    public func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
+    package func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError) {
         _ = try read(range, into: sink, ahead: [], observer: observer)
     }
 
@@ -95,7 +95,7 @@ public final class HTTPSource: ReadsAhead {
         return fetch.known
     }
 
-    public func close() {
+    package func close() {
         // To end a session closes its connections: not under the lock.
         let (sessions, sequential) = state.withLock { state in
             defer { state.idle = [] }

@@ -81,7 +81,7 @@ enum HTTPVerdict: Equatable {
             }
         case 408, 425, 429, 500...599:
             let asked = response.retryAfterSeconds
-            let wish = asked.map { $0 > 0 ? " and asks to wait \(decimal($0)) s" : "" } ?? ""
+            let wish = asked.map { $0 > 0 ? " and asks to wait \(secondsText($0)) s" : "" } ?? ""
             self = .fault(TransientFailure(reason: status + wish, retryAfterSeconds: asked))
         // nginx's own, for a client certificate that is wrong or missing and for a plain request.
         case 495, 496: self = .fail(.notPermitted, status, .giveClientCertificate)

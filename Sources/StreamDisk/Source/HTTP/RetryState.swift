@@ -42,7 +42,7 @@ struct RetryState {
     /// Takes note of a part that is shorter than asked for, and right: no fault, but such parts must come to something in
     /// the time for retries. A reason to give up when they do not.
     mutating func shortPart(at now: Instant, position: UInt64) -> String? {
-        if isExpired(at: now, position: position) { return "parts of a few bytes came for \(decimal(timeoutSeconds)) s" }
+        if isExpired(at: now, position: position) { return "parts of a few bytes came for \(secondsText(timeoutSeconds)) s" }
         forgetBeforeProgress(to: position)
         first = first ?? (now, position)
         return nil
@@ -69,7 +69,7 @@ struct RetryState {
         }
         if leftSeconds <= 0 {
             let tries = attempts == 1 ? "1 try" : "\(attempts) tries"
-            return .giveUp(kind, "no progress for \(decimal(spentSeconds)) s (\(tries)); last: \(fault.reason)")
+            return .giveUp(kind, "no progress for \(secondsText(spentSeconds)) s (\(tries)); last: \(fault.reason)")
         }
         let doubled = Self.delayMinSeconds * Double(UInt64(1) << UInt64(min(attempts - 1, 10)))
         // Jitter, so that a hundred machines installed at once do not come back at once.
@@ -77,12 +77,6 @@ struct RetryState {
         let delay = max(min(doubled, Self.delayMaxSeconds) * Double.random(in: 0.5...1), asked)
         return .retry(delaySeconds: min(delay, leftSeconds), attempt: attempts)
     }
-}
-
-/// Seconds with one decimal, for messages.
-func decimal(_ seconds: Double) -> String {
-    let tenths = Int(min(max(seconds, 0), 1e9) * 10 + 0.5)
-    return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
 }
 
 extension Instant {

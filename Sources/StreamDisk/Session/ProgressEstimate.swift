@@ -1,11 +1,9 @@
-import StreamDisk
-
 /// How fast a run is now and how long its phase will still take: by what limits it.
 ///
 /// Fed with every `StreamProgress` of a run; asks no clock.
-struct ProgressEstimate {
+package struct ProgressEstimate {
     /// What the phase waits for most, and so what its share and its time are counted in.
-    enum Limit: Equatable {
+    package enum Limit: Equatable {
         /// The source: compressed bytes.
         case source
         /// Decoding and the disk: bytes on the disk, zeroed ones among them.
@@ -17,34 +15,36 @@ struct ProgressEstimate {
     }
 
     /// Bytes a second, over the last seconds.
-    struct Rates: Equatable {
-        var fetched = 0.0
-        var decoded = 0.0
+    package struct Rates: Equatable {
+        package var fetched = 0.0
+        package var decoded = 0.0
         /// Those zeroed by the device not counted.
-        var written = 0.0
+        package var written = 0.0
         /// Those zeroed by the device among them.
-        var onDisk = 0.0
-        var verified = 0.0
+        package var onDisk = 0.0
+        package var verified = 0.0
     }
 
     /// Rates are of so many last seconds.
-    static let windowSeconds = 5.0
+    package static let windowSeconds = 5.0
     /// A rate and the time that is left are told after so many.
-    static let settlingSeconds = 1.0
+    package static let settlingSeconds = 1.0
     /// With less than this waiting for the decoders, they wait for the source. A lane holds up to 4 MiB.
-    static let backlogBytesMin = 1 << 20
+    package static let backlogBytesMin = 1 << 20
 
     private var window: [StreamProgress] = []
-    private(set) var rates = Rates()
-    private(set) var limit = Limit.source
+    package private(set) var rates = Rates()
+    package private(set) var limit = Limit.source
     /// How far the phase is, in bytes of what limits it.
-    private(set) var doneBytes: UInt64 = 0
-    private(set) var totalBytes: UInt64 = 0
+    package private(set) var doneBytes: UInt64 = 0
+    package private(set) var totalBytes: UInt64 = 0
     /// Since the limit became what it is.
-    private(set) var limitSeconds = 0.0
+    package private(set) var limitSeconds = 0.0
     private var limitSince: Double?
 
-    mutating func add(_ progress: StreamProgress) {
+    package init() {}
+
+    package mutating func add(_ progress: StreamProgress) {
         let isFlush = progress.isFlush
         if let last = window.last, last.phase != progress.phase || last.isFlush != isFlush { window = [] }
         window.append(progress)
@@ -65,16 +65,16 @@ struct ProgressEstimate {
     }
 
     /// Whether the rates are of long enough to be told.
-    var isSettled: Bool {
+    package var isSettled: Bool {
         guard let first = window.first, let last = window.last else { return false }
         return last.elapsedSeconds - first.elapsedSeconds >= Self.settlingSeconds
     }
 
     /// 0 to 1.
-    var share: Double { totalBytes > 0 ? Double(doneBytes) / Double(totalBytes) : 1 }
+    package var share: Double { totalBytes > 0 ? Double(doneBytes) / Double(totalBytes) : 1 }
 
     /// Bytes a second of what limits.
-    var rate: Double {
+    package var rate: Double {
         switch limit {
         case .source: rates.fetched
         case .disk: rates.onDisk
@@ -84,7 +84,7 @@ struct ProgressEstimate {
     }
 
     /// Until the end of the phase; nil while nobody can tell.
-    var etaSeconds: Double? {
+    package var etaSeconds: Double? {
         guard limit != .flush else { return nil }
         if doneBytes == totalBytes { return 0 }
         guard rate > 0, isSettled else { return nil }
@@ -114,8 +114,8 @@ struct ProgressEstimate {
 
 extension StreamProgress {
     /// Written or zeroed by the device.
-    var onDiskBytes: UInt64 { writtenBytes + zeroedBytes }
+    package var onDiskBytes: UInt64 { writtenBytes + zeroedBytes }
 
     /// Everything is written, and what is waited for is the disk's cache.
-    var isFlush: Bool { phase == .write && onDiskBytes >= uncompressedBytesTotal && bytesInFlight == 0 }
+    package var isFlush: Bool { phase == .write && onDiskBytes >= uncompressedBytesTotal && bytesInFlight == 0 }
 }

@@ -1,0 +1,50 @@
+// What `disks`, `inspect` and the events say alike, under the same keys: docs/EVENTS.md lists them.
+
+extension DiskInfo {
+    /// What it is; not what it holds, nor what disqualifies it.
+    package var fields: [String: JSONValue] {
+        [
+            "name": .text(name), "path": .text(path), "sizeBytes": .count(sizeBytes),
+            "blockBytes": .count(UInt64(logicalBlockSize)), "physicalBlockBytes": .count(UInt64(physicalBlockSize)),
+            "vendor": .optional(vendor), "model": .optional(model), "serial": .optional(serial), "wwn": .optional(wwid),
+            "transport": .optional(transport), "links": .list(links.map { .text($0) }), "removable": .flag(isRemovable),
+            "readOnly": .flag(isReadOnly), "rotational": .flag(isRotational),
+        ]
+    }
+
+    /// As an entry of `disks --json`.
+    package func json(_ contents: DiskContents?) -> JSONValue {
+        let fields: [String: JSONValue] = [
+            "candidate": .flag(obstacles.isEmpty), "reasons": .list(obstacles.map(\.json)),
+            "contents": contents?.json ?? .null,
+        ]
+        return .object(self.fields.adding(fields))
+    }
+}
+
+extension DiskRejection {
+    package var json: JSONValue { .object(["code": .text(code), "message": .text(description)]) }
+}
+
+extension DiskContents {
+    package var json: JSONValue {
+        let fields: [String: JSONValue] = [
+            "tableType": .optional(tableType), "partitionCount": .count(UInt64(partitionCount)),
+            "partitions": .list(
+                partitions.map { partition in
+                    let fields: [String: JSONValue] = [
+                        "number": .count(UInt64(max(partition.number, 0))), "name": .optional(partition.name),
+                        "offsetBytes": .count(partition.offsetBytes), "sizeBytes": .count(partition.sizeBytes),
+                    ]
+                    return .object(fields.adding(partition.signature.fields))
+                }),
+        ]
+        return .object(fields.adding(signature.fields))
+    }
+}
+
+extension DiskContents.Signature? {
+    fileprivate var fields: [String: JSONValue] {
+        ["fsType": .optional(self?.type), "label": .optional(self?.label), "uuid": .optional(self?.uuid)]
+    }
+}

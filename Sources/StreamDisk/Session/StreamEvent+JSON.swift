@@ -1,0 +1,110 @@
+// What programs read of a transfer (docs/EVENTS.md). Whoever passes it on adds the version, the time and the event's name.
+
+extension StreamEvent {
+    /// The value of the key `event`.
+    package var name: String {
+        switch self {
+        case .plan: "plan"
+        case .phase: "phase"
+        case .progress: "progress"
+        case .retry: "retry"
+        case .warning: "warning"
+        }
+    }
+
+    /// - Parameter estimate: which was given all progress up to this event.
+    package func fields(_ estimate: ProgressEstimate, _ wording: Wording = Wording()) -> [String: JSONValue] {
+        switch self {
+        case .plan(let plan): plan.fields
+        case .phase(let phase): ["phase": .text(phase.rawValue)]
+        case .progress(let progress): progress.fields(estimate)
+        case .retry(let note): note.fields
+        case .warning(let warning): ["message": .text(warning.message(wording))]
+        }
+    }
+}
+
+extension SourceNote {
+    fileprivate var fields: [String: JSONValue] {
+        [
+            "offset": .count(offset), "attempt": .count(UInt64(max(attempt, 0))), "delaySeconds": .number(delaySeconds),
+            "message": .text(reason),
+        ]
+    }
+}
+
+extension StreamProgress {
+    fileprivate func fields(_ estimate: ProgressEstimate) -> [String: JSONValue] {
+        // Of the last seconds, not of the whole transfer.
+        func rate(_ rate: Double) -> JSONValue { .number(rate.rounded()) }
+        return [
+            "phase": .text(phase.rawValue), "fetchedBytes": .count(fetchedBytes), "decodedBytes": .count(decodedBytes),
+            "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes), "verifiedBytes": .count(verifiedBytes),
+            "bytesToVerify": .count(verifiedBytesTotal), "compressedBytes": .count(compressedBytesTotal),
+            "imageBytes": .count(uncompressedBytesTotal), "fetchedBytesPerSecond": rate(estimate.rates.fetched),
+            "decodedBytesPerSecond": rate(estimate.rates.decoded), "writtenBytesPerSecond": rate(estimate.rates.written),
+            "verifiedBytesPerSecond": rate(estimate.rates.verified),
+            "etaSeconds": estimate.etaSeconds.map { .number(($0 * 10).rounded() / 10) } ?? .null,
+            "partitionNumbers": .list(partitions.map { .count(UInt64(max($0, 0))) }),
+            "waitingBytes": .count(UInt64(max(waitingBytes, 0))), "inFlightBytes": .count(UInt64(max(bytesInFlight, 0))),
+        ]
+    }
+}
+
+extension StreamResult {
+    /// Of the `completed` event.
+    package var fields: [String: JSONValue] {
+        [
+            "seconds": .number(elapsedSeconds), "written": .flag(isWritten), "fetchedBytes": .count(fetchedBytes),
+            "decodedBytes": .count(decodedBytes), "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes),
+            "verifiedBytes": .count(verifiedBytes),
+            "decodedBytesPerSecond": .number((Double(decodedBytes) / max(elapsedSeconds, 0.001)).rounded()),
+            "peakMemoryBytes": .count(peakMemoryBytes), "disk": .text(plan.diskPath), "hash": .text(plan.hashText),
+            "hashCompared": .flag(isHashCompared), "stages": .list(stages.map(\.json)),
+        ]
+    }
+}
+
+extension StageReport {
+    fileprivate var json: JSONValue {
+        .object([
+            "stage": .text(stage.rawValue), "bytes": .count(bytes), "busySeconds": .number(busySeconds),
+            "cpuSeconds": .number(cpuSeconds), "waitingForInputSeconds": .number(waitingForInputSeconds),
+            "waitingForOutputSeconds": .number(waitingForOutputSeconds),
+        ])
+    }
+}
+
+extension StreamError {
+    /// Of the `error` event.
+    ///
+    /// - Parameters:
+    ///   - code: the exit code, where it is not this error's own.
+    ///   - message: the words, where they are not this error's own.
+    package func fields(code: Int32? = nil, message: String? = nil) -> [String: JSONValue] {
+        var fields: [String: JSONValue] = [
+            "code": .count(UInt64(max(code ?? self.code, 0))), "kind": .text(kind), "message": .text(message ?? description),
+            "phase": .text(phase.rawValue), "diskState": .text(disk.rawValue),
+        ]
+        if let offset { fields["offset"] = .count(offset) }
+        if case .mismatch(let mismatch) = cause { fields.merge(mismatch.fields) { _, new in new } }
+        return fields
+    }
+}
+
+extension DiskMismatch {
+    /// The place: area, partition, byte of the disk, and length.
+    package var fields: [String: JSONValue] {
+        var fields: [String: JSONValue] = ["offset": .count(offset), "lengthBytes": .count(UInt64(lengthBytes))]
+        switch area {
+        case .mbr: fields["area"] = .text("mbr")
+        case .primaryTable: fields["area"] = .text("primaryTable")
+        case .backupTable: fields["area"] = .text("backupTable")
+        case .partition(let number, let name):
+            fields["area"] = .text("partition")
+            fields["partition"] = .object(["number": .count(UInt64(number)), "name": .text(name)])
+        case nil: break
+        }
+        return fields
+    }
+}

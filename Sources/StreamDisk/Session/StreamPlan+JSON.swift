@@ -1,0 +1,47 @@
+import CosiFormat
+
+extension StreamPlan {
+    /// Of the `plan` event.
+    package var fields: [String: JSONValue] {
+        [
+            "image": .text(imageName), "hash": .text(hashText), "hashCompared": .flag(isHashCompared),
+            "diskSizeBytes": .count(imageDiskBytes), "imageBytes": .count(uncompressedBytes),
+            "compressedBytes": .count(compressedBytes), "disk": .text(diskPath), "target": .object(targetFields),
+            "engine": .text(engineName), "candidates": .list(consideredDisks.map(candidate)),
+            "partitions": .list(partitions.map(\.json)),
+        ]
+    }
+
+    /// The disk that is written, with the same keys as in `disks --json`.
+    private var targetFields: [String: JSONValue] {
+        let file: [String: JSONValue] = [
+            "path": .text(resolvedDiskPath), "sizeBytes": .count(diskBytes), "blockBytes": .count(UInt64(blockBytes)),
+        ]
+        return (diskInfo?.fields ?? file).adding(["contents": contents?.json ?? .null])
+    }
+
+    private func candidate(_ disk: ConsideredDisk) -> JSONValue {
+        let reasons = reasons(against: disk).map { JSONValue.object(["code": .text($0.code), "message": .text($0.message)]) }
+        return .object(["path": .text(disk.disk.path), "chosen": .flag(isChosen(disk)), "reasons": .list(reasons)])
+    }
+
+    package func isChosen(_ disk: ConsideredDisk) -> Bool { disk.disk.number == diskInfo?.number }
+
+    /// Why a disk was not chosen: a code for programs, and the words. Empty for the one that was.
+    package func reasons(against disk: ConsideredDisk) -> [(code: String, message: String)] {
+        if isChosen(disk) { return [] }
+        return disk.reasons.isEmpty
+            ? [("notSmallest", "fits, but another is smaller, or equal and before it")]
+            : disk.reasons.map { ($0.code, $0.description) }
+    }
+}
+
+extension StreamPlan.Partition {
+    fileprivate var json: JSONValue {
+        .object([
+            "number": .count(UInt64(number)), "name": .text(name), "offsetBytes": .count(offsetBytes),
+            "sizeBytes": .count(sizeBytes), "imagePath": .optional(imagePath), "imageBytes": .count(uncompressedBytes),
+            "compressedBytes": .count(compressedBytes), "fsType": .optional(fsType), "mountPoint": .optional(mountPoint),
+        ])
+    }
+}

@@ -1,0 +1,17 @@
+import StreamDisk
+
+extension Wording {
+    /// With the names of the command line's options.
+    static func options(cancelledAs words: String = "interrupted") -> Wording {
+        Wording(cancelled: words) { setting in
+            switch setting {
+            case .disk: "--disk"
+            case .hash: "--hash"
+            case .memoryLimit: "--memory-limit"
+            case .authorities: "--cacert FILE"
+            case .clientCertificate: "--cert FILE"
+            case .clientKey: "--key FILE"
+            }
+        }
+    }
+}
