@@ -20,8 +20,8 @@ public struct CosiEntryChecker: Sendable {
     public init(metadata: CosiMetadata, gpt: GPT) throws(FormatError) {
         self.metadata = metadata
         partitionByNumber = Dictionary(uniqueKeysWithValues: gpt.partitions.map { ($0.number, $0) })
-        guard metadata.disk.lbaSize == gpt.lbaSize,
-            metadata.disk.sizeBytes / UInt64(gpt.lbaSize) == gpt.diskBlocks
+        guard metadata.disk.lbaSize == gpt.blockBytes,
+            metadata.disk.sizeBytes / UInt64(gpt.blockBytes) == gpt.diskBlocks
         else {
             throw FormatError(
                 .layout, place: "GPT", problem: "was read for another disk size or block size than metadata.json's")
@@ -63,7 +63,7 @@ public struct CosiEntryChecker: Sendable {
             let image = CosiLayout.Image(
                 number: number, path: region.image.path, fileOffset: entry.dataOffset,
                 compressedSizeBytes: region.image.compressedSizeBytes,
-                uncompressedSizeBytes: region.image.uncompressedSizeBytes, sha384: region.image.sha384,
+                decodedBytes: region.image.uncompressedSizeBytes, sha384: region.image.sha384,
                 partition: partition, filesystem: metadata.filesystem(at: region.image))
             images.append(image)
             return image

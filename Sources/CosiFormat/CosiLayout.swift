@@ -14,7 +14,7 @@ public struct CosiLayout: Sendable {
         /// Of the entry's data.
         public let compressedSizeBytes: UInt64
         /// At most ``GPT/imageBytesMax``.
-        public let uncompressedSizeBytes: UInt64
+        public let decodedBytes: UInt64
         /// Of the compressed bytes.
         public let sha384: [UInt8]
     }
@@ -30,7 +30,7 @@ public struct CosiLayout: Sendable {
         /// Of the entry's data.
         public let compressedSizeBytes: UInt64
         /// At most `partition.sizeBytes`.
-        public let uncompressedSizeBytes: UInt64
+        public let decodedBytes: UInt64
         /// Of the compressed bytes.
         public let sha384: [UInt8]
         /// Where the bytes go.
@@ -71,7 +71,7 @@ public struct CosiLayout: Sendable {
             found = GPTImage(
                 path: region.image.path, fileOffset: entry.dataOffset,
                 compressedSizeBytes: region.image.compressedSizeBytes,
-                uncompressedSizeBytes: region.image.uncompressedSizeBytes, sha384: region.image.sha384)
+                decodedBytes: region.image.uncompressedSizeBytes, sha384: region.image.sha384)
         }
         guard let found else {
             let path = metadata.disk.gptRegions.first?.image.path ?? ""

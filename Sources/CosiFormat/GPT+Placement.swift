@@ -18,19 +18,19 @@ extension GPT {
     /// backup sits at the device's end, and only the primary's alternate LBA, last usable LBA and CRC follow it.
     /// An alternate LBA that was wrong in the image is put right on either.
     public func placement(onDeviceOf deviceSizeBytes: UInt64) throws(FormatError) -> Placement {
-        let deviceBlocks = deviceSizeBytes / UInt64(lbaSize)
+        let deviceBlocks = deviceSizeBytes / UInt64(blockBytes)
         guard deviceBlocks >= diskBlocks else {
             throw FormatError(
                 .gpt, place: "GPT",
-                problem: "is for a disk of \(diskBlocks) blocks of \(lbaSize) bytes, the device has \(deviceBlocks)")
+                problem: "is for a disk of \(diskBlocks) blocks of \(blockBytes) bytes, the device has \(deviceBlocks)")
         }
         // What parse() has checked: diskBlocks > arrayBlocks + 1.
         let arrayBytes = entryCount * entrySizeBytes
-        let arrayBlocks = GPTHeader.arrayBlocks(sizeBytes: arrayBytes, lbaSize: lbaSize)
+        let arrayBlocks = GPTHeader.arrayBlocks(sizeBytes: arrayBytes, blockBytes: blockBytes)
         let lastLBA = deviceBlocks - 1
         let backupArrayLBA = lastLBA - arrayBlocks
 
-        var header = Array(region[lbaSize..<2 * lbaSize])
+        var header = Array(region[blockBytes..<2 * blockBytes])
         if alternateLBA != lastLBA || deviceBlocks > diskBlocks {
             header.setLittleEndian(lastLBA, at: GPTHeader.Field.alternateLBA)
             if deviceBlocks > diskBlocks {
@@ -44,13 +44,13 @@ extension GPT {
         backupHeader.setLittleEndian(backupArrayLBA, at: GPTHeader.Field.entryArrayLBA)
         seal(&backupHeader)
 
-        let arrayStart = Int(entryArrayLBA) * lbaSize
+        let arrayStart = Int(entryArrayLBA) * blockBytes
         let array = Array(region[arrayStart..<arrayStart + arrayBytes])
         return Placement(
-            mbr: Array(region[..<lbaSize]),
-            primary: header + wholeBlocks(Array(region[(2 * lbaSize)...])),
+            mbr: Array(region[..<blockBytes]),
+            primary: header + wholeBlocks(Array(region[(2 * blockBytes)...])),
             backup: wholeBlocks(array) + backupHeader,
-            backupOffsetBytes: backupArrayLBA * UInt64(lbaSize))
+            backupOffsetBytes: backupArrayLBA * UInt64(blockBytes))
     }
 
     private func seal(_ header: inout [UInt8]) {
@@ -59,6 +59,6 @@ extension GPT {
     }
 
     private func wholeBlocks(_ bytes: [UInt8]) -> [UInt8] {
-        bytes + [UInt8](repeating: 0, count: (lbaSize - bytes.count % lbaSize) % lbaSize)
+        bytes + [UInt8](repeating: 0, count: (blockBytes - bytes.count % blockBytes) % blockBytes)
     }
 }

@@ -33,7 +33,7 @@ public struct GPT: Sendable {
     public static let imageBytesMax = 8 << 20
 
     /// The logical block size in bytes: 512 or 4096.
-    public let lbaSize: Int
+    public let blockBytes: Int
     /// The size of the disk that the image was taken from, in blocks.
     public let diskBlocks: UInt64
     /// The disk's own.
@@ -69,28 +69,28 @@ public struct GPT: Sendable {
     ///
     /// - Parameter bytes: from byte 0 of the disk to at least the end of the entry array, at most up to the first
     ///   usable block; it may end inside a block.
-    /// - Parameter lbaSize: 512 or 4096.
+    /// - Parameter blockBytes: 512 or 4096.
     /// - Parameter diskSizeBytes: the size of the disk that the image was taken from.
     public static func parse(
-        primary bytes: [UInt8], lbaSize: Int, diskSizeBytes: UInt64
+        primary bytes: [UInt8], blockBytes: Int, diskSizeBytes: UInt64
     ) throws(FormatError) -> (GPT, [FormatWarning]) {
         var warnings: [FormatWarning] = []
-        guard lbaSize == 512 || lbaSize == 4096 else {
-            throw FormatError(.gpt, place: "GPT", problem: "has a block size of \(lbaSize) bytes, must be 512 or 4096")
+        guard blockBytes == 512 || blockBytes == 4096 else {
+            throw FormatError(.gpt, place: "GPT", problem: "has a block size of \(blockBytes) bytes, must be 512 or 4096")
         }
-        guard bytes.count >= 2 * lbaSize, bytes.count <= imageBytesMax else {
+        guard bytes.count >= 2 * blockBytes, bytes.count <= imageBytesMax else {
             throw FormatError(
                 .gpt, place: "primary-GPT image",
-                problem: "is \(bytes.count) bytes, must be at least two blocks of \(lbaSize) and at most "
+                problem: "is \(bytes.count) bytes, must be at least two blocks of \(blockBytes) and at most "
                     + "\(imageBytesMax)")
         }
         try checkProtectiveMBR(bytes, &warnings)
-        let header = try GPTHeader(bytes, lbaSize: lbaSize, diskBlocks: diskSizeBytes / UInt64(lbaSize), &warnings)
-        let partitions = try readPartitions(bytes, header, lbaSize: lbaSize)
+        let header = try GPTHeader(bytes, blockBytes: blockBytes, diskBlocks: diskSizeBytes / UInt64(blockBytes), &warnings)
+        let partitions = try readPartitions(bytes, header, blockBytes: blockBytes)
         try checkOverlaps(partitions)
         warnIfNotUnique(partitions, &warnings)
         let gpt = GPT(
-            lbaSize: lbaSize, diskBlocks: header.diskBlocks, diskGUID: header.diskGUID,
+            blockBytes: blockBytes, diskBlocks: header.diskBlocks, diskGUID: header.diskGUID,
             firstUsableLBA: header.firstUsableLBA, lastUsableLBA: header.lastUsableLBA,
             alternateLBA: header.alternateLBA, entryArrayLBA: header.entryArrayLBA, entryCount: header.entryCount,
             entrySizeBytes: header.entrySizeBytes, partitions: partitions, headerSizeBytes: header.sizeBytes,
@@ -119,7 +119,7 @@ public struct GPT: Sendable {
     }
 
     private static func readPartitions(
-        _ bytes: [UInt8], _ header: GPTHeader, lbaSize: Int
+        _ bytes: [UInt8], _ header: GPTHeader, blockBytes: Int
     ) throws(FormatError) -> [GPTPartition] {
         var partitions: [GPTPartition] = []
         for index in 0..<header.entryCount {
@@ -145,7 +145,7 @@ public struct GPT: Sendable {
                     firstLBA: first, lastLBA: last, attributes: bytes.littleEndian64(at: at + 48),
                     name: String(decoding: units.prefix { $0 != 0 }, as: UTF16.self),
                     // No overflow: blocks up to lastUsableLBA lie inside the disk, whose size fits in 64 bits.
-                    offsetBytes: first * UInt64(lbaSize), sizeBytes: (last - first + 1) * UInt64(lbaSize)))
+                    offsetBytes: first * UInt64(blockBytes), sizeBytes: (last - first + 1) * UInt64(blockBytes)))
         }
         return partitions
     }

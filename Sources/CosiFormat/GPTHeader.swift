@@ -34,9 +34,9 @@ struct GPTHeader {
 
     /// - Parameter bytes: the primary region, at least two blocks.
     init(
-        _ bytes: [UInt8], lbaSize: Int, diskBlocks: UInt64, _ warnings: inout [FormatWarning]
+        _ bytes: [UInt8], blockBytes: Int, diskBlocks: UInt64, _ warnings: inout [FormatWarning]
     ) throws(FormatError) {
-        let header = Array(bytes[lbaSize..<2 * lbaSize])
+        let header = Array(bytes[blockBytes..<2 * blockBytes])
         sizeBytes = try Self.checkIdentity(header)
         self.diskBlocks = diskBlocks
         alternateLBA = header.littleEndian64(at: Field.alternateLBA)
@@ -46,9 +46,9 @@ struct GPTHeader {
         entryArrayLBA = header.littleEndian64(at: Field.entryArrayLBA)
         (entryCount, entrySizeBytes) = try Self.checkArrayShape(header)
         arrayRange = try Self.checkArray(
-            bytes, at: entryArrayLBA, sizeBytes: entryCount * entrySizeBytes, lbaSize: lbaSize,
+            bytes, at: entryArrayLBA, sizeBytes: entryCount * entrySizeBytes, blockBytes: blockBytes,
             crc: header.littleEndian32(at: Field.entryArrayCRC))
-        try checkUsableRange(regionBytes: bytes.count, lbaSize: lbaSize)
+        try checkUsableRange(regionBytes: bytes.count, blockBytes: blockBytes)
         if alternateLBA != diskBlocks - 1 {
             warnings.append(
                 FormatWarning(
@@ -59,8 +59,8 @@ struct GPTHeader {
     }
 
     /// Whole blocks that an entry array takes.
-    static func arrayBlocks(sizeBytes: Int, lbaSize: Int) -> UInt64 {
-        UInt64((sizeBytes + lbaSize - 1) / lbaSize)
+    static func arrayBlocks(sizeBytes: Int, blockBytes: Int) -> UInt64 {
+        UInt64((sizeBytes + blockBytes - 1) / blockBytes)
     }
 
     /// Signature, revision, size, CRC and own place; returns the header's size.
@@ -112,12 +112,12 @@ struct GPTHeader {
     }
 
     private static func checkArray(
-        _ bytes: [UInt8], at lba: UInt64, sizeBytes: Int, lbaSize: Int, crc: UInt32
+        _ bytes: [UInt8], at lba: UInt64, sizeBytes: Int, blockBytes: Int, crc: UInt32
     ) throws(FormatError) -> Range<Int> {
         guard lba >= 2 else {
             throw FormatError(.gpt, place: place, problem: "puts the entry array at block \(lba), must be 2 or higher")
         }
-        let (start, overflow) = lba.multipliedReportingOverflow(by: UInt64(lbaSize))
+        let (start, overflow) = lba.multipliedReportingOverflow(by: UInt64(blockBytes))
         guard !overflow, start <= bytes.count, sizeBytes <= bytes.count - Int(start) else {
             throw FormatError(
                 .gpt, place: "primary-GPT image",
@@ -132,8 +132,8 @@ struct GPTHeader {
     }
 
     /// The usable blocks lie behind the entry array and before the backup's array and header at the disk's end.
-    private func checkUsableRange(regionBytes: Int, lbaSize: Int) throws(FormatError) {
-        let arrayBlocks = Self.arrayBlocks(sizeBytes: arrayRange.count, lbaSize: lbaSize)
+    private func checkUsableRange(regionBytes: Int, blockBytes: Int) throws(FormatError) {
+        let arrayBlocks = Self.arrayBlocks(sizeBytes: arrayRange.count, blockBytes: blockBytes)
         let arrayEnd = entryArrayLBA + arrayBlocks
         guard firstUsableLBA >= arrayEnd else {
             throw FormatError(
@@ -153,7 +153,7 @@ struct GPTHeader {
                 problem: "has the first usable block \(firstUsableLBA) behind the last one \(lastUsableLBA)")
         }
         // No overflow: firstUsableLBA is inside the disk.
-        guard UInt64(regionBytes) <= firstUsableLBA * UInt64(lbaSize) else {
+        guard UInt64(regionBytes) <= firstUsableLBA * UInt64(blockBytes) else {
             throw FormatError(
                 .gpt, place: "primary-GPT image",
                 problem: "is \(regionBytes) bytes and reaches behind the first usable block \(firstUsableLBA)")

@@ -34,7 +34,7 @@ struct DisksCommand: ParsableCommand {
         for (disk, contents) in disks {
             let reasons = disk.obstacles.map(\.description).joined(separator: "; ")
             table.add([
-                disk.path, shortSizeText(disk.sizeBytes), "\(disk.logicalBlockSize)", disk.model ?? "-",
+                disk.path, shortSizeText(disk.sizeBytes), "\(disk.blockBytes)", disk.model ?? "-",
                 contents?.summary ?? "unknown", reasons.isEmpty ? "yes" : "no: " + reasons,
             ])
         }

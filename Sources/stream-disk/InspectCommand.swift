@@ -50,8 +50,8 @@ struct InspectCommand: ParsableCommand {
             "os            \(contents.osName)",
             "needs         a disk of \(sizeText(metadata.disk.sizeBytes)) or more, \(metadata.disk.lbaSize)-byte blocks",
             "disk GUID     \(contents.gpt.diskGUID)",
-            "images        \(shortSizeText(contents.uncompressedBytes)), compressed \(shortSizeText(contents.compressedBytes)) "
-                + "(\(ratio(contents.compressedBytes, contents.uncompressedBytes)))",
+            "images        \(shortSizeText(contents.decodedBytes)), compressed \(shortSizeText(contents.compressedBytes)) "
+                + "(\(ratio(contents.compressedBytes, contents.decodedBytes)))",
             "zstd window   \(shortSizeText(contents.windowBytesMax))",
             "packages      \(metadata.osPackages.map { "\($0.count)" } ?? "not listed")",
             "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : metadata.bootloader.type)",

@@ -41,7 +41,7 @@ enum PlanText {
     private static func image(_ plan: StreamPlan, for goal: Goal) -> [String] {
         [
             plan.imageName,
-            "for \(plan.architecture); \(shortSizeText(plan.compressedBytes)) to fetch, \(shortSizeText(plan.uncompressedBytes)) "
+            "for \(plan.architecture); \(shortSizeText(plan.compressedBytes)) to fetch, \(shortSizeText(plan.decodedBytes)) "
                 + (goal == .write ? "to write" : "to compare"),
             plan.hashText,
             plan.isHashCompared ? "this is the hash given with --hash" : "this hash was compared with nothing: no --hash was given",
@@ -53,7 +53,7 @@ enum PlanText {
         for partition in plan.partitions {
             table.add([
                 "\(partition.number)", partition.name, shortSizeText(partition.offsetBytes), shortSizeText(partition.sizeBytes),
-                partition.imagePath == nil ? "left alone" : shortSizeText(partition.uncompressedBytes), partition.fsType ?? "-",
+                partition.imagePath == nil ? "left alone" : shortSizeText(partition.decodedBytes), partition.fsType ?? "-",
                 partition.mountPoint ?? "-",
             ])
         }

@@ -12,7 +12,7 @@ extension GPT.Placement {
 
 @Suite struct GPTPlacementTests {
     private func place(_ primary: [UInt8], on sizeBytes: UInt64) throws -> GPT.Placement {
-        try GPT.parse(primary: primary, lbaSize: 512, diskSizeBytes: SgdiskDisk.sizeBytes).0
+        try GPT.parse(primary: primary, blockBytes: 512, diskSizeBytes: SgdiskDisk.sizeBytes).0
             .placement(onDeviceOf: sizeBytes)
     }
 
@@ -83,20 +83,20 @@ extension GPT.Placement {
     }
 
     @Test(arguments: [(1, 512), (5, 512), (5, 4096), (128, 4096), (56, 4096)])
-    func anArrayThatEndsInsideABlockIsFilledUpWithZeros(count: Int, lbaSize: Int) throws {
-        let made = PythonGPT(lbaSize: lbaSize, entryCount: count)
+    func anArrayThatEndsInsideABlockIsFilledUpWithZeros(count: Int, blockBytes: Int) throws {
+        let made = PythonGPT(blockBytes: blockBytes, entryCount: count)
         let bytes = try made.bytes()
-        let placement = try made.parse().0.placement(onDeviceOf: made.diskSizeBytes + UInt64(lbaSize))
+        let placement = try made.parse().0.placement(onDeviceOf: made.diskSizeBytes + UInt64(blockBytes))
         let arrayBytes = count * 128
         let blocks = Int(made.arrayBlocks)
-        #expect(firstDifference(placement.mbr, Array(bytes[..<lbaSize])) == nil)
-        #expect(placement.primary.count == (1 + blocks) * lbaSize)
-        #expect(placement.backup.count == (blocks + 1) * lbaSize)
-        #expect(placement.backupOffsetBytes + UInt64(placement.backup.count) == made.diskSizeBytes + UInt64(lbaSize))
-        let array = Array(bytes[(2 * lbaSize)...])
-        let padding = [UInt8](repeating: 0, count: blocks * lbaSize - arrayBytes)
-        #expect(firstDifference(Array(placement.primary[lbaSize...]), array + padding) == nil)
-        #expect(firstDifference(Array(placement.backup[..<(blocks * lbaSize)]), array + padding) == nil)
+        #expect(firstDifference(placement.mbr, Array(bytes[..<blockBytes])) == nil)
+        #expect(placement.primary.count == (1 + blocks) * blockBytes)
+        #expect(placement.backup.count == (blocks + 1) * blockBytes)
+        #expect(placement.backupOffsetBytes + UInt64(placement.backup.count) == made.diskSizeBytes + UInt64(blockBytes))
+        let array = Array(bytes[(2 * blockBytes)...])
+        let padding = [UInt8](repeating: 0, count: blocks * blockBytes - arrayBytes)
+        #expect(firstDifference(Array(placement.primary[blockBytes...]), array + padding) == nil)
+        #expect(firstDifference(Array(placement.backup[..<(blocks * blockBytes)]), array + padding) == nil)
     }
 
     @Test func whatStandsBehindTheArrayIsKept() throws {
@@ -158,7 +158,7 @@ extension GPT.Placement {
                     try contents(loop, at: 0, count: 6 * 4096), try contents(loop, at: size - 5 * 4096, count: 5 * 4096)
                 )
             }
-            let (gpt, warnings) = try GPT.parse(primary: primary, lbaSize: 4096, diskSizeBytes: size)
+            let (gpt, warnings) = try GPT.parse(primary: primary, blockBytes: 4096, diskSizeBytes: size)
             #expect(warnings.isEmpty)
             #expect(gpt.partitions.map(\.firstLBA) == [256, 2048])
             #expect(gpt.partitions.map(\.sizeBytes) == [1792 * 4096, 13953 * 4096])

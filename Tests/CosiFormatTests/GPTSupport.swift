@@ -33,7 +33,7 @@ struct SgdiskDisk {
 
 /// A primary region made by Python's struct and zlib, for shapes that sgdisk does not make on a file.
 struct PythonGPT {
-    var lbaSize = 512
+    var blockBytes = 512
     var diskBlocks: UInt64 = 131072
     var entryCount = 128
     var entrySize = 128
@@ -47,8 +47,8 @@ struct PythonGPT {
     /// Bytes behind the entry array.
     var extra = 0
 
-    var arrayBlocks: UInt64 { UInt64((entryCount * entrySize + lbaSize - 1) / lbaSize) }
-    var diskSizeBytes: UInt64 { diskBlocks * UInt64(lbaSize) }
+    var arrayBlocks: UInt64 { UInt64((entryCount * entrySize + blockBytes - 1) / blockBytes) }
+    var diskSizeBytes: UInt64 { diskBlocks * UInt64(blockBytes) }
 
     func bytes() throws -> [UInt8] {
         try withTemporaryDirectory { directory in
@@ -56,7 +56,7 @@ struct PythonGPT {
             try python(
                 """
                 import struct, zlib, uuid
-                lba, count, size, at = \(lbaSize), \(entryCount), \(entrySize), \(arrayLBA)
+                lba, count, size, at = \(blockBytes), \(entryCount), \(entrySize), \(arrayLBA)
                 mbr = bytearray(lba)
                 mbr[446:462] = struct.pack("<BBBBBBBBII", 0, 0, 2, 0, 0xEE, 255, 255, 255, 1, \(diskBlocks) - 1)
                 mbr[510:512] = b"\\x55\\xaa"
@@ -79,15 +79,15 @@ struct PythonGPT {
     }
 
     func parse() throws -> (GPT, [FormatWarning]) {
-        try GPT.parse(primary: bytes(), lbaSize: lbaSize, diskSizeBytes: diskSizeBytes)
+        try GPT.parse(primary: bytes(), blockBytes: blockBytes, diskSizeBytes: diskSizeBytes)
     }
 }
 
 /// Recomputes both CRCs of a primary region after a test has changed it.
-func reseal(_ region: inout [UInt8], lbaSize: Int = 512) {
-    let size = Int(region[lbaSize + 12]) | Int(region[lbaSize + 13]) << 8
-    let array = 2 * lbaSize..<min(2 * lbaSize + 128 * 128, region.count)
-    region.put(slowCRC32(region[array]), at: lbaSize + 88)
-    region.put(UInt32(0), at: lbaSize + 16)
-    region.put(slowCRC32(region[lbaSize..<lbaSize + min(max(size, 92), lbaSize)]), at: lbaSize + 16)
+func reseal(_ region: inout [UInt8], blockBytes: Int = 512) {
+    let size = Int(region[blockBytes + 12]) | Int(region[blockBytes + 13]) << 8
+    let array = 2 * blockBytes..<min(2 * blockBytes + 128 * 128, region.count)
+    region.put(slowCRC32(region[array]), at: blockBytes + 88)
+    region.put(UInt32(0), at: blockBytes + 16)
+    region.put(slowCRC32(region[blockBytes..<blockBytes + min(max(size, 92), blockBytes)]), at: blockBytes + 16)
 }

@@ -9,7 +9,7 @@ import Testing
 
     @Test func whatSgdiskWroteIsRead() throws {
         let (gpt, warnings) = try GPT.parse(
-            primary: SgdiskDisk.primary(), lbaSize: 512, diskSizeBytes: SgdiskDisk.sizeBytes)
+            primary: SgdiskDisk.primary(), blockBytes: 512, diskSizeBytes: SgdiskDisk.sizeBytes)
         #expect(warnings.isEmpty)
         #expect(gpt.diskGUID == GUID("11111111-2222-3333-4444-555555555555"))
         #expect(gpt.firstUsableLBA == 34)
@@ -37,13 +37,13 @@ import Testing
 
     @Test(arguments: [(512, 128, 128), (512, 4, 128), (512, 1, 128), (512, 128, 256), (512, 1024, 128), (512, 64, 4096),
         (4096, 128, 128), (4096, 5, 128), (4096, 56, 512), (4096, 1024, 4096)])
-    func entryCountAndSizeAreTheHeaders(lbaSize: Int, count: Int, size: Int) throws {
-        let (gpt, warnings) = try PythonGPT(lbaSize: lbaSize, entryCount: count, entrySize: size).parse()
+    func entryCountAndSizeAreTheHeaders(blockBytes: Int, count: Int, size: Int) throws {
+        let (gpt, warnings) = try PythonGPT(blockBytes: blockBytes, entryCount: count, entrySize: size).parse()
         #expect(warnings.isEmpty)
         #expect(gpt.entryCount == count)
         #expect(gpt.entrySizeBytes == size)
         #expect(gpt.partitions.map(\.firstLBA) == [2048])
-        #expect(gpt.partitions[0].sizeBytes == 2048 * UInt64(lbaSize))
+        #expect(gpt.partitions[0].sizeBytes == 2048 * UInt64(blockBytes))
         #expect(gpt.partitions[0].name == "part1")
     }
 
@@ -77,14 +77,14 @@ import Testing
         var bytes = try PythonGPT(partitions: [(1, 2048, 4095), (2, 4096, 5000)]).bytes()
         for index in 0..<16 { bytes[1024 + 128 + 16 + index] = bytes[1024 + 16 + index] }
         reseal(&bytes)
-        let (_, warnings) = try GPT.parse(primary: bytes, lbaSize: 512, diskSizeBytes: 131072 * 512)
+        let (_, warnings) = try GPT.parse(primary: bytes, blockBytes: 512, diskSizeBytes: 131072 * 512)
         #expect(warnings.map(\.place) == ["GPT entry 2"])
     }
 
     @Test func aProtectivePartitionThatDoesNotBeginAtBlockOneIsAWarning() throws {
         var bytes = try PythonGPT().bytes()
         bytes[446 + 8] = 0
-        let (_, warnings) = try GPT.parse(primary: bytes, lbaSize: 512, diskSizeBytes: 131072 * 512)
+        let (_, warnings) = try GPT.parse(primary: bytes, blockBytes: 512, diskSizeBytes: 131072 * 512)
         #expect(warnings.map(\.place) == ["protective MBR"])
     }
 
@@ -92,7 +92,7 @@ import Testing
         var bytes = try PythonGPT().bytes()
         bytes.replaceSubrange(462..<478, with: bytes[446..<462])
         bytes[446 + 4] = 0x0C
-        let (_, warnings) = try GPT.parse(primary: bytes, lbaSize: 512, diskSizeBytes: 131072 * 512)
+        let (_, warnings) = try GPT.parse(primary: bytes, blockBytes: 512, diskSizeBytes: 131072 * 512)
         #expect(warnings.isEmpty)
     }
 }
@@ -104,7 +104,7 @@ import Testing
         change(&bytes)
         if sealed { reseal(&bytes) }
         do {
-            _ = try GPT.parse(primary: bytes, lbaSize: 512, diskSizeBytes: SgdiskDisk.sizeBytes)
+            _ = try GPT.parse(primary: bytes, blockBytes: 512, diskSizeBytes: SgdiskDisk.sizeBytes)
             return nil
         } catch {
             return error
@@ -216,13 +216,13 @@ import Testing
     }
 
     @Test(arguments: [0, 1, -1, 511, 1024, Int.max])
-    func anotherBlockSizeIsRefused(lbaSize: Int) throws {
+    func anotherBlockSizeIsRefused(blockBytes: Int) throws {
         let primary = try SgdiskDisk.primary()
         #expect(throws: FormatError.self) {
-            try GPT.parse(primary: primary, lbaSize: lbaSize, diskSizeBytes: SgdiskDisk.sizeBytes)
+            try GPT.parse(primary: primary, blockBytes: blockBytes, diskSizeBytes: SgdiskDisk.sizeBytes)
         }
         #expect(throws: FormatError(.gpt, place: "GPT header", problem: "has no signature 'EFI PART' at block 1")) {
-            try GPT.parse(primary: primary, lbaSize: 4096, diskSizeBytes: SgdiskDisk.sizeBytes)
+            try GPT.parse(primary: primary, blockBytes: 4096, diskSizeBytes: SgdiskDisk.sizeBytes)
         }
     }
 
@@ -230,7 +230,7 @@ import Testing
     func aDiskWithoutRoomForTheBackupIsRefused(diskSizeBytes: UInt64) throws {
         let primary = try SgdiskDisk.primary()
         #expect(throws: FormatError.self) {
-            try GPT.parse(primary: primary, lbaSize: 512, diskSizeBytes: diskSizeBytes)
+            try GPT.parse(primary: primary, blockBytes: 512, diskSizeBytes: diskSizeBytes)
         }
     }
 }

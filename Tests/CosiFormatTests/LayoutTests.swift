@@ -35,7 +35,7 @@ private func sampleGPT(_ change: (inout [UInt8]) -> Void = { _ in }) throws -> G
     var primary = try SgdiskDisk.primary()
     change(&primary)
     reseal(&primary)
-    return try GPT.parse(primary: primary, lbaSize: 512, diskSizeBytes: SgdiskDisk.sizeBytes).0
+    return try GPT.parse(primary: primary, blockBytes: 512, diskSizeBytes: SgdiskDisk.sizeBytes).0
 }
 
 private func check(
@@ -58,13 +58,13 @@ private func check(
         // Marker 512, metadata 512 + 5120, then 512 + 1024 an image.
         #expect(layout.images.map(\.fileOffset) == [8192, 9728, 11264])
         #expect(layout.images.map(\.partition.firstLBA) == [2048, 10240, 20480])
-        #expect(layout.images.map(\.uncompressedSizeBytes) == [8192 * 512, 4096, 20480 * 512])
+        #expect(layout.images.map(\.decodedBytes) == [8192 * 512, 4096, 20480 * 512])
         #expect(layout.images.map { $0.filesystem?.mountPoint } == ["/boot/efi", nil, "/"])
         #expect(layout.images.map { $0.sha384[0] } == [0x11, 0x22, 0xAA])
         let metadata = try MetadataSample().parse().0
         let gpt = try CosiLayout.gptImage(metadata: metadata, entries: TarSample().entries())
         #expect((gpt.path, gpt.fileOffset) == (MetadataSample.gpt.path, 6656))
-        #expect((gpt.compressedSizeBytes, gpt.uncompressedSizeBytes) == (1000, 17408))
+        #expect((gpt.compressedSizeBytes, gpt.decodedBytes) == (1000, 17408))
     }
 
     @Test func imagesAreInFileOrder() throws {

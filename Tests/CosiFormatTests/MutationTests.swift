@@ -90,7 +90,7 @@ import Testing
             "18446744073709551615", "18446744073709551616", "-1", "1e19", "1e-5", "0.1", "1e400",
         ]
         let gpt = try GPT.parse(
-            primary: SgdiskDisk.primary(), lbaSize: 512, diskSizeBytes: SgdiskDisk.sizeBytes
+            primary: SgdiskDisk.primary(), blockBytes: 512, diskSizeBytes: SgdiskDisk.sizeBytes
         ).0
         for _ in 0..<400 {
             var changed = text
@@ -126,8 +126,8 @@ import Testing
             if bytes.count >= 1024 { reseal(&bytes) }
             let isSameDisk = Bool.random(using: &generator)
             let diskSize = isSameDisk ? SgdiskDisk.sizeBytes : generator.next()
-            for lbaSize in [512, 4096] {
-                guard let (gpt, _) = try? GPT.parse(primary: bytes, lbaSize: lbaSize, diskSizeBytes: diskSize) else {
+            for blockBytes in [512, 4096] {
+                guard let (gpt, _) = try? GPT.parse(primary: bytes, blockBytes: blockBytes, diskSizeBytes: diskSize) else {
                     continue
                 }
                 accepted += 1

@@ -138,7 +138,7 @@ import Testing
         primary.put(UInt64(50000), at: 1024 + 32)
         primary.put(UInt64(60000), at: 1024 + 40)
         reseal(&primary)
-        let gpt = try GPT.parse(primary: primary, lbaSize: 512, diskSizeBytes: SgdiskDisk.sizeBytes).0
+        let gpt = try GPT.parse(primary: primary, blockBytes: 512, diskSizeBytes: SgdiskDisk.sizeBytes).0
         func check(esp: Int, hash: Int, root: Int) throws -> [FormatWarning] {
             let small = ["disk.gptRegions[1].image", "disk.gptRegions[3].image", "images[0].image", "images[1].image"]
             let metadata = try MetadataSample.with(

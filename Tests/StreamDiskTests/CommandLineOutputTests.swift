@@ -29,7 +29,7 @@ extension CommandLineContract {
                 let plan = try #require(ended.events.first { $0["event"] as? String == "plan" })
                 #expect(plan["disk"] as? String == disk)
                 #expect(plan["image"] as? String == nginx.url("image.cosi"))
-                #expect(plan["imageBytes"] as? UInt64 == image.uncompressedBytes)
+                #expect(plan["imageBytes"] as? UInt64 == image.decodedBytes)
                 #expect(plan["hashCompared"] as? Bool == false)
                 let partitions = try #require(plan["partitions"] as? [[String: Any]])
                 let truth = image.manifest.regions.sorted { $0.offset < $1.offset }
@@ -41,7 +41,7 @@ extension CommandLineContract {
                 #expect(progress.count >= 3)
                 let decoded = progress.compactMap { $0["decodedBytes"] as? UInt64 }
                 #expect(decoded == decoded.sorted())
-                #expect(decoded.last == image.uncompressedBytes)
+                #expect(decoded.last == image.decodedBytes)
                 for name in ["fetchedBytes", "writtenBytes", "decodedBytesPerSecond", "inFlightBytes"] {
                     #expect(progress.allSatisfy { $0[name] is NSNumber }, "\(name)")
                 }
@@ -52,7 +52,7 @@ extension CommandLineContract {
                 for (index, moment) in moments.enumerated() where index >= 5 { #expect(moment - moments[index - 5] >= 1) }
                 let completed = try #require(ended.events.last)
                 #expect(completed["hash"] as? String == "sha384:" + image.manifest.metadataSha384)
-                #expect(completed["decodedBytes"] as? UInt64 == image.uncompressedBytes)
+                #expect(completed["decodedBytes"] as? UInt64 == image.decodedBytes)
                 #expect(completed["fetchedBytes"] as? UInt64 == image.compressedBytes)
                 #expect(completed["seconds"] as? Double ?? 0 > 0)
                 #expect(completed["peakMemoryBytes"] as? Int ?? 0 > 1 << 20)
@@ -130,7 +130,7 @@ extension CommandLineContract {
             #expect(object["blockBytes"] as? UInt64 == image.manifest.lba)
             #expect(object["windowBytes"] as? UInt64 == 1 << 22)
             #expect(object["compressedBytes"] as? UInt64 == image.compressedBytes)
-            #expect(object["imageBytes"] as? UInt64 == image.uncompressedBytes)
+            #expect(object["imageBytes"] as? UInt64 == image.decodedBytes)
             #expect(object["packageCount"] as? Int == 2)
             #expect(object["warnings"] as? [String] == [])
             let partitions = try #require(object["partitions"] as? [[String: Any]])

@@ -24,8 +24,8 @@ extension CommandLineContract {
                 let last = try #require(progress.last)
                 #expect(last["phase"] as? String == "verify")
                 #expect(last["verifiedBytes"] as? UInt64 == last["bytesToVerify"] as? UInt64)
-                #expect(last["verifiedBytes"] as? UInt64 ?? 0 >= image.uncompressedBytes)
-                #expect(ended.events.last?["verifiedBytes"] as? UInt64 ?? 0 >= image.uncompressedBytes)
+                #expect(last["verifiedBytes"] as? UInt64 ?? 0 >= image.decodedBytes)
+                #expect(ended.events.last?["verifiedBytes"] as? UInt64 ?? 0 >= image.decodedBytes)
                 #expect(ended.output.contains("read back"))
                 #expect(ended.errors.contains("comparing"))
             }

@@ -32,7 +32,7 @@ private let mib: UInt64 = 1 << 20
         _ tree: FakeTree, source: LocalOrigin? = nil, access: TargetDisk.Access = .readWrite
     ) throws -> TargetDisk {
         try TargetDisk.openSmallest(
-            requirement: DiskRequirement(sizeBytes: mib, logicalBlockSize: 512), access: access, source: source,
+            requirement: DiskRequirement(sizeBytes: mib, blockBytes: 512), access: access, source: source,
             hosts: tree.hosts)
     }
 
@@ -99,7 +99,7 @@ private let mib: UInt64 = 1 << 20
             let lock = try Descriptor(opening: devices[1].path, O_RDONLY)
             #expect(cl_flock(lock.number, LOCK_SH) == 0)
             #expect(tree.hosts.list().map(\.obstacles) == [[], [.locked]])
-            #expect(HostDisks.consider(tree.hosts.list(), for: DiskRequirement(sizeBytes: 2 * mib, logicalBlockSize: 512))
+            #expect(HostDisks.consider(tree.hosts.list(), for: DiskRequirement(sizeBytes: 2 * mib, blockBytes: 512))
                 .map(\.fits) == [false, true])
             try lock.close()
         }
@@ -214,7 +214,7 @@ func origin(_ path: String) throws -> LocalOrigin {
             #expect(disk.transport == transport)
             let isRemote = ["iscsi", "fc"].contains(transport)
             #expect(disk.obstacles == (isRemote ? [.network(transport: transport)] : []))
-            let requirement = DiskRequirement(sizeBytes: 512, logicalBlockSize: 512)
+            let requirement = DiskRequirement(sizeBytes: 512, blockBytes: 512)
             #expect(disk.obstacles(to: requirement, isNamed: true) == [])
         }
     }

@@ -47,7 +47,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             #expect(nvme.path == tree.root.path + "/dev/nvme0n1")
             #expect(nvme.number == DeviceNumber(major: 259, minor: 0))
             #expect(nvme.sizeBytes == 512 * gib)
-            #expect((nvme.logicalBlockSize, nvme.physicalBlockSize) == (4096, 4096))
+            #expect((nvme.blockBytes, nvme.physicalBlockBytes) == (4096, 4096))
             #expect((nvme.model, nvme.serial) == ("Samsung SSD 980", "S64ANS0T"))
             #expect(nvme.dmaAlignmentBytes == 512)
             #expect((nvme.isRemovable, nvme.isReadOnly, nvme.isRotational, nvme.sequence) == (false, false, false, 12))
@@ -204,7 +204,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             let disks = tree.hosts.list()
             func chosen(_ bytes: UInt64, _ blockSize: Int = 512) throws -> String {
                 try HostDisks.choose(
-                    among: disks, for: DiskRequirement(sizeBytes: bytes, logicalBlockSize: blockSize)
+                    among: disks, for: DiskRequirement(sizeBytes: bytes, blockBytes: blockSize)
                 ).name
             }
             #expect(try chosen(8 * gib) == "sdb")
@@ -227,7 +227,7 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
             try tree.disk("loop1", "7:1", sectors: sectors(9 * gib))
             let error = #expect(throws: DiskSelectionError.self) {
                 try HostDisks.choose(
-                    among: tree.hosts.list(), for: DiskRequirement(sizeBytes: 8 * gib, logicalBlockSize: 512))
+                    among: tree.hosts.list(), for: DiskRequirement(sizeBytes: 8 * gib, blockBytes: 512))
             }
             #expect(error?.kind == .noneFits)
             #expect(error?.path == nil)
@@ -245,13 +245,13 @@ private func sectors(_ bytes: UInt64) -> UInt64 { bytes / 512 }
     @Test func namingADiskLeavesOnlyTheRealObstacles() {
         let disk = DiskInfo(
             name: "mmcblk0boot0", path: "/dev/mmcblk0boot0", number: DeviceNumber(major: 179, minor: 8),
-            sizeBytes: 4 << 20, logicalBlockSize: 512, physicalBlockSize: 512, isRemovable: true, isReadOnly: false,
+            sizeBytes: 4 << 20, blockBytes: 512, physicalBlockBytes: 512, isRemovable: true, isReadOnly: false,
             isRotational: false, dmaAlignmentBytes: 512,
             obstacles: [.removable, .wrongKind(name: "x"), .bootArea(name: "x"), .held(by: "dm-0"), .readOnly])
-        let small = DiskRequirement(sizeBytes: 4 << 20, logicalBlockSize: 512)
+        let small = DiskRequirement(sizeBytes: 4 << 20, blockBytes: 512)
         #expect(disk.obstacles(to: small, isNamed: true) == [.held(by: "dm-0"), .readOnly])
         #expect(disk.obstacles(to: small, isNamed: false) == disk.obstacles)
-        let large = DiskRequirement(sizeBytes: 4 << 20 + 1, logicalBlockSize: 4096)
+        let large = DiskRequirement(sizeBytes: 4 << 20 + 1, blockBytes: 4096)
         #expect(
             disk.obstacles(to: large, isNamed: true) == [
                 .held(by: "dm-0"), .readOnly, .wrongBlockSize(need: 4096, has: 512),

@@ -21,7 +21,7 @@ private let mib: UInt64 = 1 << 20
 
     private func open(_ device: LoopDevice) throws -> TargetDisk {
         try TargetDisk.open(
-            path: device.path, requirement: DiskRequirement(sizeBytes: mib, logicalBlockSize: 512), access: .readWrite)
+            path: device.path, requirement: DiskRequirement(sizeBytes: mib, blockBytes: 512), access: .readWrite)
     }
 
     @Test("The kernel forgets the old partitions.")

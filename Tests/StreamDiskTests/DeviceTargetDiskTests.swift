@@ -14,7 +14,7 @@ private func openingFails(
 ) -> DiskSelectionError? {
     do throws(DiskSelectionError) {
         let target = try Opening(
-            path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockSize),
+            path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, blockBytes: blockSize),
             access: access, hosts: hosts, chosen: chosen, lockTimeoutSeconds: 0.2, exclusiveTimeoutSeconds: 0.2
         ).open()
         _ = target.fileDescriptor
@@ -28,7 +28,7 @@ private func open(
     _ path: String, _ sizeBytes: UInt64, blockSize: Int = 512, access: TargetDisk.Access = .readWrite
 ) throws -> TargetDisk {
     try TargetDisk.open(
-        path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockSize), access: access)
+        path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, blockBytes: blockSize), access: access)
 }
 
 @Suite(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
@@ -39,7 +39,7 @@ struct DeviceTargetDiskTests {
             let target = try open(device.path, 8 * mib, blockSize: sectorSize)
             #expect((target.path, target.resolvedPath) == (device.path, device.path))
             #expect(target.isDirect == true)
-            #expect((target.sizeBytes, target.logicalBlockSize) == (8 * mib, sectorSize))
+            #expect((target.sizeBytes, target.blockBytes) == (8 * mib, sectorSize))
             #expect(target.memoryAlignmentBytes >= sectorSize)
             #expect(target.notes == [])
             #expect(target.info?.name == device.name)

@@ -11,7 +11,7 @@ private func open(
     _ path: String, _ sizeBytes: UInt64, blockSize: Int = 512, access: TargetDisk.Access = .readWrite
 ) throws -> TargetDisk {
     try Opening(
-        path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, logicalBlockSize: blockSize), access: access,
+        path: path, requirement: DiskRequirement(sizeBytes: sizeBytes, blockBytes: blockSize), access: access,
         lockTimeoutSeconds: 0.2
     ).open()
 }
@@ -36,7 +36,7 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskSelectionEr
         try withTemporaryFolder { folder in
             let path = try file(folder, sizeBytes: 2 * mib + 100)
             let target = try open(path, 2 * mib, blockSize: blockSize)
-            #expect(target.info == nil && target.logicalBlockSize == blockSize)
+            #expect(target.info == nil && target.blockBytes == blockSize)
             #expect(target.sizeBytes == 2 * mib)
             #expect(target.notes.contains("the last 100 bytes are no whole block and stay as they are"))
             #expect(target.resolvedPath == path)
@@ -130,7 +130,7 @@ private func refusal(_ path: String, _ sizeBytes: UInt64 = 1) -> DiskSelectionEr
         ] as [(Int32, DiskSelectionError.Kind)])
     func everyRefusalOfTheKernelHasItsKind(code: Int32, kind: DiskSelectionError.Kind) {
         let opening = Opening(
-            path: "/dev/x", requirement: DiskRequirement(sizeBytes: 1, logicalBlockSize: 512), access: .readWrite)
+            path: "/dev/x", requirement: DiskRequirement(sizeBytes: 1, blockBytes: 512), access: .readWrite)
         #expect(opening.failure(SystemError(code)).kind == kind)
     }
 }

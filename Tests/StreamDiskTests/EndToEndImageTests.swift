@@ -75,7 +75,7 @@ extension EndToEnd {
 
                 #expect(result.isWritten)
                 #expect(result.fetchedBytes == image.compressedBytes)
-                #expect(result.decodedBytes == image.uncompressedBytes)
+                #expect(result.decodedBytes == image.decodedBytes)
                 #expect(result.plan.engineName == (example.engine == .pwrite ? "pwrite" : "io_uring"))
                 #expect(log.phases == [.preflight, .invalidate, .write, .commit, .done])
                 #expect(log.retries.isEmpty)
@@ -85,9 +85,9 @@ extension EndToEnd {
                 #expect(planned.map(\.number) == truth.map(\.number))
                 #expect(planned.map(\.name) == truth.map(\.name))
                 #expect(planned.map(\.offsetBytes) == truth.map(\.offset))
-                #expect(planned.map(\.uncompressedBytes) == truth.map(\.uncompressedSize))
+                #expect(planned.map(\.decodedBytes) == truth.map(\.uncompressedSize))
                 let last = try #require(log.progress.last)
-                #expect(last.decodedBytes == last.uncompressedBytesTotal)
+                #expect(last.decodedBytes == last.decodedBytesTotal)
             }
         }
 

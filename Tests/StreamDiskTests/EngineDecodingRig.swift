@@ -96,7 +96,7 @@ struct DecodingRig: Sendable {
             jobs.append(
                 ImageJob(
                     name: "image \(index)", sourceRange: start..<UInt64(bytes.count), sha384: sha384,
-                    uncompressedBytes: image.statedBytes, deviceOffset: deviceOffset))
+                    decodedBytes: image.statedBytes, deviceOffset: deviceOffset))
             // Odd multiples of the block: where an image lies on the device must not matter for the ring.
             deviceOffset += (image.statedBytes / UInt64(blockBytes) + 3) * UInt64(blockBytes)
         }

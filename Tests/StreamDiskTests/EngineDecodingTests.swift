@@ -193,7 +193,7 @@ struct EngineDecodingTests {
             windowBytesMax: 1 << 10, ringBytes: 1 << 20, slotBytes: 4096, inFlightBytes: 0,
             pipeBytes: 2 * BytePipe.pieceBytesMax)
         let lane = try Lane(number: 0, limits: limits, transfer: TransferState())
-        let image = ImageJob(name: "x", sourceRange: 0..<0, sha384: [], uncompressedBytes: 0, deviceOffset: 0)
+        let image = ImageJob(name: "x", sourceRange: 0..<0, sha384: [], decodedBytes: 0, deviceOffset: 0)
         let giver = try WorkerThread(name: "test-giver") {
             for _ in 0..<1000 { lane.give(.endOfImage(image, streamOffset: 0)) }
         }

@@ -53,7 +53,7 @@ struct EngineReadBackTests {
             for range in reads.withLock({ $0 }).sorted(by: { $0.lowerBound < $1.lowerBound }) where range.contains(position) {
                 position = range.upperBound
             }
-            #expect(position >= job.deviceOffset + job.uncompressedBytes, "seed \(seed): \(job.name) up to \(position)")
+            #expect(position >= job.deviceOffset + job.decodedBytes, "seed \(seed): \(job.name) up to \(position)")
         }
         // ... when they had been flushed and before anything of the new table was written.
         let partitions = run.shape.partitions
@@ -189,9 +189,9 @@ struct EngineReadBackTests {
         var bytes = written.bytes
         var random = SplitMix64(state: seed)
         let job = try #require(run.jobs.randomElement(using: &random))
-        let first = Int(job.deviceOffset) + Int.random(in: 0..<Int(job.uncompressedBytes), using: &random)
+        let first = Int(job.deviceOffset) + Int.random(in: 0..<Int(job.decodedBytes), using: &random)
         bytes[first] ^= 1 << UInt8.random(in: 0...7, using: &random)
-        let later = run.jobs.last.map { Int($0.deviceOffset + $0.uncompressedBytes) - 1 } ?? 0
+        let later = run.jobs.last.map { Int($0.deviceOffset + $0.decodedBytes) - 1 } ?? 0
         if seed % 2 == 0 { bytes[later] ^= 0x80 }
         let medium = SimulatedMedium(bytes)
         let fault = try run.execute(on: medium, seed: seed, lanes: 1 + Int(seed % 3), goal: .compare)

@@ -87,7 +87,7 @@ struct SimulatedRun: Sendable {
         imageDisk = try Self.fdisk(shape, blocks: shape.imageBlocks, guid: "1", shape.partitions)
         oldDisk = try Self.fdisk(shape, blocks: shape.diskBlocks, guid: "2", shape.old)
         let (gpt, _) = try GPT.parse(
-            primary: Array(imageDisk[..<Self.tableBytes(shape)]), lbaSize: shape.blockBytes,
+            primary: Array(imageDisk[..<Self.tableBytes(shape)]), blockBytes: shape.blockBytes,
             diskSizeBytes: UInt64(imageDisk.count))
         placement = try gpt.placement(onDeviceOf: UInt64(oldDisk.count))
         // One fills its partition, one is smaller and of odd length, one is mostly zeros.
@@ -111,7 +111,7 @@ struct SimulatedRun: Sendable {
                 ImageJob(
                     name: "image \(partition.number)",
                     sourceRange: UInt64(bytes.count)..<UInt64(bytes.count + compressed.count),
-                    sha384: SHA384.digest(of: compressed), uncompressedBytes: UInt64(original.count),
+                    sha384: SHA384.digest(of: compressed), decodedBytes: UInt64(original.count),
                     deviceOffset: partition.offsetBytes))
             bytes += compressed
         }

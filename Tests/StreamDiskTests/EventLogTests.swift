@@ -10,7 +10,7 @@ struct EventLogTests {
         .progress(
             StreamProgress(
                 phase: phase, elapsedSeconds: seconds, fetchedBytes: 1, decodedBytes: 1, writtenBytes: 1, zeroedBytes: 0,
-                verifiedBytes: 0, verifiedBytesTotal: 1, compressedBytesTotal: 2, uncompressedBytesTotal: 2, partitions: [],
+                verifiedBytes: 0, verifiedBytesTotal: 1, compressedBytesTotal: 2, decodedBytesTotal: 2, partitions: [],
                 waitingBytes: 0, bytesInFlight: 1))
     }
 

@@ -14,7 +14,7 @@ struct ProgressEstimateTests {
         StreamProgress(
             phase: phase, elapsedSeconds: seconds, fetchedBytes: fetched, decodedBytes: decoded, writtenBytes: written,
             zeroedBytes: 0, verifiedBytes: verified, verifiedBytesTotal: 400 * Self.MiB,
-            compressedBytesTotal: 100 * Self.MiB, uncompressedBytesTotal: 400 * Self.MiB, partitions: partitions,
+            compressedBytesTotal: 100 * Self.MiB, decodedBytesTotal: 400 * Self.MiB, partitions: partitions,
             waitingBytes: waiting, bytesInFlight: inFlight)
     }
 

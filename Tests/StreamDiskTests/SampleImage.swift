@@ -38,7 +38,7 @@ struct SampleImage: Sendable {
 
     var diskBytes: UInt64 { manifest.diskSize }
     var compressedBytes: UInt64 { manifest.regions.reduce(0) { $0 + $1.compressedSize } }
-    var uncompressedBytes: UInt64 { manifest.regions.reduce(0) { $0 + $1.uncompressedSize } }
+    var decodedBytes: UInt64 { manifest.regions.reduce(0) { $0 + $1.uncompressedSize } }
     var bytes: [UInt8] { get throws { Array(try Data(contentsOf: URL(filePath: path))) } }
 
     func region(_ name: String) throws -> Manifest.Region {

@@ -24,7 +24,7 @@ struct FrameRig {
             slotBytes: 64 << 10, inFlightBytes: inFlightBytes, pipeBytes: 2 * BytePipe.pieceBytesMax)
         let job = ImageJob(
             name: "fuzzed", sourceRange: 0..<UInt64(compressed.count), sha384: SHA384.digest(of: compressed),
-            uncompressedBytes: statedBytes, deviceOffset: Self.deviceOffset)
+            decodedBytes: statedBytes, deviceOffset: Self.deviceOffset)
         var collector = Collector(statedBytes: statedBytes, deviceOffset: Self.deviceOffset)
         do throws(StreamFault) {
             let pipeline = try Pipeline(

@@ -5,13 +5,13 @@ import CosiFormat
 func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = unsafe FuzzInput(data, count)
     let flags = input.byte()
-    let lbaSize = flags & 1 == 0 ? 512 : 4096
+    let blockBytes = flags & 1 == 0 ? 512 : 4096
     // Up to 2^63 bytes: a mantissa and a shift.
     let diskBytes = input.number(bytes: 3) << (UInt64(input.byte()) % 64)
     let surplus = UInt64(input.byte()) << 9
     var bytes = input.bytes
-    if flags & 2 == 0 { GPTSeal.seal(&bytes, lbaSize: lbaSize) }
-    guard let (gpt, _) = try? GPT.parse(primary: bytes, lbaSize: lbaSize, diskSizeBytes: diskBytes) else { return 0 }
+    if flags & 2 == 0 { GPTSeal.seal(&bytes, blockBytes: blockBytes) }
+    guard let (gpt, _) = try? GPT.parse(primary: bytes, blockBytes: blockBytes, diskSizeBytes: diskBytes) else { return 0 }
     var last: UInt64 = 0
     for partition in gpt.partitions.sorted(by: { $0.firstLBA < $1.firstLBA }) {
         require(partition.firstLBA > last && partition.lastLBA >= partition.firstLBA, "partitions overlap")
@@ -21,16 +21,16 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     }
     for device in [diskBytes, diskBytes &+ surplus, diskBytes &+ 1 << 41, UInt64(Int64.max), .max, diskBytes &- 1, 0] {
         guard let placement = try? gpt.placement(onDeviceOf: device) else {
-            require(device / UInt64(lbaSize) < gpt.diskBlocks, "no place on a disk that is large enough")
+            require(device / UInt64(blockBytes) < gpt.diskBlocks, "no place on a disk that is large enough")
             continue
         }
-        let usable = device / UInt64(lbaSize) * UInt64(lbaSize)
-        require(placement.mbr.count == lbaSize && placement.mbr.elementsEqual(bytes.prefix(lbaSize)), "another block 0")
+        let usable = device / UInt64(blockBytes) * UInt64(blockBytes)
+        require(placement.mbr.count == blockBytes && placement.mbr.elementsEqual(bytes.prefix(blockBytes)), "another block 0")
         require(placement.backupOffsetBytes + UInt64(placement.backup.count) == usable, "a backup not at the end")
         // The primary that is written is one that is read again, on a disk of this size.
         let region = placement.mbr + placement.primary
         require(
-            (try? GPT.parse(primary: region, lbaSize: lbaSize, diskSizeBytes: usable).0)?.partitions == gpt.partitions,
+            (try? GPT.parse(primary: region, blockBytes: blockBytes, diskSizeBytes: usable).0)?.partitions == gpt.partitions,
             "what is written is not accepted")
     }
     return 0

@@ -55,7 +55,7 @@ struct Recipe {
                 data.removeFirst(min(8, data.count))
             }
             if flags & 8 != 0 { typeFlag = type }
-            if flags & 1 != 0 { GPTSeal.seal(&data, lbaSize: data.count > 4600 && data[4096] == 0x45 ? 4096 : 512) }
+            if flags & 1 != 0 { GPTSeal.seal(&data, blockBytes: data.count > 4600 && data[4096] == 0x45 ? 4096 : 512) }
             if flags & 2 != 0 { data = Self.compress(data) }
         }
 

@@ -22,7 +22,7 @@ func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         var end: UInt64 = 0
         for job in jobs.sorted(by: { $0.deviceOffset < $1.deviceOffset }) {
             require(job.deviceOffset >= end, "images overlap on the disk")
-            end = job.deviceOffset + job.uncompressedBytes
+            end = job.deviceOffset + job.decodedBytes
             require(end <= contents.metadata.disk.sizeBytes, "an image outside the disk")
             require(job.sha384.count == 48, "a short hash")
         }

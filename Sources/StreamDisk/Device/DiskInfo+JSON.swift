@@ -5,14 +5,14 @@ extension DiskInfo {
     package var fields: [String: JSONValue] {
         [
             "name": .text(name), "path": .text(path), "sizeBytes": .count(sizeBytes),
-            "blockBytes": .count(UInt64(logicalBlockSize)), "physicalBlockBytes": .count(UInt64(physicalBlockSize)),
+            "blockBytes": .count(UInt64(blockBytes)), "physicalBlockBytes": .count(UInt64(physicalBlockBytes)),
             "vendor": .optional(vendor), "model": .optional(model), "serial": .optional(serial), "wwn": .optional(wwid),
             "transport": .optional(transport), "links": .list(links.map { .text($0) }), "removable": .flag(isRemovable),
             "readOnly": .flag(isReadOnly), "rotational": .flag(isRotational),
         ]
     }
 
-    /// As an entry of `disks --json`.
+    /// What `disks` gives programs of it (docs/EVENTS.md).
     package func json(_ contents: DiskContents?) -> JSONValue {
         let fields: [String: JSONValue] = [
             "candidate": .flag(obstacles.isEmpty), "reasons": .list(obstacles.map(\.json)),

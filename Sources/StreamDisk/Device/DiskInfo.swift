@@ -8,9 +8,9 @@ public struct DiskInfo: Sendable, Equatable {
     /// 0 where no medium is in it.
     public internal(set) var sizeBytes: UInt64
     /// The unit the kernel counts in, in bytes: what an image's must be equal to.
-    public internal(set) var logicalBlockSize: Int
+    public internal(set) var blockBytes: Int
     /// The unit the disk writes in, in bytes.
-    public internal(set) var physicalBlockSize: Int
+    public internal(set) var physicalBlockBytes: Int
     /// Its maker, where the kernel tells.
     public internal(set) var vendor: String?
     /// Its model, where the kernel tells.
@@ -45,8 +45,8 @@ public struct DiskInfo: Sendable, Equatable {
     package func obstacles(to requirement: DiskRequirement, isNamed: Bool) -> [DiskRejection] {
         var all = obstacles.filter { !(isNamed && $0.isForChoiceOnly) }
         guard sizeBytes > 0 else { return all }
-        if logicalBlockSize != requirement.logicalBlockSize {
-            all.append(.wrongBlockSize(need: requirement.logicalBlockSize, has: logicalBlockSize))
+        if blockBytes != requirement.blockBytes {
+            all.append(.wrongBlockSize(need: requirement.blockBytes, has: blockBytes))
         }
         if sizeBytes < requirement.sizeBytes {
             all.append(.tooSmall(need: requirement.sizeBytes, has: sizeBytes))
@@ -65,7 +65,7 @@ public struct DiskInfo: Sendable, Equatable {
     /// Whether `other` is the same disk, and not one that took its name or number since.
     func isSameDisk(as other: DiskInfo) -> Bool {
         name == other.name && number == other.number && sizeBytes == other.sizeBytes
-            && logicalBlockSize == other.logicalBlockSize && serial == other.serial && sequence == other.sequence
+            && blockBytes == other.blockBytes && serial == other.serial && sequence == other.sequence
     }
 }
 
@@ -74,12 +74,12 @@ package struct DiskRequirement: Sendable, Equatable {
     /// At least so many bytes.
     package let sizeBytes: UInt64
     /// Exactly this logical block size, in bytes: the one the image's partition table counts in.
-    package let logicalBlockSize: Int
+    package let blockBytes: Int
 
-    /// - Precondition: `logicalBlockSize` is a power of two from 512 on.
-    package init(sizeBytes: UInt64, logicalBlockSize: Int) {
-        precondition(logicalBlockSize >= 512 && logicalBlockSize & (logicalBlockSize - 1) == 0)
+    /// - Precondition: `blockBytes` is a power of two from 512 on.
+    package init(sizeBytes: UInt64, blockBytes: Int) {
+        precondition(blockBytes >= 512 && blockBytes & (blockBytes - 1) == 0)
         self.sizeBytes = sizeBytes
-        self.logicalBlockSize = logicalBlockSize
+        self.blockBytes = blockBytes
     }
 }

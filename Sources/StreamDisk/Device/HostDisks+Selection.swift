@@ -36,7 +36,7 @@ extension HostDisks {
 
     private static func noneFits(_ considered: [ConsideredDisk], for requirement: DiskRequirement) -> DiskSelectionError {
         let reasons = considered.map { "\($0.disk.name): \($0.reasons.map(\.description).joined(separator: ", "))" }
-        let need = "\(sizeText(requirement.sizeBytes)) in blocks of \(requirement.logicalBlockSize) bytes"
+        let need = "\(sizeText(requirement.sizeBytes)) in blocks of \(requirement.blockBytes) bytes"
         let list = reasons.isEmpty ? "this host has none" : reasons.joined(separator: "; ")
         return DiskSelectionError(.noneFits, path: nil, reason: "no disk fits the image, which needs \(need): \(list)")
     }

@@ -158,7 +158,7 @@ extension Opening {
         /// Nil before Linux 5.15.
         var sequence: UInt64?
         var sizeBytes: UInt64 = 0
-        var logicalBlockSize = 0
+        var blockBytes = 0
         var isReadOnly = false
     }
 
@@ -173,7 +173,7 @@ extension Opening {
         var sequence: UInt64 = 0
         let knowsSequence = unsafe cl_block_sequence(disk.number, &sequence) == 0
         return Geometry(
-            sequence: knowsSequence ? sequence : nil, sizeBytes: size, logicalBlockSize: Int(logical), isReadOnly: readOnly != 0)
+            sequence: knowsSequence ? sequence : nil, sizeBytes: size, blockBytes: Int(logical), isReadOnly: readOnly != 0)
     }
 
     /// What direct I/O on a regular file asks for; 0 bytes of offset where there is none.

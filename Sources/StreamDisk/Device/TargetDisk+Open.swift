@@ -94,18 +94,18 @@ struct Opening {
         let isDirect = working.isDirect
         guard DeviceNumber(try status(working).st_rdev) == number else { throw changed }
         let geometry = try geometry(of: working)
-        guard geometry.sizeBytes == info.sizeBytes, geometry.logicalBlockSize == info.logicalBlockSize,
+        guard geometry.sizeBytes == info.sizeBytes, geometry.blockBytes == info.blockBytes,
             geometry.sequence == nil || info.sequence == nil || geometry.sequence == info.sequence,
             // The opening held off others; what happened just before it shows now.
             try disk(number).isSameDisk(as: info)
         else { throw changed }
         guard !geometry.isReadOnly || access == .compare else { throw refusal([.readOnly]) }
         // Before Linux 6.0, memory had to be aligned like the blocks.
-        let alignment = isDirect ? max(info.dmaAlignmentBytes, info.logicalBlockSize) : 1
+        let alignment = isDirect ? max(info.dmaAlignmentBytes, info.blockBytes) : 1
         try expectAlignment(alignment)
         return TargetDisk(
             path: path, resolvedPath: resolved(), access: access, sizeBytes: info.sizeBytes,
-            logicalBlockSize: info.logicalBlockSize, isDirect: isDirect, memoryAlignmentBytes: alignment,
+            blockBytes: info.blockBytes, isDirect: isDirect, memoryAlignmentBytes: alignment,
             notes: isDirect ? notes : notes + ["the device refuses direct I/O: \(verb) through the page cache"],
             info: info, considered: considered, hosts: hosts, lock: lock, working: working, otherPaths: otherPaths)
     }
@@ -128,18 +128,18 @@ struct Opening {
             }
         }
         let direct = directAlignment(lock)
-        let suits = direct.offsetBytes > 0 && requirement.logicalBlockSize % direct.offsetBytes == 0
+        let suits = direct.offsetBytes > 0 && requirement.blockBytes % direct.offsetBytes == 0
         let working = try openWorking(mayBeDirect: suits, exclusively: 0)
         let isDirect = working.isDirect
         let after = try status(working)
         guard after.st_dev == before.st_dev, after.st_ino == before.st_ino else { throw changed }
         let size = UInt64(max(after.st_size, 0))
-        let usable = size - size % UInt64(requirement.logicalBlockSize)
+        let usable = size - size % UInt64(requirement.blockBytes)
         guard usable >= requirement.sizeBytes else {
             throw refusal([.tooSmall(need: requirement.sizeBytes, has: size)])
         }
         if !suits, direct.offsetBytes > 0 {
-            let blocks = "\(direct.offsetBytes)-byte blocks, the image counts in \(requirement.logicalBlockSize)"
+            let blocks = "\(direct.offsetBytes)-byte blocks, the image counts in \(requirement.blockBytes)"
             notes.append("direct I/O on this file needs \(blocks): \(verb) through the page cache")
         } else if !isDirect {
             notes.append("the file system refuses direct I/O: \(verb) through the page cache")
@@ -149,7 +149,7 @@ struct Opening {
         try expectAlignment(alignment)
         return TargetDisk(
             path: path, resolvedPath: resolved(), access: access, sizeBytes: usable,
-            logicalBlockSize: requirement.logicalBlockSize, isDirect: isDirect, memoryAlignmentBytes: alignment, notes: notes,
+            blockBytes: requirement.blockBytes, isDirect: isDirect, memoryAlignmentBytes: alignment, notes: notes,
             info: nil, considered: [], hosts: hosts, lock: lock, working: working, otherPaths: [])
     }
 }

@@ -22,7 +22,7 @@ package struct TargetDisk: ~Copyable, Sendable {
     /// Of a regular file: whole blocks only.
     package let sizeBytes: UInt64
     /// Every offset and length of direct I/O is a multiple of it. Of a regular file: the requirement's.
-    package let logicalBlockSize: Int
+    package let blockBytes: Int
     /// Whether O_DIRECT is on.
     package let isDirect: Bool
     /// What the address of a buffer must be a multiple of; 1 where I/O is not direct.

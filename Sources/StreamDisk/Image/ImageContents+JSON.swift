@@ -4,7 +4,7 @@ extension ImageContents {
     /// `sha384:` and the hexadecimal SHA-384 of the metadata.
     package var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
 
-    /// As `inspect --json` (docs/EVENTS.md).
+    /// What `inspect` gives programs (docs/EVENTS.md).
     package var json: JSONValue {
         .object([
             "image": .text(name), "version": .text(metadata.version.description),
@@ -12,7 +12,7 @@ extension ImageContents {
             "hash": .text(hashText), "diskSizeBytes": .count(metadata.disk.sizeBytes),
             "blockBytes": .count(UInt64(metadata.disk.lbaSize)), "diskGUID": .text(gpt.diskGUID.description),
             "windowBytes": .count(windowBytesMax), "compressedBytes": .count(compressedBytes),
-            "imageBytes": .count(uncompressedBytes), "bootloader": .text(metadata.bootloader.type),
+            "imageBytes": .count(decodedBytes), "bootloader": .text(metadata.bootloader.type),
             "packageCount": metadata.osPackages.map { .count(UInt64($0.count)) } ?? .null,
             "warnings": .list(warnings.map { .text($0.description) }), "partitions": .list(rows.map(\.json)),
         ])

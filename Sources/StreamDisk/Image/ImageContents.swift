@@ -30,13 +30,13 @@ public struct ImageContents: Sendable {
     /// Σ compressed and Σ decompressed bytes of the partition images, as the metadata states them.
     public var compressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.compressedSizeBytes } }
     /// Σ decompressed bytes of the partition images, as the metadata states them.
-    public var uncompressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
+    public var decodedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
 
     /// The window that decoding any of the images may need, in bytes.
     public var windowBytesMax: UInt64 { 1 << UInt64(metadata.maxWindowLog) }
 
     package var requirement: DiskRequirement {
-        DiskRequirement(sizeBytes: metadata.disk.sizeBytes, logicalBlockSize: metadata.disk.lbaSize)
+        DiskRequirement(sizeBytes: metadata.disk.sizeBytes, blockBytes: metadata.disk.lbaSize)
     }
 
     /// The regions that carry partitions: all but the primary GPT.

@@ -180,10 +180,10 @@ private struct ImageInspection {
         }
         let place = "image '\(image.path)'"
         guard image.compressedSizeBytes <= UInt64(GPT.imageBytesMax),
-            image.uncompressedSizeBytes <= UInt64(GPT.imageBytesMax)
+            image.decodedBytes <= UInt64(GPT.imageBytesMax)
         else { throw .image(.gpt, place, "is larger than the \(GPT.imageBytesMax) bytes a partition table may have") }
         try memory.willDecode(
-            tableBytes: image.uncompressedSizeBytes, from: image.compressedSizeBytes,
+            tableBytes: image.decodedBytes, from: image.compressedSizeBytes,
             windowBytes: 1 << UInt64(metadata.maxWindowLog))
         let compressed = try reader.bytes(image.fileOffset, count: image.compressedSizeBytes)
         let digest = SHA384.digest(of: compressed)
@@ -193,19 +193,19 @@ private struct ImageInspection {
         let bytes: [UInt8]
         do throws(ZstdError) {
             bytes = try ZstdDecoder.decode(
-                compressed, sizeBytes: Int(image.uncompressedSizeBytes), windowLogMax: metadata.maxWindowLog)
+                compressed, sizeBytes: Int(image.decodedBytes), windowLogMax: metadata.maxWindowLog)
         } catch {
             switch error {
             case .truncated: throw .image(.data, place, "its last zstd frame is cut off")
             case .corrupt(let words): throw .image(.data, place, "corrupt zstd data: \(words)")
             }
         }
-        guard bytes.count == Int(image.uncompressedSizeBytes) else {
-            throw .image(.data, place, "it decodes to \(bytes.count) bytes, its metadata says \(image.uncompressedSizeBytes)")
+        guard bytes.count == Int(image.decodedBytes) else {
+            throw .image(.data, place, "it decodes to \(bytes.count) bytes, its metadata says \(image.decodedBytes)")
         }
         let disk = metadata.disk
         let (gpt, gptWarnings) = try valid { () throws(FormatError) in
-            try GPT.parse(primary: bytes, lbaSize: disk.lbaSize, diskSizeBytes: disk.sizeBytes)
+            try GPT.parse(primary: bytes, blockBytes: disk.lbaSize, diskSizeBytes: disk.sizeBytes)
         }
         warnings += gptWarnings
         return gpt

@@ -17,12 +17,12 @@ struct FrameDecoding {
     ) throws(StreamFault) {
         let header = frame.header
         let done = frame.streamOffset + cursor.streamOffset
-        precondition(done <= frame.image.uncompressedBytes && header.windowBytes <= limits.windowBytesMax)
+        precondition(done <= frame.image.decodedBytes && header.windowBytes <= limits.windowBytesMax)
         // Where it begins was not known when it was dealt out, if a frame before did not state its size.
-        guard (header.contentBytes ?? 0) <= frame.image.uncompressedBytes - done else { throw frame.image.tooLong }
+        guard (header.contentBytes ?? 0) <= frame.image.decodedBytes - done else { throw frame.image.tooLong }
         // What the frame can hold bounds what it looks back on.
         cursor.startFrame(
-            lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.uncompressedBytes - done),
+            lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.decodedBytes - done),
             hasChecksum: header.hasChecksum)
         let room = header.blockBytesMax + ZstdDecoder.overrunBytes
         var frameBytes: UInt64 = 0
@@ -56,7 +56,7 @@ struct FrameDecoding {
             frameBytes += UInt64(produced)
             if let stated = header.contentBytes, frameBytes > stated { throw lies(stated, "more") }
             // A bomb stops here: nothing past the limit is ever handed to the writer.
-            guard UInt64(produced) <= frame.image.uncompressedBytes - frame.streamOffset - cursor.streamOffset else {
+            guard UInt64(produced) <= frame.image.decodedBytes - frame.streamOffset - cursor.streamOffset else {
                 throw frame.image.tooLong
             }
             cursor.advance(produced)
@@ -76,11 +76,11 @@ struct FrameDecoding {
 
 extension ImageJob {
     func wrongLength(_ bytes: UInt64) -> StreamFault {
-        .image(.data, place, "it decodes to \(bytes) bytes, its metadata says \(uncompressedBytes)")
+        .image(.data, place, "it decodes to \(bytes) bytes, its metadata says \(decodedBytes)")
     }
 
     var tooLong: StreamFault {
-        .image(.data, place, "it decodes to more than the \(uncompressedBytes) bytes its metadata says")
+        .image(.data, place, "it decodes to more than the \(decodedBytes) bytes its metadata says")
     }
 
     func corrupt(_ error: ZstdError, at position: String) -> StreamFault {

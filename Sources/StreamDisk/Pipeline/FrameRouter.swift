@@ -57,7 +57,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         guard splitter.isAtFrameEnd else { throw image.corrupt(.truncated, at: "its end") }
         if let lane {
             lane.give(.endOfImage(image, streamOffset: groupOffset))
-        } else if image.uncompressedBytes != 0 {
+        } else if image.decodedBytes != 0 {
             throw image.wrongLength(0)
         }
     }
@@ -101,7 +101,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
                     + "\(limits.windowBytesMax)")
         }
         let start = nextOffset
-        if let start, let content = header.contentBytes, content > image.uncompressedBytes - start {
+        if let start, let content = header.contentBytes, content > image.decodedBytes - start {
             throw image.tooLong
         }
         let end = start.flatMap { start in header.contentBytes.map { start + $0 } }
@@ -114,7 +114,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
             continues = false
             if start == 0 {
                 pool.prefault.request(
-                    next.buffer, bytes: limits.lapBytes(header, contentBytesMax: image.uncompressedBytes))
+                    next.buffer, bytes: limits.lapBytes(header, contentBytesMax: image.decodedBytes))
             }
         }
         nextOffset = end

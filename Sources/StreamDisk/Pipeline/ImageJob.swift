@@ -9,17 +9,17 @@ package struct ImageJob: Sendable {
     /// SHA-384 of those bytes, 48 bytes.
     package let sha384: [UInt8]
     /// Exactly so many bytes come out.
-    package let uncompressedBytes: UInt64
+    package let decodedBytes: UInt64
     /// Where they go on the device, in bytes; a multiple of its block size.
     package let deviceOffset: UInt64
 
     package init(
-        name: String, sourceRange: Range<UInt64>, sha384: [UInt8], uncompressedBytes: UInt64, deviceOffset: UInt64
+        name: String, sourceRange: Range<UInt64>, sha384: [UInt8], decodedBytes: UInt64, deviceOffset: UInt64
     ) {
         self.name = name
         self.sourceRange = sourceRange
         self.sha384 = sha384
-        self.uncompressedBytes = uncompressedBytes
+        self.decodedBytes = decodedBytes
         self.deviceOffset = deviceOffset
     }
 
@@ -50,7 +50,7 @@ package final class ListedJobs: JobFeed {
 
     package init(_ jobs: [ImageJob], concurrentMax: Int = .max) {
         self.concurrentMax = max(1, min(jobs.count, concurrentMax))
-        waiting = Monitor(jobs.sorted { $0.uncompressedBytes < $1.uncompressedBytes })
+        waiting = Monitor(jobs.sorted { $0.decodedBytes < $1.decodedBytes })
     }
 
     package func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? { waiting.withLock { $0.popLast() } }

@@ -138,7 +138,7 @@ final class Lane: Sendable {
                 case .endOfImage(let image, let streamOffset):
                     try finish(&cursor)
                     let bytes = streamOffset + cursor.streamOffset
-                    guard bytes == image.uncompressedBytes else { throw image.wrongLength(bytes) }
+                    guard bytes == image.decodedBytes else { throw image.wrongLength(bytes) }
                 }
                 tasks.withLock { $0.unfinished -= 1 }
             }

@@ -88,7 +88,7 @@ extension ImageJob {
     package init(_ image: CosiLayout.Image) {
         self.init(
             name: image.path, sourceRange: image.fileOffset..<image.fileOffset + image.compressedSizeBytes,
-            sha384: image.sha384, uncompressedBytes: image.uncompressedSizeBytes,
+            sha384: image.sha384, decodedBytes: image.decodedBytes,
             deviceOffset: image.partition.offsetBytes)
     }
 }

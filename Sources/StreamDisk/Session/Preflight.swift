@@ -27,7 +27,7 @@ struct Preflight: ~Copyable {
             try contents.gpt.placement(onDeviceOf: opened.sizeBytes)
         }
         areas = WriteAreas(
-            contents, tables: placement, diskBytes: opened.sizeBytes, blockBytes: opened.logicalBlockSize)
+            contents, tables: placement, diskBytes: opened.sizeBytes, blockBytes: opened.blockBytes)
         self.notes = notes + opened.notes.map { .disk($0) }
         self.placement = placement
         self.contents = contents
@@ -73,7 +73,7 @@ struct Preflight: ~Copyable {
     }
 
     var geometry: DiskGeometry {
-        DiskGeometry(path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.logicalBlockSize)
+        DiskGeometry(path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.blockBytes)
     }
 
     func jobs(from source: any ImageSource) -> any JobFeed {

@@ -58,7 +58,7 @@ package struct ProgressEstimate {
         (doneBytes, totalBytes) =
             switch limit {
             case .source: (progress.fetchedBytes, progress.compressedBytesTotal)
-            case .disk, .flush: (progress.onDiskBytes, progress.uncompressedBytesTotal)
+            case .disk, .flush: (progress.onDiskBytes, progress.decodedBytesTotal)
             case .verify: (progress.verifiedBytes, progress.verifiedBytesTotal)
             }
         doneBytes = min(doneBytes, totalBytes)
@@ -117,5 +117,5 @@ extension StreamProgress {
     package var onDiskBytes: UInt64 { writtenBytes + zeroedBytes }
 
     /// Everything is written, and what is waited for is the disk's cache.
-    package var isFlush: Bool { phase == .write && onDiskBytes >= uncompressedBytesTotal && bytesInFlight == 0 }
+    package var isFlush: Bool { phase == .write && onDiskBytes >= decodedBytesTotal && bytesInFlight == 0 }
 }

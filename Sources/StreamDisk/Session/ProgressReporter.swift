@@ -57,7 +57,7 @@ final class ProgressReporter {
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
                     zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: activity.comparedBytes,
                     verifiedBytesTotal: bytesToVerify, compressedBytesTotal: plan.compressedBytes,
-                    uncompressedBytesTotal: plan.uncompressedBytes, partitions: partitions, waitingBytes: waitingBytes,
+                    decodedBytesTotal: plan.decodedBytes, partitions: partitions, waitingBytes: waitingBytes,
                     bytesInFlight: activity.bytesInFlight)))
         watch(activity, of: plan)
     }

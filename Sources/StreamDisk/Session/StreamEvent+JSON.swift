@@ -41,7 +41,7 @@ extension StreamProgress {
             "phase": .text(phase.rawValue), "fetchedBytes": .count(fetchedBytes), "decodedBytes": .count(decodedBytes),
             "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes), "verifiedBytes": .count(verifiedBytes),
             "bytesToVerify": .count(verifiedBytesTotal), "compressedBytes": .count(compressedBytesTotal),
-            "imageBytes": .count(uncompressedBytesTotal), "fetchedBytesPerSecond": rate(estimate.rates.fetched),
+            "imageBytes": .count(decodedBytesTotal), "fetchedBytesPerSecond": rate(estimate.rates.fetched),
             "decodedBytesPerSecond": rate(estimate.rates.decoded), "writtenBytesPerSecond": rate(estimate.rates.written),
             "verifiedBytesPerSecond": rate(estimate.rates.verified),
             "etaSeconds": estimate.etaSeconds.map { .number(($0 * 10).rounded() / 10) } ?? .null,

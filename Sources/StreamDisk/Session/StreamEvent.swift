@@ -35,7 +35,7 @@ public struct StreamProgress: Sendable {
     /// How many compressed bytes there are to fetch.
     public let compressedBytesTotal: UInt64
     /// How many compressed bytes there are to fetch.
-    public let uncompressedBytesTotal: UInt64
+    public let decodedBytesTotal: UInt64
     /// The partitions whose images are being fetched, by their numbers, the one that began first before the others.
     public let partitions: [Int]
     /// Fetched and waiting for a decoder, and being written.

@@ -5,14 +5,14 @@ extension StreamPlan {
     package var fields: [String: JSONValue] {
         [
             "image": .text(imageName), "hash": .text(hashText), "hashCompared": .flag(isHashCompared),
-            "diskSizeBytes": .count(imageDiskBytes), "imageBytes": .count(uncompressedBytes),
+            "diskSizeBytes": .count(imageDiskBytes), "imageBytes": .count(decodedBytes),
             "compressedBytes": .count(compressedBytes), "disk": .text(diskPath), "target": .object(targetFields),
             "engine": .text(engineName), "candidates": .list(consideredDisks.map(candidate)),
             "partitions": .list(partitions.map(\.json)),
         ]
     }
 
-    /// The disk that is written, with the same keys as in `disks --json`.
+    /// The disk that is written, with the same keys as in the list of disks.
     private var targetFields: [String: JSONValue] {
         let file: [String: JSONValue] = [
             "path": .text(resolvedDiskPath), "sizeBytes": .count(diskBytes), "blockBytes": .count(UInt64(blockBytes)),
@@ -40,7 +40,7 @@ extension StreamPlan.Partition {
     fileprivate var json: JSONValue {
         .object([
             "number": .count(UInt64(number)), "name": .text(name), "offsetBytes": .count(offsetBytes),
-            "sizeBytes": .count(sizeBytes), "imagePath": .optional(imagePath), "imageBytes": .count(uncompressedBytes),
+            "sizeBytes": .count(sizeBytes), "imagePath": .optional(imagePath), "imageBytes": .count(decodedBytes),
             "compressedBytes": .count(compressedBytes), "fsType": .optional(fsType), "mountPoint": .optional(mountPoint),
         ])
     }

@@ -17,7 +17,7 @@ public struct StreamPlan: Sendable {
         /// Of its image, as it is fetched; 0 without one.
         public let compressedBytes: UInt64
         /// Of its image, when decoded; 0 without one.
-        public let uncompressedBytes: UInt64
+        public let decodedBytes: UInt64
         /// Of its file system, as the metadata says; nil where it says nothing.
         public let mountPoint: String?
         /// Of its file system, as the metadata says; nil where it says nothing.
@@ -59,7 +59,7 @@ public struct StreamPlan: Sendable {
     /// Σ over the images to be written.
     public let compressedBytes: UInt64
     /// Of its image, when decoded; 0 without one.
-    public let uncompressedBytes: UInt64
+    public let decodedBytes: UInt64
     /// `io_uring` or `pwrite`.
     public let engineName: String
     /// Everything worth knowing before a yes.
@@ -79,7 +79,7 @@ extension StreamPlan {
         diskPath = disk.path
         resolvedDiskPath = disk.resolvedPath
         diskBytes = disk.sizeBytes
-        blockBytes = disk.logicalBlockSize
+        blockBytes = disk.blockBytes
         diskInfo = disk.info
         self.contents = diskContents
         consideredDisks = disk.considered
@@ -88,11 +88,11 @@ extension StreamPlan {
                 number: row.partition.number, name: row.partition.name, offsetBytes: row.partition.offsetBytes,
                 sizeBytes: row.partition.sizeBytes, imagePath: row.region?.image.path,
                 compressedBytes: row.region?.image.compressedSizeBytes ?? 0,
-                uncompressedBytes: row.region?.image.uncompressedSizeBytes ?? 0, mountPoint: row.filesystem?.mountPoint,
+                decodedBytes: row.region?.image.uncompressedSizeBytes ?? 0, mountPoint: row.filesystem?.mountPoint,
                 fsType: row.filesystem?.fsType)
         }
         compressedBytes = contents.compressedBytes
-        uncompressedBytes = contents.uncompressedBytes
+        decodedBytes = contents.decodedBytes
         self.engineName = engineName
         warnings = contents.warnings.map { .image($0) } + notes
     }

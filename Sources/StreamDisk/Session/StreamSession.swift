@@ -41,7 +41,7 @@ struct StreamSession {
     private func write(
         _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ plan: StreamPlan
     ) throws(StreamFault) -> StreamResult {
-        let beside = options.readsBack ? ReadBack.memoryBytesMax(keptBytes: preflight.contents.uncompressedBytes) : 0
+        let beside = options.readsBack ? ReadBack.memoryBytesMax(keptBytes: preflight.contents.decodedBytes) : 0
         let lanes = try preflight.lanePlan(options, besideBytes: beside)
         var writer = try DiskWriter(
             queue: queue, disk: preflight.geometry,

@@ -52,14 +52,14 @@ struct DeviceOptions: ParsableArguments {
                 throw BenchError("\(device) is not a whole disk of this host (name it as in 'stream-disk disks')")
             }
             let requirement = DiskRequirement(
-                sizeBytes: sizeBytes, logicalBlockSize: blockBytes ?? disk.logicalBlockSize)
+                sizeBytes: sizeBytes, blockBytes: blockBytes ?? disk.blockBytes)
             // Throws when it is mounted, swap, held, open elsewhere, too small …
             do {
                 try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
             } catch let error as DiskSelectionError {
                 throw BenchError("\(device): \(error.reason)")
             }
-            let name = [disk.model, "\(disk.logicalBlockSize)-byte blocks"].compactMap(\.self).joined(separator: ", ")
+            let name = [disk.model, "\(disk.blockBytes)-byte blocks"].compactMap(\.self).joined(separator: ", ")
             return BenchDevice(path: device, folder: folder, sizeBytes: sizeBytes, text: "\(device) (\(name))")
         }
         let block = blockBytes ?? sector

@@ -20,8 +20,8 @@ struct WriteProbe {
     /// - Parameter onSample: several times a second, on the calling thread.
     func run(disk path: String, onSample: (Measurement.Sample) -> Void) throws -> Outcome {
         precondition(writeBytes > 0 && writeBytes % SlotRing.alignmentBytes == 0)
-        let block = HostDisks().list().first { $0.path == path }?.logicalBlockSize ?? 512
-        let requirement = DiskRequirement(sizeBytes: totalBytes, logicalBlockSize: block)
+        let block = HostDisks().list().first { $0.path == path }?.blockBytes ?? 512
+        let requirement = DiskRequirement(sizeBytes: totalBytes, blockBytes: block)
         let disk = try TargetDisk.open(path: path, requirement: requirement, access: .readWrite)
         let transfer = TransferState()
         // As many slots as a lane has beside its window, all filled and touched before the clock starts.
@@ -36,7 +36,7 @@ struct WriteProbe {
             disk.fileDescriptor, capacity: max(64, inFlightBytes / writeBytes), registersFile: registersFile)
         var writer = try DiskWriter(
             queue: queue,
-            disk: DiskGeometry(path: disk.path, sizeBytes: disk.sizeBytes, blockBytes: disk.logicalBlockSize),
+            disk: DiskGeometry(path: disk.path, sizeBytes: disk.sizeBytes, blockBytes: disk.blockBytes),
             options: .init(bytesInFlightMax: inFlightBytes, tickSeconds: 0.02))
 
         let extents = ExtentQueue(waker: writer.waker)

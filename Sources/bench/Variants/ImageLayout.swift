@@ -33,16 +33,16 @@ struct ImageLayout {
             [
                 Part(
                     offset: table.fileOffset, compressedBytes: table.compressedSizeBytes, deviceOffset: 0,
-                    decodedBytes: table.uncompressedSizeBytes, sha384: table.sha384.hexadecimal)
+                    decodedBytes: table.decodedBytes, sha384: table.sha384.hexadecimal)
             ]
             + contents.images.map { image in
                 Part(
                     offset: image.fileOffset, compressedBytes: image.compressedSizeBytes,
-                    deviceOffset: image.partition.offsetBytes, decodedBytes: image.uncompressedSizeBytes,
+                    deviceOffset: image.partition.offsetBytes, decodedBytes: image.decodedBytes,
                     sha384: image.sha384.hexadecimal)
             }
         diskBytes = contents.requirement.sizeBytes
-        blockBytes = contents.requirement.logicalBlockSize
+        blockBytes = contents.requirement.blockBytes
         windowBytes = contents.windowBytesMax
     }
 
