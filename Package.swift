@@ -57,9 +57,14 @@ let package = Package(
             swiftSettings: strict),
 
         .testTarget(name: "CosiFormatTests", dependencies: ["CosiFormat"], swiftSettings: strict),
-        // Also runs the program itself, which the dependency builds.
+        // What the tests share: servers, disks, images by standard tools, the program's runs. It knows nothing of the library.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "stream-disk"],
+            name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "TestSupport"],
+            swiftSettings: strict),
+        // Runs the program itself, which the dependency builds.
+        .testTarget(
+            name: "ProgramTests", dependencies: ["StreamDisk", "CosiFormat", "TestSupport", "stream-disk"],
             swiftSettings: strict),
         // Rules of the tree itself.
         .testTarget(name: "TidyTests", swiftSettings: strict),
