@@ -28,7 +28,8 @@ public struct CosiMetadata: Sendable {
 
     /// The machines that the format knows.
     public enum Architecture: String, Sendable, CustomStringConvertible {
-        case x86_64
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        case x86_64  // as the format spells it
         case arm64
         public var description: String { rawValue }
     }

@@ -245,7 +245,8 @@ struct MetadataValidator {
         let image = try imageFile(raw.image, place + ".image")
         return CosiMetadata.Filesystem(
             image: image, mountPoint: raw.mountPoint, fsType: raw.fsType, fsUUID: raw.fsUuid,
-            partitionType: partitionType, verity: try raw.verity.map { raw throws(FormatError) in
+            partitionType: partitionType,
+            verity: try raw.verity.map { raw throws(FormatError) in
                 try verity(raw, of: image, place + ".verity")
             })
     }

@@ -39,6 +39,8 @@ struct DisksCommand: ParsableCommand {
             ])
         }
         try Terminal.result(table.lines(columns: Terminal.outputColumns))
-        if disks.contains(where: { $0.contents == nil }), geteuid() != 0 { Terminal.note("seeing what is on a disk takes the right to read it, as root has") }
+        if disks.contains(where: { $0.contents == nil }), geteuid() != 0 {
+            Terminal.note("seeing what is on a disk takes the right to read it, as root has")
+        }
     }
 }

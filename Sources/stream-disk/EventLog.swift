@@ -95,7 +95,9 @@ final class EventLog {
             ])
     }
 
-    private func emit(_ event: StreamEvent, _ kind: LineWriter.Kind) { emit(event.name, event.fields(estimate, .options()), kind) }
+    private func emit(_ event: StreamEvent, _ kind: LineWriter.Kind) {
+        emit(event.name, event.fields(estimate, .options()), kind)
+    }
 
     private func emit(_ event: String, _ fields: [String: JSONValue], _ kind: LineWriter.Kind = .vital) {
         let seconds = Instant.now.seconds(since: begin)

@@ -42,7 +42,9 @@ enum HeaderFile {
                 continue
             }
             bytes += chunk[..<count]
-            guard bytes.count <= sizeBytesMax else { throw fault(path, "it is larger than \(shortSizeText(UInt64(sizeBytesMax)))") }
+            guard bytes.count <= sizeBytesMax else {
+                throw fault(path, "it is larger than \(shortSizeText(UInt64(sizeBytesMax)))")
+            }
         }
     }
 

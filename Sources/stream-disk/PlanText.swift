@@ -44,7 +44,8 @@ enum PlanText {
             "for \(plan.architecture); \(shortSizeText(plan.compressedBytes)) to fetch, \(shortSizeText(plan.decodedBytes)) "
                 + (goal == .write ? "to write" : "to compare"),
             plan.hashText,
-            plan.isHashCompared ? "this is the hash given with --hash" : "this hash was compared with nothing: no --hash was given",
+            plan.isHashCompared
+                ? "this is the hash given with --hash" : "this hash was compared with nothing: no --hash was given",
         ]
     }
 

@@ -22,7 +22,8 @@ enum ProcessLimits {
         guard isStackSmall else { return body() }
         let code = runOnThread(body)
         guard code != 0 else { return }
-        let why = "a stack of \(softLimit(RLIMIT_STACK) ?? 0) bytes is too small (ulimit -s), and another is refused: \(SystemError(code))"
+        let why =
+            "a stack of \(softLimit(RLIMIT_STACK) ?? 0) bytes is too small (ulimit -s), and another is refused: \(SystemError(code))"
         exit(Terminal.failure(why + ". Nothing was written", ExitCodes.unusableDisk).rawValue)
     }
 

@@ -103,7 +103,9 @@ final class ProgressDisplay: Sendable {
             state.estimate.add(progress)
             if state.estimate.limit != before { state.widths = [:] }
             state.fetchedBytes = progress.fetchedBytes
-            if let reconnecting = state.reconnecting, progress.fetchedBytes > reconnecting.fetchedBytes { state.reconnecting = nil }
+            if let reconnecting = state.reconnecting, progress.fetchedBytes > reconnecting.fetchedBytes {
+                state.reconnecting = nil
+            }
             if !isLive {
                 guard progress.elapsedSeconds - state.lastPlain >= Self.plainSeconds else { return nil }
                 state.lastPlain = progress.elapsedSeconds
@@ -130,8 +132,10 @@ final class ProgressDisplay: Sendable {
         }
         if !isLive || isVerbose {
             send(
-                ["retrying from \(shortSizeText(note.offset)) in \(oneDecimal(note.delaySeconds)) s (retry \(note.attempt), "
-                    + "\(now.spent) without progress): \(note.reason)"], .note)
+                [
+                    "retrying from \(shortSizeText(note.offset)) in \(oneDecimal(note.delaySeconds)) s (retry \(note.attempt), "
+                        + "\(now.spent) without progress): \(note.reason)"
+                ], .note)
         }
     }
 

@@ -9,7 +9,9 @@ struct RunArguments: ParsableArguments {
             valueName: "hash"))
     var hash = "ignored"
 
-    @Option(help: ArgumentHelp("Write events to this open file descriptor, one JSON object a line, as in: --events 3 3>run.jsonl", valueName: "fd"))
+    @Option(
+        help: ArgumentHelp(
+            "Write events to this open file descriptor, one JSON object a line, as in: --events 3 3>run.jsonl", valueName: "fd"))
     var events: Int32?
 
     @Option(

@@ -21,7 +21,8 @@ final class SignalWatch: Sendable {
         var hangUp = sigaction()
         unsafe sigaction(SIGHUP, nil, &hangUp)
         // SAFETY: only compared; without SA_SIGINFO the handler is the union's member.
-        watchesHangUp = unsafe unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self)
+        watchesHangUp =
+            unsafe unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self)
             != unsafeBitCast(SIG_IGN, to: Int.self)
         var watched = self.watched
         unsafe pthread_sigmask(SIG_BLOCK, &watched, nil)

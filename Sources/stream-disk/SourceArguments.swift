@@ -18,13 +18,17 @@ struct SourceArguments: ParsableArguments {
             valueName: "count"))
     var connections = SourceOptions().connections
 
-    @Option(name: .customLong("cacert"), help: ArgumentHelp("Trust the CA certificates in this file (PEM) instead of the system's.", valueName: "file"))
+    @Option(
+        name: .customLong("cacert"),
+        help: ArgumentHelp("Trust the CA certificates in this file (PEM) instead of the system's.", valueName: "file"))
     var caFile: String?
 
     @Option(name: .customLong("cert"), help: ArgumentHelp("Client certificate (PEM).", valueName: "file"))
     var certificateFile: String?
 
-    @Option(name: .customLong("key"), help: ArgumentHelp("Key of the client certificate (PEM, without a passphrase).", valueName: "file"))
+    @Option(
+        name: .customLong("key"),
+        help: ArgumentHelp("Key of the client certificate (PEM, without a passphrase).", valueName: "file"))
     var keyFile: String?
 
     @Option(

@@ -110,7 +110,8 @@ struct StreamCommand: ParsableCommand {
         guard !target.yes else { return true }
         display.lines(PlanText.lines(plan, columns: Terminal.errorColumns))
         return Terminal.ask(
-            "Everything on \(PlanText.diskName(plan)) will be lost. Write the image? Type yes: ", on: display, signals.cancellation)
+            "Everything on \(PlanText.diskName(plan)) will be lost. Write the image? Type yes: ", on: display,
+            signals.cancellation)
     }
 }
 

@@ -35,8 +35,10 @@ import Testing
         #expect(GUID(text) == nil)
     }
 
-    @Test(arguments: [(512, 128, 128), (512, 4, 128), (512, 1, 128), (512, 128, 256), (512, 1024, 128), (512, 64, 4096),
-        (4096, 128, 128), (4096, 5, 128), (4096, 56, 512), (4096, 1024, 4096)])
+    @Test(arguments: [
+        (512, 128, 128), (512, 4, 128), (512, 1, 128), (512, 128, 256), (512, 1024, 128), (512, 64, 4096),
+        (4096, 128, 128), (4096, 5, 128), (4096, 56, 512), (4096, 1024, 4096),
+    ])
     func entryCountAndSizeAreTheHeaders(blockBytes: Int, count: Int, size: Int) throws {
         let (gpt, warnings) = try PythonGPT(blockBytes: blockBytes, entryCount: count, entrySize: size).parse()
         #expect(warnings.isEmpty)
@@ -62,8 +64,9 @@ import Testing
         let toTheBrim = PythonGPT(firstUsable: 40, extra: 6 * 512)
         #expect(try toTheBrim.parse().0.partitions.count == 1)
         let beyond = PythonGPT(firstUsable: 40, extra: 6 * 512 + 1)
-        #expect(throws: FormatError(
-            .gpt, place: "primary-GPT image", problem: "is 20481 bytes and reaches behind the first usable block 40")
+        #expect(
+            throws: FormatError(
+                .gpt, place: "primary-GPT image", problem: "is 20481 bytes and reaches behind the first usable block 40")
         ) { try beyond.parse() }
     }
 
@@ -132,37 +135,38 @@ import Testing
     }
 
     /// Fields of the header: offset, value, width in bytes, and what the error must say.
-    @Test(arguments: [
-        (0, 0, 1, "no signature"),
-        (8, 0x0002_0000, 4, "revision 0x20000"),
-        (12, 91, 4, "says it is 91 bytes"),
-        (12, 513, 4, "says it is 513 bytes"),
-        (12, 0xFFFF_FFFF, 4, "says it is 4294967295 bytes"),
-        (24, 2, 8, "says it is at block 2"),
-        (40, 33, 8, "first usable block 33 inside the entry array"),
-        (40, 0, 8, "first usable block 0 inside the entry array"),
-        (40, 2049, 8, "outside the usable blocks 2049"),
-        (40, 131_039, 8, "behind the last one"),
-        (40, .max, 8, "behind the last one"),
-        (48, 131_039, 8, "last usable block 131039"),
-        (48, .max, 8, "last usable block 18446744073709551615"),
-        (48, 40_958, 8, "outside the usable blocks 34 to 40958"),
-        (48, 33, 8, "behind the last one 33"),
-        (72, 1, 8, "entry array at block 1"),
-        (72, 0, 8, "entry array at block 0"),
-        (72, 3, 8, "ends before the entry array"),
-        (72, 1 << 55, 8, "ends before the entry array"),
-        (72, .max, 8, "ends before the entry array"),
-        (80, 0, 4, "has 0 entries"),
-        (80, 1025, 4, "has 1025 entries"),
-        (80, 0xFFFF_FFFF, 4, "has 4294967295 entries"),
-        (80, 129, 4, "ends before the entry array"),
-        (84, 0, 4, "entries of 0 bytes"),
-        (84, 64, 4, "entries of 64 bytes"),
-        (84, 384, 4, "entries of 384 bytes"),
-        (84, 8192, 4, "entries of 8192 bytes"),
-        (84, 0xFFFF_FF80, 4, "entries of 4294967168 bytes"),
-    ] as [(Int, UInt64, Int, String)])
+    @Test(
+        arguments: [
+            (0, 0, 1, "no signature"),
+            (8, 0x0002_0000, 4, "revision 0x20000"),
+            (12, 91, 4, "says it is 91 bytes"),
+            (12, 513, 4, "says it is 513 bytes"),
+            (12, 0xFFFF_FFFF, 4, "says it is 4294967295 bytes"),
+            (24, 2, 8, "says it is at block 2"),
+            (40, 33, 8, "first usable block 33 inside the entry array"),
+            (40, 0, 8, "first usable block 0 inside the entry array"),
+            (40, 2049, 8, "outside the usable blocks 2049"),
+            (40, 131_039, 8, "behind the last one"),
+            (40, .max, 8, "behind the last one"),
+            (48, 131_039, 8, "last usable block 131039"),
+            (48, .max, 8, "last usable block 18446744073709551615"),
+            (48, 40_958, 8, "outside the usable blocks 34 to 40958"),
+            (48, 33, 8, "behind the last one 33"),
+            (72, 1, 8, "entry array at block 1"),
+            (72, 0, 8, "entry array at block 0"),
+            (72, 3, 8, "ends before the entry array"),
+            (72, 1 << 55, 8, "ends before the entry array"),
+            (72, .max, 8, "ends before the entry array"),
+            (80, 0, 4, "has 0 entries"),
+            (80, 1025, 4, "has 1025 entries"),
+            (80, 0xFFFF_FFFF, 4, "has 4294967295 entries"),
+            (80, 129, 4, "ends before the entry array"),
+            (84, 0, 4, "entries of 0 bytes"),
+            (84, 64, 4, "entries of 64 bytes"),
+            (84, 384, 4, "entries of 384 bytes"),
+            (84, 8192, 4, "entries of 8192 bytes"),
+            (84, 0xFFFF_FF80, 4, "entries of 4294967168 bytes"),
+        ] as [(Int, UInt64, Int, String)])
     func aHeaderFieldOutOfRangeIsRefused(offset: Int, value: UInt64, width: Int, expected: String) throws {
         let error = try error { bytes in
             switch width {
@@ -174,16 +178,17 @@ import Testing
         #expect(try #require(error).description.contains(expected), "\(error?.description ?? "")")
     }
 
-    @Test(arguments: [
-        (2048, 10240, "GPT entry 2", "inside entry 1"),
-        (2048, 2047, "GPT entry 1", "before its first block"),
-        (33, 10239, "GPT entry 1", "outside the usable blocks"),
-        (0, 10239, "GPT entry 1", "outside the usable blocks"),
-        (2048, 131_039, "GPT entry 1", "outside the usable blocks"),
-        (2048, .max, "GPT entry 1", "outside the usable blocks"),
-        (30000, 30000, "GPT entry 1", "inside entry 3"),
-        (34, 131_038, "GPT entry 2", "inside entry 1"),
-    ] as [(UInt64, UInt64, String, String)])
+    @Test(
+        arguments: [
+            (2048, 10240, "GPT entry 2", "inside entry 1"),
+            (2048, 2047, "GPT entry 1", "before its first block"),
+            (33, 10239, "GPT entry 1", "outside the usable blocks"),
+            (0, 10239, "GPT entry 1", "outside the usable blocks"),
+            (2048, 131_039, "GPT entry 1", "outside the usable blocks"),
+            (2048, .max, "GPT entry 1", "outside the usable blocks"),
+            (30000, 30000, "GPT entry 1", "inside entry 3"),
+            (34, 131_038, "GPT entry 2", "inside entry 1"),
+        ] as [(UInt64, UInt64, String, String)])
     func aPartitionThatOverlapsOrLiesOutsideIsRefused(
         first: UInt64, last: UInt64, place: String, expected: String
     ) throws {

@@ -203,7 +203,9 @@ private func check(
         let place = "metadata.json: images[1].verity.image.path"
         #expect(try error([("disk.gptRegions[2]", nil)]) == nil)
         #expect(try error([("disk.gptRegions[2]", nil)]) { $0.members.remove(at: 4) }?.place == place)
-        #expect(try error([("disk.gptRegions[2]", nil)]) { $0.members[4].1 = 999 }?.place == "tar entry '\(MetadataSample.hash.path)'")
+        #expect(
+            try error([("disk.gptRegions[2]", nil)]) { $0.members[4].1 = 999 }?.place == "tar entry '\(MetadataSample.hash.path)'"
+        )
     }
 
     @Test func metadataOver16MiBIsRefusedBeforeItIsRead() throws {
@@ -254,7 +256,8 @@ private func check(
         #expect(
             try formatError { try checked.finish() }
                 == FormatError(
-                    .entryMissing, place: "tar entry '\(MetadataSample.root.path)'", problem: "is missing; metadata.json names it"))
+                    .entryMissing, place: "tar entry '\(MetadataSample.root.path)'", problem: "is missing; metadata.json names it"
+                ))
     }
 
     @Test func metadataThatDoesNotFitTheGPTIsRefusedBeforeAnyEntry() throws {

@@ -38,23 +38,24 @@ import Testing
     }
 
     /// What producers write and the format allows: read without a word.
-    @Test(arguments: [
-        ("version", "\"1.10\""), ("version", "\"1.3\""),
-        ("osArch", "\"AMD64\""), ("osArch", "\"x64\""), ("osArch", "\"X86_64\""),
-        ("id", nil), ("id", "null"), ("id", "\"0A6CDD47-1A8B-4F3D-9C83-0D6B7E1C5A11\""),
-        ("images[0].verity", nil), ("images[1].verity", nil), ("images[1].verity", "null"),
-        ("images", "[]"), ("images[0].mountPoint", "\"\""), ("images[0].fsUuid", "\"\""),
-        ("osPackages", "[]"), ("osPackages[0].arch", "\"i686\""), ("osPackages[0].arch", "\"(none)\""),
-        ("bootloader", "{\"type\": \"grub\"}"), ("bootloader", "{\"type\": \"grub\", \"systemdBoot\": null}"),
-        // Image Customizer's word for no bootloader.
-        ("bootloader", "{\"type\": \"\"}"), ("bootloader", "{\"type\": \"\", \"systemdBoot\": null}"),
-        ("images[1].verity.hashOffset", "null"), ("images[1].verity.hashOffset", "0"),
-        ("images[1].verity.hashOffset", "3584"),
-        ("disk.gptRegions[0].number", "null"), ("disk.gptRegions[0].startLba", "0"),
-        ("disk.gptRegions[2].image.uncompressedSize", "4096.0"),
-        ("compression.maxWindowLog", "10"), ("compression.maxWindowLog", "31"),
-        ("hostConfigurationTemplate", "{\"path\": [[{}]]}"), ("disk.gptRegions[1].image.newField", "[1, null]"),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("version", "\"1.10\""), ("version", "\"1.3\""),
+            ("osArch", "\"AMD64\""), ("osArch", "\"x64\""), ("osArch", "\"X86_64\""),
+            ("id", nil), ("id", "null"), ("id", "\"0A6CDD47-1A8B-4F3D-9C83-0D6B7E1C5A11\""),
+            ("images[0].verity", nil), ("images[1].verity", nil), ("images[1].verity", "null"),
+            ("images", "[]"), ("images[0].mountPoint", "\"\""), ("images[0].fsUuid", "\"\""),
+            ("osPackages", "[]"), ("osPackages[0].arch", "\"i686\""), ("osPackages[0].arch", "\"(none)\""),
+            ("bootloader", "{\"type\": \"grub\"}"), ("bootloader", "{\"type\": \"grub\", \"systemdBoot\": null}"),
+            // Image Customizer's word for no bootloader.
+            ("bootloader", "{\"type\": \"\"}"), ("bootloader", "{\"type\": \"\", \"systemdBoot\": null}"),
+            ("images[1].verity.hashOffset", "null"), ("images[1].verity.hashOffset", "0"),
+            ("images[1].verity.hashOffset", "3584"),
+            ("disk.gptRegions[0].number", "null"), ("disk.gptRegions[0].startLba", "0"),
+            ("disk.gptRegions[2].image.uncompressedSize", "4096.0"),
+            ("compression.maxWindowLog", "10"), ("compression.maxWindowLog", "31"),
+            ("hostConfigurationTemplate", "{\"path\": [[{}]]}"), ("disk.gptRegions[1].image.newField", "[1, null]"),
+        ] as [(String, String?)])
     func whatTheFormatAllowsIsReadWithoutAWarning(path: String, value: String?) throws {
         let (_, warnings) = try MetadataSample.with([(path, value)]).parse()
         #expect(warnings.isEmpty)
@@ -66,20 +67,25 @@ import Testing
         #expect(metadata.osArch.rawValue == read)
     }
 
-    @Test(arguments: [
-        ("osPackages", nil, "metadata.json: osPackages"),
-        ("osPackages", "null", "metadata.json: osPackages"),
-        ("osPackages[1].arch", "\"riscv64\"", "metadata.json: osPackages[1].arch"),
-        ("osArch", "\"arm64\"", "metadata.json: osPackages[0].arch"),
-        ("bootloader.type", "\"lilo\"", "metadata.json: bootloader.type"),
-        ("bootloader.type", "\"grub\"", "metadata.json: bootloader.systemdBoot"),
-        ("images[1].partType", "\"C12A7328-F81F-11D2-BA4B-00A0C93EC93B\"", "metadata.json: images"),
-        ("disk.gptRegions[0].image.path", "\"./images/gpt.zst\"", "metadata.json: disk.gptRegions[0].image.path"),
-        ("disk.gptRegions[4]", "{\"type\": \"unallocated\", \"startLba\": 40960}",
-            "metadata.json: disk.gptRegions[4].type"),
-        ("disk.gptRegions[4]", "{\"type\": \"backup-gpt\", \"image\": {\"path\": \"\"}, \"number\": -1}",
-            "metadata.json: disk.gptRegions[4].type"),
-    ] as [(String, String?, String)])
+    @Test(
+        arguments: [
+            ("osPackages", nil, "metadata.json: osPackages"),
+            ("osPackages", "null", "metadata.json: osPackages"),
+            ("osPackages[1].arch", "\"riscv64\"", "metadata.json: osPackages[1].arch"),
+            ("osArch", "\"arm64\"", "metadata.json: osPackages[0].arch"),
+            ("bootloader.type", "\"lilo\"", "metadata.json: bootloader.type"),
+            ("bootloader.type", "\"grub\"", "metadata.json: bootloader.systemdBoot"),
+            ("images[1].partType", "\"C12A7328-F81F-11D2-BA4B-00A0C93EC93B\"", "metadata.json: images"),
+            ("disk.gptRegions[0].image.path", "\"./images/gpt.zst\"", "metadata.json: disk.gptRegions[0].image.path"),
+            (
+                "disk.gptRegions[4]", "{\"type\": \"unallocated\", \"startLba\": 40960}",
+                "metadata.json: disk.gptRegions[4].type"
+            ),
+            (
+                "disk.gptRegions[4]", "{\"type\": \"backup-gpt\", \"image\": {\"path\": \"\"}, \"number\": -1}",
+                "metadata.json: disk.gptRegions[4].type"
+            ),
+        ] as [(String, String?, String)])
     func whatIsHarmlessIsAcceptedWithAWarning(path: String, value: String?, place: String) throws {
         let (metadata, warnings) = try MetadataSample.with([(path, value)]).parse()
         #expect(warnings.map(\.place) == [place])
@@ -175,66 +181,67 @@ import Testing
 
     static let zeros = String(repeating: "0", count: 95)
 
-    @Test(arguments: [
-        ("version", "\"1.1\"", "minor version 2"), ("version", "\"1.0\"", "minor version 2"),
-        ("version", "\"2.0\"", "major version 1"), ("version", "\"0.9\"", "major version 1"),
-        ("version", "\"1\"", "MAJOR.MINOR"), ("version", "\"1.2.0\"", "MAJOR.MINOR"),
-        ("version", "\"\"", "MAJOR.MINOR"), ("version", "\"1.2 \"", "MAJOR.MINOR"),
-        ("version", "\"1.-2\"", "MAJOR.MINOR"), ("version", "\"+1.2\"", "MAJOR.MINOR"),
-        ("version", "\"1.99999999999\"", "MAJOR.MINOR"), ("version", "\"1.99999999999999999999999\"", "MAJOR.MINOR"),
-        ("osArch", "\"riscv64\"", "riscv64"), ("osArch", "\"\"", "x86_64"),
-        ("id", "\"abc\"", "must be a UUID"),
-        ("images[0].partType", "\"linux\"", "must be a UUID"),
-        ("images[1].mountPoint", "\"/boot/efi\"", "images[0]"),
-        ("images[1].mountPoint", "\"//boot/efi/\"", "images[0]"),
-        ("disk.type", "\"mbr\"", "must be 'gpt'"),
-        ("disk.lbaSize", "1024", "must be 512 or 4096"), ("disk.lbaSize", "0", "must be 512 or 4096"),
-        ("disk.lbaSize", "18446744073709551615", "must be 512 or 4096"),
-        ("disk.size", "67108865", "not a multiple of disk.lbaSize 512"), ("disk.size", "0", "must be 1 to"),
-        ("disk.size", "9223372036854775808", "must be 1 to"), ("disk.size", "-512", "whole number"),
-        ("disk.size", "1e30", "whole number"), ("disk.size", "0.5", "whole number"),
-        ("disk.gptRegions", "[]", "'primary-gpt'"), ("disk.gptRegions[0]", nil, "'primary-gpt'"),
-        ("disk.gptRegions[0].type", "\"unknown\"", "'primary-gpt'"),
-        ("disk.gptRegions[1].type", "\"primary-gpt\"", "second 'primary-gpt'"),
-        ("disk.gptRegions[1].number", "0", "must be 1 to 1024"),
-        ("disk.gptRegions[1].number", "1025", "must be 1 to 1024"),
-        ("disk.gptRegions[1].number", "18446744073709551615", "must be 1 to 1024"),
-        ("disk.gptRegions[1].number", "-1", "whole number"), ("disk.gptRegions[1].number", "1.5", "whole number"),
-        ("disk.gptRegions[3].number", "2", "as disk.gptRegions[2].number is"),
-        ("disk.gptRegions[1].image.path", "\"images/disk_gpt.raw.zst\"", "as disk.gptRegions[0].image.path is"),
-        ("disk.gptRegions[1].image.path", "\"disk_1.raw.zst\"", "under 'images/'"),
-        ("disk.gptRegions[1].image.path", "\"/images/a\"", "under 'images/'"),
-        ("disk.gptRegions[1].image.path", "\"images\"", "under 'images/'"),
-        ("disk.gptRegions[1].image.path", "\"imagesx/a\"", "under 'images/'"),
-        ("disk.gptRegions[1].image.path", "\"\"", "under 'images/'"),
-        ("disk.gptRegions[1].image.path", "\"images/\"", "must not have"),
-        ("disk.gptRegions[1].image.path", "\"images/../etc/passwd\"", "must not have"),
-        ("disk.gptRegions[1].image.path", "\"images/a/..\"", "must not have"),
-        ("disk.gptRegions[1].image.path", "\"images//a\"", "must not have"),
-        ("disk.gptRegions[1].image.path", "\"images/./a\"", "must not have"),
-        ("disk.gptRegions[1].image.path", "\"images/a\\u0000b\"", "cannot be shown"),
-        ("disk.gptRegions[1].image.path", "\"images/a\\u001b[2J\"", "\\u{1b}[2J"),
-        ("disk.gptRegions[1].image.compressedSize", "0", "must be 1 to"),
-        ("disk.gptRegions[1].image.compressedSize", "18446744073709551615", "must be 1 to"),
-        ("disk.gptRegions[1].image.compressedSize", "9223372036854775807", "overflow"),
-        ("disk.gptRegions[1].image.uncompressedSize", "18446744073709551616", "whole number"),
-        ("disk.gptRegions[1].image.uncompressedSize", "18446744073709551615", "at most 2^63"),
-        ("disk.gptRegions[1].image.uncompressedSize", "67108865", "more than disk.size"),
-        ("disk.gptRegions[1].image.sha384", "\"\(zeros)\"", "is 95 hex digits, must be 96"),
-        ("disk.gptRegions[1].image.sha384", "\"\(zeros)00\"", "is 97 hex digits, must be 96"),
-        ("disk.gptRegions[1].image.sha384", "\"\"", "is 0 hex digits"),
-        ("disk.gptRegions[1].image.sha384", "\"\(zeros)g\"", "not a hex digit"),
-        ("disk.gptRegions[0].image.compressedSize", "8388609", "more than a GPT takes"),
-        ("disk.gptRegions[0].image.uncompressedSize", "8388609", "more than a GPT takes"),
-        ("images[1].verity.hashOffset", "4096", "outside the 4096 bytes"),
-        ("images[1].verity.hashOffset", "18446744073709551615", "outside the 4096 bytes"),
-        ("images[1].verity.hashOffset", "100", "must be a multiple of 512"),
-        ("images[1].verity.hashOffset", "-1", "whole number"), ("images[1].verity.hashOffset", "0.5", "whole number"),
-        ("images[1].verity.hashOffset", "\"4096\"", "is not a number"),
-        ("compression.maxWindowLog", "9", "must be 10 to 31"), ("compression.maxWindowLog", "32", "must be 10 to 31"),
-        ("compression.maxWindowLog", "18446744073709551615", "must be 10 to 31"),
-        ("compression.maxWindowLog", "-1", "whole number"),
-    ] as [(String, String?, String)])
+    @Test(
+        arguments: [
+            ("version", "\"1.1\"", "minor version 2"), ("version", "\"1.0\"", "minor version 2"),
+            ("version", "\"2.0\"", "major version 1"), ("version", "\"0.9\"", "major version 1"),
+            ("version", "\"1\"", "MAJOR.MINOR"), ("version", "\"1.2.0\"", "MAJOR.MINOR"),
+            ("version", "\"\"", "MAJOR.MINOR"), ("version", "\"1.2 \"", "MAJOR.MINOR"),
+            ("version", "\"1.-2\"", "MAJOR.MINOR"), ("version", "\"+1.2\"", "MAJOR.MINOR"),
+            ("version", "\"1.99999999999\"", "MAJOR.MINOR"), ("version", "\"1.99999999999999999999999\"", "MAJOR.MINOR"),
+            ("osArch", "\"riscv64\"", "riscv64"), ("osArch", "\"\"", "x86_64"),
+            ("id", "\"abc\"", "must be a UUID"),
+            ("images[0].partType", "\"linux\"", "must be a UUID"),
+            ("images[1].mountPoint", "\"/boot/efi\"", "images[0]"),
+            ("images[1].mountPoint", "\"//boot/efi/\"", "images[0]"),
+            ("disk.type", "\"mbr\"", "must be 'gpt'"),
+            ("disk.lbaSize", "1024", "must be 512 or 4096"), ("disk.lbaSize", "0", "must be 512 or 4096"),
+            ("disk.lbaSize", "18446744073709551615", "must be 512 or 4096"),
+            ("disk.size", "67108865", "not a multiple of disk.lbaSize 512"), ("disk.size", "0", "must be 1 to"),
+            ("disk.size", "9223372036854775808", "must be 1 to"), ("disk.size", "-512", "whole number"),
+            ("disk.size", "1e30", "whole number"), ("disk.size", "0.5", "whole number"),
+            ("disk.gptRegions", "[]", "'primary-gpt'"), ("disk.gptRegions[0]", nil, "'primary-gpt'"),
+            ("disk.gptRegions[0].type", "\"unknown\"", "'primary-gpt'"),
+            ("disk.gptRegions[1].type", "\"primary-gpt\"", "second 'primary-gpt'"),
+            ("disk.gptRegions[1].number", "0", "must be 1 to 1024"),
+            ("disk.gptRegions[1].number", "1025", "must be 1 to 1024"),
+            ("disk.gptRegions[1].number", "18446744073709551615", "must be 1 to 1024"),
+            ("disk.gptRegions[1].number", "-1", "whole number"), ("disk.gptRegions[1].number", "1.5", "whole number"),
+            ("disk.gptRegions[3].number", "2", "as disk.gptRegions[2].number is"),
+            ("disk.gptRegions[1].image.path", "\"images/disk_gpt.raw.zst\"", "as disk.gptRegions[0].image.path is"),
+            ("disk.gptRegions[1].image.path", "\"disk_1.raw.zst\"", "under 'images/'"),
+            ("disk.gptRegions[1].image.path", "\"/images/a\"", "under 'images/'"),
+            ("disk.gptRegions[1].image.path", "\"images\"", "under 'images/'"),
+            ("disk.gptRegions[1].image.path", "\"imagesx/a\"", "under 'images/'"),
+            ("disk.gptRegions[1].image.path", "\"\"", "under 'images/'"),
+            ("disk.gptRegions[1].image.path", "\"images/\"", "must not have"),
+            ("disk.gptRegions[1].image.path", "\"images/../etc/passwd\"", "must not have"),
+            ("disk.gptRegions[1].image.path", "\"images/a/..\"", "must not have"),
+            ("disk.gptRegions[1].image.path", "\"images//a\"", "must not have"),
+            ("disk.gptRegions[1].image.path", "\"images/./a\"", "must not have"),
+            ("disk.gptRegions[1].image.path", "\"images/a\\u0000b\"", "cannot be shown"),
+            ("disk.gptRegions[1].image.path", "\"images/a\\u001b[2J\"", "\\u{1b}[2J"),
+            ("disk.gptRegions[1].image.compressedSize", "0", "must be 1 to"),
+            ("disk.gptRegions[1].image.compressedSize", "18446744073709551615", "must be 1 to"),
+            ("disk.gptRegions[1].image.compressedSize", "9223372036854775807", "overflow"),
+            ("disk.gptRegions[1].image.uncompressedSize", "18446744073709551616", "whole number"),
+            ("disk.gptRegions[1].image.uncompressedSize", "18446744073709551615", "at most 2^63"),
+            ("disk.gptRegions[1].image.uncompressedSize", "67108865", "more than disk.size"),
+            ("disk.gptRegions[1].image.sha384", "\"\(zeros)\"", "is 95 hex digits, must be 96"),
+            ("disk.gptRegions[1].image.sha384", "\"\(zeros)00\"", "is 97 hex digits, must be 96"),
+            ("disk.gptRegions[1].image.sha384", "\"\"", "is 0 hex digits"),
+            ("disk.gptRegions[1].image.sha384", "\"\(zeros)g\"", "not a hex digit"),
+            ("disk.gptRegions[0].image.compressedSize", "8388609", "more than a GPT takes"),
+            ("disk.gptRegions[0].image.uncompressedSize", "8388609", "more than a GPT takes"),
+            ("images[1].verity.hashOffset", "4096", "outside the 4096 bytes"),
+            ("images[1].verity.hashOffset", "18446744073709551615", "outside the 4096 bytes"),
+            ("images[1].verity.hashOffset", "100", "must be a multiple of 512"),
+            ("images[1].verity.hashOffset", "-1", "whole number"), ("images[1].verity.hashOffset", "0.5", "whole number"),
+            ("images[1].verity.hashOffset", "\"4096\"", "is not a number"),
+            ("compression.maxWindowLog", "9", "must be 10 to 31"), ("compression.maxWindowLog", "32", "must be 10 to 31"),
+            ("compression.maxWindowLog", "18446744073709551615", "must be 10 to 31"),
+            ("compression.maxWindowLog", "-1", "whole number"),
+        ] as [(String, String?, String)])
     func aMalformedValueIsRefusedByName(path: String, value: String?, expected: String) throws {
         let error = try #require(try formatError { try MetadataSample.with([(path, value)]).parse() })
         let isAboutTheFirst = path.hasPrefix("disk.gptRegions[0]") && expected == "'primary-gpt'"

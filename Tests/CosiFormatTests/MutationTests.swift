@@ -113,7 +113,8 @@ import Testing
             if Bool.random(using: &generator) {
                 bytes = mutated(bytes, &generator)
             } else {
-                let at = [24, 32, 40, 48, 72, 80, 84, 512 + 32, 512 + 40, 512 + 128 + 32]
+                let at =
+                    [24, 32, 40, 48, 72, 80, 84, 512 + 32, 512 + 40, 512 + 128 + 32]
                     .randomElement(using: &generator) ?? 0
                 let value = interesting.randomElement(using: &generator) ?? 0
                 if at == 80 || at == 84 {

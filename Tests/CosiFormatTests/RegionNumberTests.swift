@@ -145,7 +145,8 @@ import Testing
                 small.map { ($0 + ".uncompressedSize", "512") } + [
                     ("disk.gptRegions[1].number", "\(esp)"), ("disk.gptRegions[2].number", "100"),
                     ("disk.gptRegions[3].number", "\(root)"), ("disk.gptRegions[2].number", "\(hash)"),
-                ]).parse().0
+                ]
+            ).parse().0
             var checker = try CosiEntryChecker(metadata: metadata, gpt: gpt)
             return checker.takeWarnings()
         }
@@ -154,8 +155,9 @@ import Testing
         #expect(error.problem.contains("count partitions by place, not by GPT entry"))
         #expect(error.problem.contains("has partType \(Self.esp)"))
         // A type that no order explains does no harm that is known.
-        #expect(try check(esp: 2, hash: 1, root: 3).map(\.place) == [
-            "metadata.json: filesystem '\(MetadataSample.esp.path)'"
-        ])
+        #expect(
+            try check(esp: 2, hash: 1, root: 3).map(\.place) == [
+                "metadata.json: filesystem '\(MetadataSample.esp.path)'"
+            ])
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+
 @testable import TestSupport
 
 extension CommandLineContract {
@@ -15,7 +16,8 @@ extension CommandLineContract {
                     let ended = try Program.run([source, "--disk", disk], events: true)
                     #expect(ended.code == 64 && ended.output == "")
                     // One line: how the program is called is not what is wrong.
-                    #expect(ended.errors.contains("add --yes") && ended.errors.split(separator: "\n").count == 1, "\(ended.errors)")
+                    #expect(
+                        ended.errors.contains("add --yes") && ended.errors.split(separator: "\n").count == 1, "\(ended.errors)")
                     #expect(ended.eventNames == ["start", "error"])
                 }
                 #expect(server.requests.isEmpty)
@@ -123,9 +125,12 @@ extension CommandLineContract {
         @Test(
             "Sizes and times take units.",
             arguments: [
-                ("--memory-limit", "1.5G", "memoryLimitBytes", 1_610_612_736.0), ("--memory-limit", "512M", "memoryLimitBytes", 536_870_912),
-                ("--memory-limit", "1T", "memoryLimitBytes", 1_099_511_627_776), ("--memory-limit", "600000K", "memoryLimitBytes", 614_400_000),
-                ("--memory-limit", "900000000", "memoryLimitBytes", 900_000_000), ("--memory-limit", "1GiB", "memoryLimitBytes", 1_073_741_824),
+                ("--memory-limit", "1.5G", "memoryLimitBytes", 1_610_612_736.0),
+                ("--memory-limit", "512M", "memoryLimitBytes", 536_870_912),
+                ("--memory-limit", "1T", "memoryLimitBytes", 1_099_511_627_776),
+                ("--memory-limit", "600000K", "memoryLimitBytes", 614_400_000),
+                ("--memory-limit", "900000000", "memoryLimitBytes", 900_000_000),
+                ("--memory-limit", "1GiB", "memoryLimitBytes", 1_073_741_824),
                 ("--retry-timeout", "90", "retryTimeoutSeconds", 90), ("--retry-timeout", "5m", "retryTimeoutSeconds", 300),
                 ("--retry-timeout", "1.5h", "retryTimeoutSeconds", 5400), ("--stall-timeout", "30s", "stallTimeoutSeconds", 30),
                 ("--stall-timeout", "2.5", "stallTimeoutSeconds", 2.5),
@@ -141,7 +146,8 @@ extension CommandLineContract {
             "A size or a time that is none is refused, with the option's name.",
             arguments: [
                 ("--memory-limit", "1.5"), ("--memory-limit", "12X"), ("--memory-limit", "G"), ("--memory-limit", "1e9"),
-                ("--memory-limit", ".5G"), ("--memory-limit", "99999999999T"), ("--memory-limit", "1 G"), ("--memory-limit", "inf"),
+                ("--memory-limit", ".5G"), ("--memory-limit", "99999999999T"), ("--memory-limit", "1 G"),
+                ("--memory-limit", "inf"),
                 ("--retry-timeout", "5 m"), ("--retry-timeout", "5d"), ("--retry-timeout", "inf"), ("--retry-timeout", "1e3"),
                 ("--retry-timeout", "0s"), ("--stall-timeout", "9000h"), ("--stall-timeout", "1.2.3"), ("--stall-timeout", ""),
             ])
@@ -188,7 +194,9 @@ extension CommandLineContract {
                 let path = folder.appending(path: "os@1.2?b#c.cosi").path
                 try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: image.path)
                 let server = try FaultServer(image.bytes)
-                let urls = ["file://" + path.replacing("?", with: "%3F").replacing("#", with: "%23"), server.url("/a@b.cosi?token=x#y")]
+                let urls = [
+                    "file://" + path.replacing("?", with: "%3F").replacing("#", with: "%23"), server.url("/a@b.cosi?token=x#y"),
+                ]
                 try TestTarget.file.withOldTable(sizeBytes: image.diskBytes) { disk in
                     for source in [path] + urls {
                         let ended = try Program.run([source, "--disk", disk, "--dry-run"], events: true)
@@ -282,7 +290,9 @@ extension CommandLineContract {
 
         @Test(
             "A usage error is an event too.",
-            arguments: [["--no-such-option"], ["--retry-timeout", "x"], ["--hash", "md5:0"], ["--header", "@/none/file"], ["extra"]])
+            arguments: [
+                ["--no-such-option"], ["--retry-timeout", "x"], ["--hash", "md5:0"], ["--header", "@/none/file"], ["extra"],
+            ])
         func usageErrorIsAnEvent(arguments: [String]) throws {
             let ended = try Program.run(["/none/image", "--yes"] + arguments, events: true)
             #expect(ended.code == 64)

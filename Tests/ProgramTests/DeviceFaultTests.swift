@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// A disk that fails, hangs, crawls or goes away: the run says so in one line and in time, and no table stands over what is
@@ -74,7 +75,8 @@ import Testing
             phase: "commit", disk: "uncertain"),
         Fault(
             // All data are there and checked; what is missing is the MBR, without which neither firmware nor kernel look.
-            testDescription: "from the very last write on", write: "[ $offset != 0 ] || echo >>zero; "
+            testDescription: "from the very last write on",
+            write: "[ $offset != 0 ] || echo >>zero; "
                 + "[ ! -e zero ] || [ $(wc -l <zero) -lt 2 ] || fail EIO", offset: 0,
             says: ["a write of 512 bytes at byte 0: Input/output error", "do not trust"], phase: "commit",
             disk: "uncertain", leaves: ["primary GPT", "backup GPT"]),
@@ -130,9 +132,11 @@ import Testing
     @Test(arguments: End.allCases, ["io_uring", "pwrite"]) func aDiskThatGoesBadOnTheWay(end: End, engine: String) throws {
         try withTemporaryFolder { folder in
             let trigger = folder.appending(path: "trigger").path
-            let filters = ["--filter=error"] + ["pwrite", "zero"].flatMap {
-                ["error-\($0)=EIO", "error-\($0)-rate=1", "error-\($0)-file=\(trigger)"]
-            }
+            let filters =
+                ["--filter=error"]
+                + ["pwrite", "zero"].flatMap {
+                    ["error-\($0)=EIO", "error-\($0)-rate=1", "error-\($0)-file=\(trigger)"]
+                }
             try withDisk(.filters(filters)) { image, disk in
                 let nginx = try slowServer(image)
                 let running = try Running(

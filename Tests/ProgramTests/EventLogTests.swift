@@ -2,8 +2,8 @@ import Foundation
 import Testing
 
 @testable import StreamDisk
-@testable import stream_disk
 @testable import TestSupport
+@testable import stream_disk
 
 @Suite("Events")
 struct EventLogTests {

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// Where the kernel, or who guards it, refuses what makes a run quick, the run is slower, says what it uses, and writes the
@@ -42,7 +43,8 @@ import Testing
             restrictions: refuse("io_uring_enter=ENOSYS"), engine: "pwrite",
             says: "io_uring is refused here (Function not implemented): writing with pwrite"),
         Refusal(
-            testDescription: "to enter io_uring, with an answer to try again for ever", restrictions: refuse("io_uring_enter=EAGAIN"),
+            testDescription: "to enter io_uring, with an answer to try again for ever",
+            restrictions: refuse("io_uring_enter=EAGAIN"),
             engine: "pwrite",
             says: "io_uring is refused here (Resource temporarily unavailable): writing with pwrite"),
         // As Linux before 5.6 answers the question which operations there are; but this kernel has the features of later ones.

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// The built program, killed where it stands, on a disk that held a whole older system.

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// Where a limit is too tight for a run, it says so before the first write, with one error; else it keeps to it.
@@ -109,7 +110,9 @@ import Testing
         let path = folder.path + "/image.cosi"
         try run(
             SampleImage.imagesFolder + "/make-image",
-            SampleImage.small.split(separator: " ").map(String.init) + ["--level", "1", "--out", path, "--edit-metadata", packages])
+            SampleImage.small.split(separator: " ").map(String.init) + [
+                "--level", "1", "--out", path, "--edit-metadata", packages,
+            ])
         let target = try folder.write("disk", [])
         try run("truncate", ["-s", "32M", target])
         let refused = try Program.run([path, "--disk", target, "--yes", "-q", "--memory-limit", "32M"])

@@ -2,8 +2,8 @@ import Glibc
 import Testing
 
 @testable import StreamDisk
-@testable import stream_disk
 @testable import TestSupport
+@testable import stream_disk
 
 @Suite("Lines on their way to a reader")
 struct LineWriterTests {

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+
 @testable import TestSupport
 
 /// Every way a network can go wrong, through the command line: the disk is whole, or the run ends with the right code in

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// Disks in use, of odd sizes and blocks, locked or gone: refused before the first write, or written right.
@@ -95,7 +96,7 @@ import Testing
                     let guest = unsafe open(path, O_RDONLY | O_CLOEXEC)
                     defer { close(guest) }
                     var lock = flock(l_type: Int16(F_RDLCK), l_whence: Int16(SEEK_SET), l_start: 100, l_len: 1, l_pid: 0)
-                    #expect(unsafe fcntl(guest, /* F_OFD_SETLK */ 37, &lock) == 0)
+                    #expect(unsafe fcntl(guest, setOpenFileLock, &lock) == 0)
                     try expectRefusal(78, image, disk: path, says: ["in use", "virtual machine"])
                 }
                 #expect(try Program.run([image.path, "--disk", file, "--yes", "-q"]).code == 0)
@@ -272,9 +273,11 @@ import Testing
         #expect(verdict.contains("No problems found"), "\(verdict)")
         #expect(try tablesLeft(on: path).count == 4)
         for region in image.manifest.regions {
-            try run("cmp", [
-                "--bytes=\(region.uncompressedSize)", "--ignore-initial=\(region.offset)", path, image.rawPath,
-            ])
+            try run(
+                "cmp",
+                [
+                    "--bytes=\(region.uncompressedSize)", "--ignore-initial=\(region.offset)", path, image.rawPath,
+                ])
         }
     }
 

@@ -3,8 +3,8 @@ import Glibc
 import StreamDisk
 import Testing
 
-@testable import stream_disk
 @testable import TestSupport
+@testable import stream_disk
 
 extension CommandLineContract {
     /// Results go to standard output, everything else to standard error, and what is for programs can be parsed.
@@ -226,7 +226,8 @@ extension CommandLineContract {
                 let ended = try Program.run(
                     [image.path, "--disk", disk, "--yes"], through: ["bash", "-c", "exec \"$@\" >/dev/full", "full"])
                 #expect(ended.code == 0, "\(ended.errors)")
-                #expect(ended.errors.contains("warning: cannot write to standard output: No space left on device"), "\(ended.errors)")
+                #expect(
+                    ended.errors.contains("warning: cannot write to standard output: No space left on device"), "\(ended.errors)")
                 try image.expectStreamed(to: disk, was: was)
             }
         }
@@ -294,7 +295,8 @@ extension CommandLineContract {
             }
             let stream = try Program.run(["stream", "--help"])
             #expect(stream.code == 0)
-            for option in ["--disk", "--hash", "--yes", "--dry-run", "--events", "--retry-timeout", "--stall-timeout",
+            for option in [
+                "--disk", "--hash", "--yes", "--dry-run", "--events", "--retry-timeout", "--stall-timeout",
                 "--cacert", "--cert", "--key", "--header", "--verbose", "--quiet",
             ] {
                 #expect(stream.output.contains(option), "\(option)")

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+
 @testable import TestSupport
 
 extension CommandLineContract {
@@ -16,7 +17,10 @@ extension CommandLineContract {
                 let before = try sha256(of: disk)
                 let ended = try Program.run([image.path, "--disk", link, "--dry-run"], events: true)
                 #expect(ended.code == 0, "\(ended.errors)")
-                for words in ["\(link) -> \(disk)", "\nlost    a gpt partition table with 2 partitions:\n", "ext4 'precious'", "vfat 'OLDBOOT'"] {
+                for words in [
+                    "\(link) -> \(disk)", "\nlost    a gpt partition table with 2 partitions:\n", "ext4 'precious'",
+                    "vfat 'OLDBOOT'",
+                ] {
                     #expect(ended.output.contains(words), "\(words) in: \(ended.output)")
                 }
                 #expect(try sha256(of: disk) == before)

@@ -1,12 +1,12 @@
 import Testing
 
 @testable import StreamDisk
-@testable import stream_disk
 @testable import TestSupport
+@testable import stream_disk
 
 @Suite("How far a run is, and how long it will take")
 struct ProgressEstimateTests {
-    private static let MiB = UInt64(1 << 20)
+    private static let mebibyte = UInt64(1 << 20)
 
     private func progress(
         _ seconds: Double, phase: StreamPhase = .write, fetched: UInt64, decoded: UInt64, written: UInt64, verified: UInt64 = 0,
@@ -14,8 +14,8 @@ struct ProgressEstimateTests {
     ) -> StreamProgress {
         StreamProgress(
             phase: phase, elapsedSeconds: seconds, fetchedBytes: fetched, decodedBytes: decoded, writtenBytes: written,
-            zeroedBytes: 0, verifiedBytes: verified, verifiedBytesTotal: 400 * Self.MiB,
-            compressedBytesTotal: 100 * Self.MiB, decodedBytesTotal: 400 * Self.MiB, partitions: partitions,
+            zeroedBytes: 0, verifiedBytes: verified, verifiedBytesTotal: 400 * Self.mebibyte,
+            compressedBytesTotal: 100 * Self.mebibyte, decodedBytesTotal: 400 * Self.mebibyte, partitions: partitions,
             waitingBytes: waiting, bytesInFlight: inFlight)
     }
 
@@ -25,7 +25,7 @@ struct ProgressEstimateTests {
         var last = progress(0, fetched: 0, decoded: 0, written: 0)
         for tick in 1...Int(end * 5) {
             let seconds = Double(tick) / 5
-            let fetched = UInt64(seconds * 5 * Double(Self.MiB))
+            let fetched = UInt64(seconds * 5 * Double(Self.mebibyte))
             last = progress(seconds, fetched: fetched, decoded: fetched / 2, written: fetched / 2, waiting: 1000)
             estimate.add(last)
         }
@@ -40,16 +40,19 @@ struct ProgressEstimateTests {
         #expect((11.9...12.1).contains(try #require(estimate.etaSeconds)))
         var widths: [ProgressLine.Part: Int] = [:]
         let line = ProgressLine(progress: last, estimate: estimate, partitions: ["root"]).live(columns: 120, widths: &widths)
-        #expect(line == "[########------------] write   40 %  fetched 40 of 100 MiB at 5.0 MiB/s, 12 s left  20 MiB on disk  root  8 s")
+        #expect(
+            line
+                == "[########------------] write   40 %  fetched 40 of 100 MiB at 5.0 MiB/s, 12 s left  20 MiB on disk  root  8 s"
+        )
     }
 
     @Test("While the disk is slower, they follow what is on it") func disk() throws {
         var estimate = ProgressEstimate()
         for tick in 1...50 {
-            let written = UInt64(tick) * 2 * Self.MiB
+            let written = UInt64(tick) * 2 * Self.mebibyte
             estimate.add(
                 progress(
-                    Double(tick) / 5, fetched: written / 2, decoded: written + Self.MiB, written: written, waiting: 4 << 20))
+                    Double(tick) / 5, fetched: written / 2, decoded: written + Self.mebibyte, written: written, waiting: 4 << 20))
         }
         #expect(estimate.limit == .disk)
         #expect((0.249...0.251).contains(estimate.share))
@@ -58,11 +61,11 @@ struct ProgressEstimateTests {
 
     @Test("No rate is shown before there is one") func noRate() {
         var estimate = ProgressEstimate()
-        let first = progress(0.1, fetched: 20 * Self.MiB, decoded: 0, written: 0)
+        let first = progress(0.1, fetched: 20 * Self.mebibyte, decoded: 0, written: 0)
         estimate.add(first)
         #expect(ProgressLine(progress: first, estimate: estimate).plain.contains("fetched 20 of 100 MiB  0 B on disk"))
         // A source that stands still has one.
-        let second = progress(1.1, fetched: 20 * Self.MiB, decoded: 0, written: 0)
+        let second = progress(1.1, fetched: 20 * Self.mebibyte, decoded: 0, written: 0)
         estimate.add(second)
         #expect(ProgressLine(progress: second, estimate: estimate).plain.contains("at 0 B/s"))
     }
@@ -70,7 +73,10 @@ struct ProgressEstimateTests {
     @Test("Rates are of the last seconds") func window() throws {
         var (estimate, _) = slowSource(until: 8)
         for tick in 1...50 {
-            estimate.add(progress(8 + Double(tick) / 5, fetched: 40 * Self.MiB, decoded: 20 * Self.MiB, written: 20 * Self.MiB))
+            estimate.add(
+                progress(
+                    8 + Double(tick) / 5, fetched: 40 * Self.mebibyte,
+                    decoded: 20 * Self.mebibyte, written: 20 * Self.mebibyte))
         }
         #expect(estimate.rates.fetched == 0)
         #expect(estimate.etaSeconds == nil)
@@ -79,14 +85,14 @@ struct ProgressEstimateTests {
     @Test("Nothing is promised after a moment") func settling() {
         var estimate = ProgressEstimate()
         for tick in 0...4 {
-            estimate.add(progress(Double(tick) / 5, fetched: UInt64(tick) * Self.MiB, decoded: 0, written: 0))
+            estimate.add(progress(Double(tick) / 5, fetched: UInt64(tick) * Self.mebibyte, decoded: 0, written: 0))
             #expect(estimate.etaSeconds == nil)
         }
     }
 
     @Test("Flush and read-back have their own") func otherSteps() throws {
         var (estimate, _) = slowSource(until: 20)
-        let all = 400 * Self.MiB
+        let all = 400 * Self.mebibyte
         for tick in 1...10 {
             estimate.add(progress(20 + Double(tick) / 5, fetched: all / 4, decoded: all, written: all, inFlight: 0))
         }
@@ -97,14 +103,15 @@ struct ProgressEstimateTests {
             estimate.add(
                 progress(
                     22 + Double(tick) / 5, phase: .verify, fetched: all / 4, decoded: all, written: all,
-                    verified: UInt64(tick) * 10 * Self.MiB))
+                    verified: UInt64(tick) * 10 * Self.mebibyte))
         }
         #expect(estimate.limit == .verify)
         #expect((0.249...0.251).contains(estimate.share))
         #expect((5.9...6.1).contains(try #require(estimate.etaSeconds)))
     }
 
-    @Test("A live line never reaches the terminal's width, and a bar keeps its length", arguments: [1, 10, 40, 80, 100, 120, 200])
+    @Test(
+        "A live line never reaches the terminal's width, and a bar keeps its length", arguments: [1, 10, 40, 80, 100, 120, 200])
     func width(columns: Int) throws {
         var widths: [ProgressLine.Part: Int] = [:]
         var bars: Set<Int> = []
@@ -143,7 +150,7 @@ struct ProgressEstimateTests {
     @Test("No rate is told before there is one") func firstMoments() {
         var estimate = ProgressEstimate()
         for tick in 1...4 {
-            let now = progress(Double(tick) / 5, fetched: 3 * Self.MiB, decoded: 0, written: 0)
+            let now = progress(Double(tick) / 5, fetched: 3 * Self.mebibyte, decoded: 0, written: 0)
             estimate.add(now)
             #expect(!ProgressLine(progress: now, estimate: estimate).plain.contains("/s"))
         }

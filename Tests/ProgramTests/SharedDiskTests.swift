@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// One file or disk under several loop devices: the kernel keeps nobody from using it by one of them while another writes it.
@@ -60,7 +61,7 @@ import Testing
             // A virtual machine has the file.
             let guest = unsafe open(device.backingFile.path, O_RDONLY | O_CLOEXEC)
             var lock = Glibc.flock(l_type: Int16(F_RDLCK), l_whence: Int16(SEEK_SET), l_start: 100, l_len: 1, l_pid: 0)
-            #expect(unsafe fcntl(guest, /* F_OFD_SETLK */ 37, &lock) == 0)
+            #expect(unsafe fcntl(guest, setOpenFileLock, &lock) == 0)
             for other in others { try expectRefusal(78, image, other, says: ["virtual machine"]) }
             close(guest)
             // Nobody is left.

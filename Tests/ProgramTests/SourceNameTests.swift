@@ -1,12 +1,14 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// Names that do not resolve yet, or for a while: the normal state of a machine that has just got its address.
 @Suite(.timeLimit(.minutes(10)), .enabled(if: NameWorld.isAvailable, NameWorld.needs))
 struct SourceNameTests {
-    @Test("A name that does not resolve at first is waited for, whatever its server answers until then.",
+    @Test(
+        "A name that does not resolve at first is waited for, whatever its server answers until then.",
         arguments: ["unknown", "failure", "silence"])
     func aNameThatResolvesLate(absence: String) async throws {
         try await stream(["--appears", "1.5", "--absence", absence]) { ended in
@@ -20,7 +22,8 @@ struct SourceNameTests {
         }
     }
 
-    @Test("A name that goes away in mid-run and comes back is survived, also when it has moved and over several connections.",
+    @Test(
+        "A name that goes away in mid-run and comes back is survived, also when it has moved and over several connections.",
         arguments: [[], ["--moves"]], [1, 4])
     func aNameThatGoesAwayAndComesBack(move: [String], connections: Int) async throws {
         let options = ["--connections", "\(connections)"]
@@ -30,7 +33,8 @@ struct SourceNameTests {
         }
     }
 
-    @Test("A proxy's name is waited for like a server's, at first and in mid-run.",
+    @Test(
+        "A proxy's name is waited for like a server's, at first and in mid-run.",
         arguments: [["--appears", "1"], ["--away", "1500000", "1"]])
     func aProxysName(absence: [String]) async throws {
         let environment = ["http_proxy": "http://user:word@proxy.test:3128"]

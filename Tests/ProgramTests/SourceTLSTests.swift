@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// What has to do with TLS and its files ends at once, says which it is, and what to change.
@@ -31,11 +32,13 @@ import Testing
         try expectRefusal(69, url, says: [url, "does not speak TLS", "http://"])
     }
 
-    @Test("http to a port with TLS is named, by the page that a web server sends.", arguments: [
-        "<title>400 The plain HTTP request was sent to HTTPS port</title>",
-        "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
-        "Client sent an HTTP request to an HTTPS server.\n",
-    ])
+    @Test(
+        "http to a port with TLS is named, by the page that a web server sends.",
+        arguments: [
+            "<title>400 The plain HTTP request was sent to HTTPS port</title>",
+            "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+            "Client sent an HTTP request to an HTTPS server.\n",
+        ])
     func plainToATLSPort(page: String) throws {
         let server = try FaultServer([]) { _ in FaultServer.Answer(status: 400, body: Array(page.utf8)) }
         try expectRefusal(69, server.url(), says: [server.url(), "TLS", "https://"])
@@ -97,9 +100,11 @@ import Testing
         }
     }
 
-    @Test("A server that wants a client certificate and sends an alert: --cert and --key.", arguments: [
-        ("-tls1_3", 77), ("-tls1_2", 69),
-    ])
+    @Test(
+        "A server that wants a client certificate and sends an alert: --cert and --key.",
+        arguments: [
+            ("-tls1_3", 77), ("-tls1_2", 69),
+        ])
     func anAlertThatWantsAClientCertificate(version: String, code: Int32) throws {
         let nginx = try served()
         let server = try TLSServer(nginx, ["-Verify", "1", version])
@@ -172,10 +177,11 @@ private final class TLSServer {
         port = try FaultServer([]).port
         let folder = nginx.folder.path
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "openssl", "s_server", "-accept", "127.0.0.1:\(port)", "-cert", folder + "/server.pem", "-key",
-            folder + "/server.key", "-CAfile", nginx.caFile, "-WWW",
-        ] + options
+        process.arguments =
+            [
+                "openssl", "s_server", "-accept", "127.0.0.1:\(port)", "-cert", folder + "/server.pem", "-key",
+                folder + "/server.key", "-CAfile", nginx.caFile, "-WWW",
+            ] + options
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()

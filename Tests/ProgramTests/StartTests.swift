@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+
 @testable import TestSupport
 
 /// How the program is started: without descriptors, without /proc or /sys, with bytes for arguments that are no text.
@@ -27,7 +28,9 @@ import Testing
         }
     }
 
-    @Test("The same with a disk", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs), arguments: [[2], [0, 1, 2]] as [Set<Int>])
+    @Test(
+        "The same with a disk", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
+        arguments: [[2], [0, 1, 2]] as [Set<Int>])
     func closedDescriptorsAndADisk(closed: Set<Int>) throws {
         let image = try SampleImage.make()
         try TestTarget.disk(blockBytes: 512).with(sizeBytes: image.diskBytes) { path, was in
@@ -123,7 +126,9 @@ import Testing
         expectFailure(chosen, 78, says: ["/proc/self/mountinfo cannot be read"])
     }
 
-    @Test("Without /sys the program says that it cannot tell the disks, and not that there are none", .enabled(if: isRoot, needsRoot))
+    @Test(
+        "Without /sys the program says that it cannot tell the disks, and not that there are none",
+        .enabled(if: isRoot, needsRoot))
     func withoutSys() throws {
         let image = try SampleImage.make()
         for arguments in [["disks"], ["disks", "--json"], [image.path, "--yes", "-q"]] {

@@ -1,7 +1,7 @@
 import Testing
 
-@testable import stream_disk
 @testable import TestSupport
+@testable import stream_disk
 
 @Suite("Tables for people")
 struct TableTests {

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Synchronization
 import Testing
+
 @testable import TestSupport
 
 extension CommandLineContract {
@@ -16,7 +17,8 @@ extension CommandLineContract {
             try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
                 let terminal = try PseudoTerminal()
                 let running = try Running(
-                    [image.path, "--disk", disk] + arguments, events: true, environment: ["TERM": "xterm"], terminal: terminal.programSide)
+                    [image.path, "--disk", disk] + arguments, events: true, environment: ["TERM": "xterm"],
+                    terminal: terminal.programSide)
                 try body(running, terminal, image, disk, was)
             }
         }

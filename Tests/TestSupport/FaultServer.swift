@@ -295,7 +295,8 @@ private final class Core: Sendable {
     /// Waits; false when the client has gone or the server stops meanwhile.
     private func pause(_ connection: Int32, _ seconds: Double) -> Bool {
         guard seconds > 0 else { return true }
-        var poll = pollfd(fd: connection, events: Int16(0x2000) /* POLLRDHUP */, revents: 0)
+        // POLLRDHUP, which a macro hides.
+        var poll = pollfd(fd: connection, events: Int16(0x2000), revents: 0)
         return unsafe Glibc.poll(&poll, 1, Int32(seconds * 1000)) == 0
     }
 

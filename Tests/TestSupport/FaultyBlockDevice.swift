@@ -22,7 +22,8 @@ struct FaultyBlockDevice {
     }
 
     static let isAvailable =
-        LoopDevice.isAvailable && (FileManager.default.fileExists(atPath: "/usr/bin/nbdfuse")
+        LoopDevice.isAvailable
+        && (FileManager.default.fileExists(atPath: "/usr/bin/nbdfuse")
             || ProcessInfo.processInfo.environment["CI"] == "true")
     static let needs: Comment = "faulty disks need root, nbdkit and nbdfuse"
 
@@ -37,8 +38,9 @@ struct FaultyBlockDevice {
             try fill(backing)
             let arguments: [String] =
                 switch server {
-                case .filters(let more): more.filter { $0.hasPrefix("-") } + ["file", backing]
-                    + more.filter { !$0.hasPrefix("-") }
+                case .filters(let more):
+                    more.filter { $0.hasPrefix("-") } + ["file", backing]
+                        + more.filter { !$0.hasPrefix("-") }
                 case .script(let write, let read, let flush): eval(folder.path, sizeBytes, write, read, flush)
                 }
             defer { _ = try? run("bash", ["-c", stop, "stop", folder.path]) }

@@ -59,7 +59,7 @@ final class Nginx: Sendable {
             do {
                 try run("bash", ["-c", start])
                 break
-            } catch where attempt < 5 {
+            } catch  where attempt < 5 {
                 // Someone took a port in between.
                 ports = try Self.freePorts()
             }

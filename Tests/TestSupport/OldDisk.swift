@@ -22,7 +22,8 @@ enum OldDisk {
         try withTemporaryFolder { folder in
             let file = folder.appending(path: "part").path
             try run("bash", ["-euc", "rm -f \"$1\"; truncate -s 4M \"$1\"; \(command)", "make", file])
-            try run("dd", ["if=\(file)", "of=\(path)", "bs=1M", "oflag=seek_bytes", "seek=\(offset)", "conv=notrunc", "status=none"])
+            try run(
+                "dd", ["if=\(file)", "of=\(path)", "bs=1M", "oflag=seek_bytes", "seek=\(offset)", "conv=notrunc", "status=none"])
         }
     }
 }

@@ -130,10 +130,13 @@ struct SampleImage: Sendable {
         try FileManager.default.createDirectory(atPath: tree, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: tree) }
         let changed = try region.map { try self.region($0) }
-        try run("bash", ["-euo", "pipefail", "-c", Self.repack, "repack",
-            path, copy, tree, changed?.path ?? "", script, filter, isTableLast ? "yes" : "no",
-            rawPath, "\(changed?.offset ?? 0)", "\(changed?.uncompressedSize ?? 0)",
-        ])
+        try run(
+            "bash",
+            [
+                "-euo", "pipefail", "-c", Self.repack, "repack",
+                path, copy, tree, changed?.path ?? "", script, filter, isTableLast ? "yes" : "no",
+                rawPath, "\(changed?.offset ?? 0)", "\(changed?.uncompressedSize ?? 0)",
+            ])
         return copy
     }
 

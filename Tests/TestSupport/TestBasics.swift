@@ -84,3 +84,6 @@ func flipByte(_ offset: UInt64, of path: String) throws {
     byte ^= 0x10
     guard unsafe pwrite(descriptor, &byte, 1, off_t(offset)) == 1, fsync(descriptor) == 0 else { throw Failed(errno: errno) }
 }
+
+/// F_OFD_SETLK (fcntl(2)), which a macro hides.
+let setOpenFileLock: Int32 = 37

@@ -23,8 +23,10 @@ func richBytes(_ count: Int, seed: UInt64) -> [UInt8] {
         default:
             guard !bytes.isEmpty else { continue }
             // Any distance up to the beginning: the window's far edge is where the mistakes are.
-            let distance = 1 + (Bool.random(using: &random)
-                ? random.magnitude(bytes.count - 1) : Int.random(in: 0..<bytes.count, using: &random))
+            let distance =
+                1
+                + (Bool.random(using: &random)
+                    ? random.magnitude(bytes.count - 1) : Int.random(in: 0..<bytes.count, using: &random))
             let start = bytes.count - distance
             // A copy of its own: a slice would make the array copy all of itself.
             bytes += Array(bytes[start..<min(bytes.count, start + 4 + random.magnitude(20_000))])

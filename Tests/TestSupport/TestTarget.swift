@@ -38,10 +38,12 @@ enum TestTarget: Sendable, CustomStringConvertible {
         func fill(_ path: String) throws {
             let random = try RandomFile.atLeast(sizeBytes: 4 << 20)
             for offset in [0, 3 << 20, sizeBytes / 2, sizeBytes - 1 << 20] {
-                try run("dd", [
-                    "if=\(random)", "of=\(path)", "bs=1M", "count=1", "oflag=seek_bytes", "seek=\(offset)", "conv=notrunc",
-                    "status=none",
-                ])
+                try run(
+                    "dd",
+                    [
+                        "if=\(random)", "of=\(path)", "bs=1M", "count=1", "oflag=seek_bytes", "seek=\(offset)", "conv=notrunc",
+                        "status=none",
+                    ])
             }
             // Not sgdisk, which syncs every disk of the host and sleeps.
             let script = "printf 'label: gpt\\nsize=4M\\n' | sfdisk --quiet --no-reread --no-tell-kernel --wipe always \"$1\""
@@ -84,10 +86,12 @@ enum RandomFile {
 
     /// Writes the first bytes of it over the beginning of `path`, a file or a block device.
     static func copy(_ random: String, to path: String, sizeBytes: UInt64) throws {
-        try run("dd", [
-            "if=\(random)", "of=\(path)", "iflag=count_bytes", "count=\(sizeBytes)", "bs=4M", "conv=notrunc",
-            "status=none",
-        ])
+        try run(
+            "dd",
+            [
+                "if=\(random)", "of=\(path)", "iflag=count_bytes", "count=\(sizeBytes)", "bs=4M", "conv=notrunc",
+                "status=none",
+            ])
     }
 }
 
@@ -137,9 +141,12 @@ extension SampleImage {
         try file.close()
         for piece in pieces(diskBytes: size) {
             do {
-                try run("bash", ["-c", "cmp \"$@\" >&2", "cmp", "--bytes=\(piece.range.count)",
-                    "--ignore-initial=\(piece.range.lowerBound):\(piece.rawOffset)", path, rawPath,
-                ])
+                try run(
+                    "bash",
+                    [
+                        "-c", "cmp \"$@\" >&2", "cmp", "--bytes=\(piece.range.count)",
+                        "--ignore-initial=\(piece.range.lowerBound):\(piece.rawOffset)", path, rawPath,
+                    ])
             } catch {
                 problems.append("\(piece.name), bytes \(piece.range): \(error)")
             }

@@ -35,7 +35,8 @@ import Testing
 
     /// The floors of the library, from the ground up. A folder stands only on those below it.
     private static let floors = [
-        ["Support"], ["Errors"], ["Codec", "DiskIO", "Source", "HTTP", "Device"], ["Image"], ["Pipeline"], ["Writer"], ["Session"],
+        ["Support"], ["Errors"], ["Codec", "DiskIO", "Source", "HTTP", "Device"], ["Image"], ["Pipeline"], ["Writer"],
+        ["Session"],
     ]
 
     @Test("A folder of the library uses only what is on floors below it")
@@ -46,7 +47,10 @@ import Testing
         func room(_ folder: String) -> String { folder == "HTTP" ? "Source" : folder }
         var owners: [String: Set<String>] = [:]
         for source in sources where floor(source.folder) != nil {
-            for match in source.code.matches(of: #/(?m)^(?:public |package |final |private |fileprivate |@\w+ )*(struct|class|enum|protocol|actor|func|typealias) (\w+)/#)
+            for match in source.code.matches(
+                of:
+                    #/(?m)^(?:public |package |final |private |fileprivate |@\w+ )*(struct|class|enum|protocol|actor|func|typealias) (\w+)/#
+            )
             where !match.0.contains("private") {
                 owners[String(match.2), default: []].insert(room(source.folder))
             }
@@ -89,10 +93,13 @@ import Testing
             let sources = Self.sources("Sources/" + folder)
             let all = Self.sources("Sources")
             for source in sources {
-                let names = source.code.matches(of: #/(?m)^(?:public |package |final |@\w+ )*(?:struct|class|enum|protocol|func) (\w+)/#)
-                    .map { String($0.1) }
+                let names = source.code.matches(
+                    of: #/(?m)^(?:public |package |final |@\w+ )*(?:struct|class|enum|protocol|func) (\w+)/#
+                )
+                .map { String($0.1) }
                 // Extensions are used by the names of others.
-                guard !names.isEmpty, !source.code.contains(#/(?m)^(?:public |package )?extension /#), !source.code.contains("@main"), !source.code.contains("public func"),
+                guard !names.isEmpty, !source.code.contains(#/(?m)^(?:public |package )?extension /#),
+                    !source.code.contains("@main"), !source.code.contains("public func"),
                     !source.code.contains("public struct"), !source.code.contains("public enum")
                 else { continue }
                 let isUsed = all.contains { other in

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+
 @testable import StreamDisk
 
 /// The lanes as they are, between bytes in memory and a writer that keeps what it is given.

@@ -1,5 +1,6 @@
 import CZstd
 import CosiFormat
+
 @testable import StreamDisk
 
 /// Compressed bytes through the real lanes, onto nothing. Three bytes say how, two how long the image should be; the rest are the
@@ -43,7 +44,8 @@ private func requireHonestFrames(_ compressed: [UInt8]) {
         let (stated, count) = unsafe rest.withUnsafeBytes { bytes in
             unsafe (
                 ZSTD_getFrameContentSize(bytes.baseAddress, bytes.count),
-                ZSTD_findFrameCompressedSize(bytes.baseAddress, bytes.count))
+                ZSTD_findFrameCompressedSize(bytes.baseAddress, bytes.count)
+            )
         }
         require(ZSTD_isError(count) == 0, "accepted a frame whose end libzstd does not find")
         let frame = Array(rest.prefix(count))

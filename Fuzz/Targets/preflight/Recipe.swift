@@ -1,5 +1,6 @@
-import CosiFormat
 import CZstd
+import CosiFormat
+
 @testable import StreamDisk
 
 /// Makes an image file from fuzz input: parts with a mark between them. The first is one byte of flags and the text of

@@ -1,4 +1,5 @@
 import CosiFormat
+
 @testable import StreamDisk
 
 /// A whole image through preflight. The input is a recipe, so that sums and hashes do not stop every mutation:

@@ -41,7 +41,8 @@ extension TargetDisk {
                 case ENXIO: break
                 default:
                     restore(forgotten)
-                    return "the kernel keeps the old partitions of \(path) (\(error)): do not use them, whatever becomes of this run"
+                    return
+                        "the kernel keeps the old partitions of \(path) (\(error)): do not use them, whatever becomes of this run"
                 }
                 break
             }

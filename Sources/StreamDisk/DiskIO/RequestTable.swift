@@ -129,7 +129,8 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
         }
         let request = record.request
         switch completion.result {
-        case .failure(let error) where (error.code == EINTR || error.code == EAGAIN)
+        case .failure(let error)
+        where (error.code == EINTR || error.code == EAGAIN)
             && record.interruptions < Self.interruptionsMax:
             record.interruptions += 1
             table[index] = record

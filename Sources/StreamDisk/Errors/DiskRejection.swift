@@ -109,7 +109,8 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
     private static func kind(_ name: String) -> String {
         let kinds = [
             ("loop", "a loop device"), ("dm-", "a device-mapper device"), ("md", "a RAID array"), ("zram", "a RAM disk"),
-            ("ram", "a RAM disk"), ("sr", "an optical drive"), ("nbd", "a network block device"), ("rbd", "a network block device"),
+            ("ram", "a RAM disk"), ("sr", "an optical drive"), ("nbd", "a network block device"),
+            ("rbd", "a network block device"),
         ]
         return kinds.first { name.hasPrefix($0.0) }?.1 ?? "no ordinary disk"
     }

@@ -9,7 +9,7 @@ package struct LanePlan {
     package static let inFlightBytes = 16 << 20
     package static let slotBytes = 1 << 20
     /// Of a lane, for compressed bytes. With many lanes it holds a whole frame and more, as tools cut them (16 MiB decoded): with
-    /// less the fetch thread fills one lane while others run dry (docs/decisions/0006).
+    /// less the fetch thread fills one lane while others run dry (docs/decisions/0007).
     private static func pipeBytes(lanes: Int) -> Int { lanes > 2 ? 8 << 20 : 4 << 20 }
     /// Address space that is reserved and not touched. Of a lane: the stacks of its threads (decoder, checksums, fetch), and
     /// what aligns its two buffers. Beside: the same of all others, and room for heaps to grow.

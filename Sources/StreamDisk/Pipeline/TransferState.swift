@@ -1,4 +1,3 @@
-
 /// What the threads of one run share: the first failure, the stop signal, the counters, and notes for the caller.
 package final class TransferState: Sendable {
     /// Stops the threads of this run, for whatever reason.

@@ -46,7 +46,8 @@ struct ZeroRuns: Sequence {
             while position < runs.end {
                 let zeroStart = position
                 while position < runs.end, runs.isZero(position) { position = runs.grainEnd(position) }
-                let isWorth = position - zeroStart >= ZeroRuns.runBytesMin
+                let isWorth =
+                    position - zeroStart >= ZeroRuns.runBytesMin
                     || (zeroStart == runs.start && position == runs.end)
                 if isWorth {
                     let zeros = Run(range: zeroStart..<position, isZero: true)

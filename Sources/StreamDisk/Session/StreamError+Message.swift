@@ -13,7 +13,8 @@ extension StreamError: CustomStringConvertible {
         case .untouched: text += ". Nothing was written"
         case .onlyRead: break
         case .withoutTable:
-            text += ". The disk was partly written and carries no partition table, so nothing can boot from it by mistake; "
+            text +=
+                ". The disk was partly written and carries no partition table, so nothing can boot from it by mistake; "
                 + "run again to write it anew"
         case .uncertain:
             text += ". The disk failed while its partition table was changed: do not trust what is on it"

@@ -1,7 +1,8 @@
 /// The source that `reference` names: `https://…`, `http://…`, `file://…` or a path.
 ///
 /// Touches neither the network nor the disk. Throws `.invalidReference` for what none of them is.
-public func makeImageSource(_ reference: String, options: SourceOptions = SourceOptions()) throws(SourceError) -> any ImageSource {
+public func makeImageSource(_ reference: String, options: SourceOptions = SourceOptions()) throws(SourceError) -> any ImageSource
+{
     guard let scheme = scheme(of: reference) else { return try FileSource(path: reference) }
     switch scheme {
     case "http", "https": return try HTTPSource(url: reference, options: options)

@@ -106,7 +106,8 @@ struct ReadBack {
         var place = read.place
         for extent in extents[read.extents] {
             let count = Int(extent.lengthBytes)
-            let isRight = extent.isZero
+            let isRight =
+                extent.isZero
                 ? chunks.memory.isZero(place, count: count)
                 : chunks.memory.checksum(place, count: count) == extent.checksum
             let range = extent.deviceOffset..<extent.deviceOffset + UInt64(count)

@@ -53,7 +53,8 @@ final class Child {
         begin = monotonicSeconds()
         let code = unsafe Self.withCStrings(arguments) { arguments in
             unsafe Self.withCStrings(variables.map { "\($0)=\($1)" }) { variables in
-                unsafe posix_spawnp(&processID, arguments[0]!, &actions, &attributes, arguments, variables)
+                guard let program = unsafe arguments[0] else { return EINVAL }
+                return unsafe posix_spawnp(&processID, program, &actions, &attributes, arguments, variables)
             }
         }
         unsafe posix_spawn_file_actions_destroy(&actions)

@@ -89,7 +89,7 @@ struct BenchDevice {
     func fill() throws {
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 4096)
         defer { unsafe piece.deallocate() }
-        unsafe memset(piece.baseAddress!, 0xa5, piece.count)
+        for index in piece.indices { unsafe piece[index] = 0xa5 }
         let descriptor = unsafe cl_open(path, O_WRONLY | O_CLOEXEC | cl_O_DIRECT, 0)
         guard descriptor >= 0 else { throw BenchError("\(path) cannot be opened for writing") }
         defer { close(descriptor) }

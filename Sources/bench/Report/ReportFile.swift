@@ -55,7 +55,8 @@ enum ReportFile {
 func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) {
     var done = 0
     while done < bytes.count {
-        let count = unsafe write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+        let count = unsafe write(descriptor, rest.baseAddress, rest.count)
         if count < 0 && errno == EINTR { continue }
         if count <= 0 { return }
         done += count

@@ -6,8 +6,10 @@ enum StagePlot {
         var plot = Plot()
         let left = 62.0
         let right = plot.width - 24
-        let top = 8 + plot.legend(
-            [("one", "busy"), ("two", "waiting for input"), ("three", "waiting for output")], y: 0)
+        let top =
+            8
+            + plot.legend(
+                [("one", "busy"), ("two", "waiting for input"), ("three", "waiting for output")], y: 0)
         let rowHeight = 34.0
         let total = stages.map { $0.busySeconds + $0.waitingForInputSeconds + $0.waitingForOutputSeconds }.max() ?? 1
         let ticks = Plot.ticks(upTo: total)

@@ -88,7 +88,8 @@ struct Fio {
     private struct Output: Decodable {
         struct Job: Decodable { var write: Write }
         struct Write: Decodable {
-            var io_bytes: UInt64
+            // swift-format-ignore: AlwaysUseLowerCamelCase
+            var io_bytes: UInt64  // as fio spells it
             /// Milliseconds.
             var runtime: UInt64
         }

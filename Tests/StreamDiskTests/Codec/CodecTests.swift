@@ -90,7 +90,9 @@ struct CodecTests {
         }
     }
 
-    @Test("What no frame begins with is an error", arguments: [[0, 0, 0, 0, 0], [0x28, 0xb5, 0x2f, 0xfe, 0], [0x60, 0x2a, 0x4d, 0x18, 0]])
+    @Test(
+        "What no frame begins with is an error",
+        arguments: [[0, 0, 0, 0, 0], [0x28, 0xb5, 0x2f, 0xfe, 0], [0x60, 0x2a, 0x4d, 0x18, 0]])
     func splitterGarbage(bytes: [UInt8]) {
         #expect(throws: ZstdError.self) { try split(bytes, seed: 0) }
     }

@@ -100,8 +100,9 @@ private let mib: UInt64 = 1 << 20
             let lock = try Descriptor(opening: devices[1].path, O_RDONLY)
             #expect(cl_flock(lock.number, LOCK_SH) == 0)
             #expect(tree.hosts.list().map(\.obstacles) == [[], [.locked]])
-            #expect(HostDisks.consider(tree.hosts.list(), for: DiskRequirement(sizeBytes: 2 * mib, blockBytes: 512))
-                .map(\.fits) == [false, true])
+            #expect(
+                HostDisks.consider(tree.hosts.list(), for: DiskRequirement(sizeBytes: 2 * mib, blockBytes: 512))
+                    .map(\.fits) == [false, true])
             try lock.close()
         }
     }
@@ -193,18 +194,20 @@ func origin(_ path: String) throws -> LocalOrigin {
         }
     }
 
-    @Test("How a disk is attached, and disks of the network are taken only when named.", arguments: [
-        ("sda", "sda", "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0", "sata"),
-        ("sda", "sda", "pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/target6:0:0/6:0:0:0", "usb"),
-        ("sda", "sda", "pci0000:00/0000:00:05.0/virtio2/host2/target2:0:0/2:0:0:0", "virtio"),
-        ("sda", "sda", "pci0000:00/0000:01:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0", "sas"),
-        ("sda", "sda", "pci0000:00/0000:01:00.0/host0/target0:2:0/0:2:0:0", "scsi"),
-        ("sda", "sda", "platform/host3/session1/target3:0:0/3:0:0:0", "iscsi"),
-        ("sda", "sda", "pci0000:00/0000:04:00.0/host5/rport-5:0-2/target5:0:0/5:0:0:0", "fc"),
-        ("vda", "vda", "pci0000:00/0000:00:04.0/virtio1", "virtio"),
-        ("mmcblk0", "mmcblk0", "platform/fe340000.mmc/mmc_host/mmc0/mmc0:0001", "mmc"),
-        ("xvda", "xvda", "vbd-51712", "xen"),
-    ])
+    @Test(
+        "How a disk is attached, and disks of the network are taken only when named.",
+        arguments: [
+            ("sda", "sda", "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0", "sata"),
+            ("sda", "sda", "pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/target6:0:0/6:0:0:0", "usb"),
+            ("sda", "sda", "pci0000:00/0000:00:05.0/virtio2/host2/target2:0:0/2:0:0:0", "virtio"),
+            ("sda", "sda", "pci0000:00/0000:01:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0", "sas"),
+            ("sda", "sda", "pci0000:00/0000:01:00.0/host0/target0:2:0/0:2:0:0", "scsi"),
+            ("sda", "sda", "platform/host3/session1/target3:0:0/3:0:0:0", "iscsi"),
+            ("sda", "sda", "pci0000:00/0000:04:00.0/host5/rport-5:0-2/target5:0:0/5:0:0:0", "fc"),
+            ("vda", "vda", "pci0000:00/0000:00:04.0/virtio1", "virtio"),
+            ("mmcblk0", "mmcblk0", "platform/fe340000.mmc/mmc_host/mmc0/mmc0:0001", "mmc"),
+            ("xvda", "xvda", "vbd-51712", "xen"),
+        ])
     func transports(name: String, node: String, device: String, transport: String) throws {
         try withTemporaryFolder { folder in
             let tree = try host(folder)
@@ -220,17 +223,21 @@ func origin(_ path: String) throws -> LocalOrigin {
         }
     }
 
-    @Test("NVMe names its own transport, a fabric's makes it a disk of the network.", arguments: [
-        ("pcie", "nvme"), ("tcp", "nvme-tcp"), ("rdma", "nvme-rdma"), ("fc", "nvme-fc"),
-    ])
+    @Test(
+        "NVMe names its own transport, a fabric's makes it a disk of the network.",
+        arguments: [
+            ("pcie", "nvme"), ("tcp", "nvme-tcp"), ("rdma", "nvme-rdma"), ("fc", "nvme-fc"),
+        ])
     func nvme(word: String, transport: String) throws {
         try withTemporaryFolder { folder in
             let tree = try host(folder)
             try tree.disk("nvme0n1", "259:0", sectors: 2048, more: ["device/transport": word])
             // With native multipath the controllers hang below the subsystem.
-            try tree.disk("nvme1n1", "259:1", sectors: 2048, more: [
-                "device/nvme1/transport": "pcie", "device/nvme2/transport": word,
-            ])
+            try tree.disk(
+                "nvme1n1", "259:1", sectors: 2048,
+                more: [
+                    "device/nvme1/transport": "pcie", "device/nvme2/transport": word,
+                ])
             for disk in tree.hosts.list() {
                 #expect(disk.transport == transport)
                 #expect(disk.obstacles.map(\.code) == (word == "pcie" ? [] : ["network"]))
@@ -254,9 +261,11 @@ func origin(_ path: String) throws -> LocalOrigin {
     func facts() throws {
         try withTemporaryFolder { folder in
             let tree = try host(folder)
-            try tree.disk("sda", "8:0", sectors: 2048, more: [
-                "device/vendor": "ATA     ", "device/wwid": "naa.5000c500a1b2c3d4",
-            ])
+            try tree.disk(
+                "sda", "8:0", sectors: 2048,
+                more: [
+                    "device/vendor": "ATA     ", "device/wwid": "naa.5000c500a1b2c3d4",
+                ])
             try tree.disk("vda", "254:0", sectors: 2048, more: ["device/vendor": "0x1af4"])
             try tree.link("dev/disk/by-id/wwn-0x5000c500a1b2c3d4", to: "../../sda")
             try tree.link("dev/disk/by-path/pci-0000:00:1f.2-ata-1", to: "../../sda")

@@ -33,14 +33,16 @@ import Testing
         LocalOrigin(file: FileIdentity(device: try number("0:5"), inode: 1), device: try number(text))
     }
 
-    @Test("A source lies on all that it is built of, and on nothing else.", arguments: [
-        // A disk, itself and what is made of it.
-        ("8:0", ["8:0", "253:0", "7:0"]),
-        // The partition beside the volume.
-        ("8:1", ["8:0"]),
-        ("8:2", ["8:0", "253:0", "7:0"]), ("253:0", ["8:0", "253:0", "7:0"]), ("7:0", ["8:0", "253:0", "7:0"]),
-        ("8:16", ["8:16"]),
-    ])
+    @Test(
+        "A source lies on all that it is built of, and on nothing else.",
+        arguments: [
+            // A disk, itself and what is made of it.
+            ("8:0", ["8:0", "253:0", "7:0"]),
+            // The partition beside the volume.
+            ("8:1", ["8:0"]),
+            ("8:2", ["8:0", "253:0", "7:0"]), ("253:0", ["8:0", "253:0", "7:0"]), ("7:0", ["8:0", "253:0", "7:0"]),
+            ("8:16", ["8:16"]),
+        ])
     func stacks(source: String, hit: [String]) throws {
         try withStack { tree in
             for target in ["8:0", "8:16", "253:0", "7:0"] {
@@ -101,7 +103,8 @@ import Testing
     func sharedUses() throws {
         try withTemporaryFolder { folder in
             let tree = try FakeTree(
-                in: folder, mounts: [mountLine("253:0", "/", source: "/dev/mapper/vg-root"), mountLine("7:1", "/one", source: "/dev/loop1")])
+                in: folder,
+                mounts: [mountLine("253:0", "/", source: "/dev/mapper/vg-root"), mountLine("7:1", "/one", source: "/dev/loop1")])
             try tree.disk("sda", "8:0", sectors: 4096)
             try tree.partition("sda1", "8:1", of: "sda", holders: ["dm-0", "dm-1"])
             for (index, name) in ["dm-0", "dm-1"].enumerated() {
@@ -114,7 +117,9 @@ import Testing
                 try tree.disk("loop\(index)", "7:\(index)", sectors: 4096, more: ["loop/backing_file": below])
             }
             let obstacles = Dictionary(
-                uniqueKeysWithValues: tree.hosts.list().map { disk in (disk.name, disk.obstacles.filter { $0 != .wrongKind(name: disk.name) }) })
+                uniqueKeysWithValues: tree.hosts.list().map { disk in
+                    (disk.name, disk.obstacles.filter { $0 != .wrongKind(name: disk.name) })
+                })
             #expect(obstacles["loop0"] == [.mounted(device: "dm-0", mountPoint: "/")])
             #expect(obstacles["loop2"] == [.mounted(device: "loop1", mountPoint: "/one")])
             #expect(obstacles["dm-1"] == [.held(by: "loop3")])

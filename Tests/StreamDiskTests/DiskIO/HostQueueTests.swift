@@ -141,7 +141,8 @@ struct RingQueueTests {
 
     // MARK: Many at once
 
-    @Test("As many requests as the capacity says are taken at once, again and again", arguments: Engine.allCases, [1, 2, 64, 200])
+    @Test(
+        "As many requests as the capacity says are taken at once, again and again", arguments: Engine.allCases, [1, 2, 64, 200])
     func capacity(engine: Engine, capacity: Int) throws {
         try withFile(sizeBytes: 200 * 512) { descriptor, file in
             let buffer = try DirectBuffer(sizeBytes: 200 * 512)
@@ -227,7 +228,9 @@ struct RingQueueTests {
         }
     }
 
-    @Test("A reap with an expired deadline still hands requests to the kernel, and finds them done later", arguments: Engine.allCases)
+    @Test(
+        "A reap with an expired deadline still hands requests to the kernel, and finds them done later",
+        arguments: Engine.allCases)
     func pollOnly(engine: Engine) throws {
         try withFile(sizeBytes: 4096) { descriptor, file in
             let buffer = try DirectBuffer(sizeBytes: 4096)

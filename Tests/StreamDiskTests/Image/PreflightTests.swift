@@ -1,6 +1,7 @@
 import Foundation
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 /// What is read of an image before its data, through the command line: what the field writes is accepted with the same
@@ -37,27 +38,35 @@ import Testing
         let sample = try SampleImage.make()
         try withTemporaryFolder { folder in
             let path = folder.appending(path: "image.cosi").path
-            try run("python3", ["-c", """
-                import sys, tarfile
-                bytes_ = open(sys.argv[1], "rb").read()
-                with tarfile.open(sys.argv[1]) as tar: last = tar.getmembers()[-1]
-                data, size = last.offset_data, last.size
-                image = bytes_[:data + size + -size % 512]
-                pax = tarfile.TarInfo("x"); pax.type = b"x"; pax.size = 30
-                pax = pax.tobuf()
-                assert size % 512
-                open(sys.argv[2], "wb").write(\(ending.file))
-                """, sample.path, path])
+            try run(
+                "python3",
+                [
+                    "-c",
+                    """
+                    import sys, tarfile
+                    bytes_ = open(sys.argv[1], "rb").read()
+                    with tarfile.open(sys.argv[1]) as tar: last = tar.getmembers()[-1]
+                    data, size = last.offset_data, last.size
+                    image = bytes_[:data + size + -size % 512]
+                    pax = tarfile.TarInfo("x"); pax.type = b"x"; pax.size = 30
+                    pax = pax.tobuf()
+                    assert size % 512
+                    open(sys.argv[2], "wb").write(\(ending.file))
+                    """, sample.path, path,
+                ])
             let bytes = Array(try Data(contentsOf: URL(filePath: path)))
             #expect(bytes.count > 1 << 20, "the first contact must not bring all of it")
             for way in Way.allCases {
-                let server = way == .path ? nil : try FaultServer(bytes) { _ in
-                    switch way {
-                    case .path, .ranges: FaultServer.Answer()
-                    case .onePass: FaultServer.Answer(ignoresRange: true)
-                    case .onePassWithoutLength: FaultServer.Answer(ignoresRange: true, isChunked: true)
+                let server =
+                    way == .path
+                    ? nil
+                    : try FaultServer(bytes) { _ in
+                        switch way {
+                        case .path, .ranges: FaultServer.Answer()
+                        case .onePass: FaultServer.Answer(ignoresRange: true)
+                        case .onePassWithoutLength: FaultServer.Answer(ignoresRange: true, isChunked: true)
+                        }
                     }
-                }
                 let disk = folder.appending(path: "disk.raw").path
                 try run("truncate", ["-s", "0", disk])
                 try run("truncate", ["-s", "\(sample.diskBytes)", disk])
@@ -75,9 +84,11 @@ import Testing
                         warnings.filter { $0.contains("ends without the two zero blocks that end a tar") }.count
                             == (ending.warns ? 1 : 0), "\(way): \(warnings)")
                     let image = try sample.region("root")
-                    try run("cmp", [
-                        "--bytes=\(image.uncompressedSize)", "--ignore-initial=\(image.offset)", sample.rawPath, disk,
-                    ])
+                    try run(
+                        "cmp",
+                        [
+                            "--bytes=\(image.uncompressedSize)", "--ignore-initial=\(image.offset)", sample.rawPath, disk,
+                        ])
                 }
             }
         }
@@ -100,7 +111,8 @@ import Testing
         let sample = try SampleImage.make()
         let root = try sample.region("root")
         try withTemporaryFolder { folder in
-            let filter = "(.images[] | select(.mountPoint == \"/\")) |= (.verity = {image, roothash: \"abcd\", hashOffset: 1048576})"
+            let filter =
+                "(.images[] | select(.mountPoint == \"/\")) |= (.verity = {image, roothash: \"abcd\", hashOffset: 1048576})"
             let image = try sample.repacked(in: folder, metadata: filter)
             let disk = folder.appending(path: "disk.raw").path
             try run("truncate", ["-s", "\(sample.diskBytes)", disk])
@@ -176,15 +188,20 @@ import Testing
         let sample = try SampleImage.make()
         try withTemporaryFolder { folder in
             let path = folder.appending(path: "image.cosi").path
-            try run("python3", ["-c", """
-                import sys, tarfile
-                def block(name, kind, data):
-                    entry = tarfile.TarInfo(name); entry.type = kind; entry.size = len(data)
-                    return entry.tobuf(tarfile.GNU_FORMAT, "latin-1") + data + bytes(-len(data) % 512)
-                first = block("global", b"g", b"13 comment=x\\n") + block("n" * 56 + "\\x53\\xef", b"0", b"")
-                assert first[1080:1082] == b"\\x53\\xef"
-                open(sys.argv[2], "wb").write(first + open(sys.argv[1], "rb").read())
-                """, sample.path, path])
+            try run(
+                "python3",
+                [
+                    "-c",
+                    """
+                    import sys, tarfile
+                    def block(name, kind, data):
+                        entry = tarfile.TarInfo(name); entry.type = kind; entry.size = len(data)
+                        return entry.tobuf(tarfile.GNU_FORMAT, "latin-1") + data + bytes(-len(data) % 512)
+                    first = block("global", b"g", b"13 comment=x\\n") + block("n" * 56 + "\\x53\\xef", b"0", b"")
+                    assert first[1080:1082] == b"\\x53\\xef"
+                    open(sys.argv[2], "wb").write(first + open(sys.argv[1], "rb").read())
+                    """, sample.path, path,
+                ])
             #expect(try inspect(path)["hash"] as? String == "sha384:" + sample.manifest.metadataSha384)
         }
     }
@@ -198,14 +215,16 @@ import Testing
             try run("truncate", ["-s", "\(sample.diskBytes)", disk])
             func refused(_ image: String, _ hash: String, _ says: [String]) throws {
                 let ended = try Program.run([image, "--disk", disk, "--yes", "-q", "--hash", hash])
-                expectFailure(ended, 65, says: says + [image, right, "--hash takes that of metadata.json", "Nothing was written"])
+                expectFailure(
+                    ended, 65, says: says + [image, right, "--hash takes that of metadata.json", "Nothing was written"])
             }
             try refused(sample.path, whole, ["which is the SHA-384 of the whole file"])
             try refused(sample.path, "SHA384:" + whole.dropFirst(7).uppercased(), ["which is the SHA-384 of the whole file"])
             // Not fetched for a hint; that there is such a mistake is said all the same.
             let server = try FaultServer(sample.bytes) { _ in FaultServer.Answer() }
             try refused(server.url(), whole, ["not the image meant", "not of the whole file"])
-            try refused(sample.path, "sha384:" + String(repeating: "0", count: 96), ["not the image meant", "not of the whole file"])
+            try refused(
+                sample.path, "sha384:" + String(repeating: "0", count: 96), ["not the image meant", "not of the whole file"])
         }
     }
 

@@ -47,7 +47,8 @@ struct EngineCorruptImageTests {
 
     private func sample() throws -> DecodingRig.Image {
         let parts = [richBytes(300_000, seed: 1), [UInt8](repeating: 7, count: 200_000), sampleBytes(150_000, seed: 2)]
-        let compressed = try skippableFrame(sampleBytes(16)) + zstd("-3 --check", parts[0]) + skippableFrame([9])
+        let compressed =
+            try skippableFrame(sampleBytes(16)) + zstd("-3 --check", parts[0]) + skippableFrame([9])
             + zstd("-1 --check --zstd=wlog=12", parts[1], throughPipe: true) + zstd("--check -1", parts[2])
             + skippableFrame(sampleBytes(30))
         return .init(compressed, original: Array(parts.joined()))
@@ -132,7 +133,8 @@ struct EngineCorruptImageTests {
         for _ in 0..<120 {
             var bytes = image.compressed
             let boundary = all.randomElement(using: &random) ?? 0
-            let at = Bool.random(using: &random)
+            let at =
+                Bool.random(using: &random)
                 ? boundary + Int.random(in: 0..<8, using: &random) : Int.random(in: 0..<bytes.count, using: &random)
             guard at < bytes.count else { continue }
             let bit = Int.random(in: 0..<8, using: &random)

@@ -72,7 +72,8 @@ struct EngineDecodingTests {
         for inFlight in [0, 512 << 10, 1 << 20, 4 << 20] {
             let rig = DecodingRig(slotBytes: 64 << 10, inFlightBytes: inFlight)
             let outcome = try rig.run([.init(compressed, original: original)])
-            #expect(outcome.imageProblem?.contains("at decoded byte \(part.count): Data corruption detected") == true, "\(inFlight)")
+            #expect(
+                outcome.imageProblem?.contains("at decoded byte \(part.count): Data corruption detected") == true, "\(inFlight)")
             // What came before is right.
             #expect(outcome.violations == [] && outcome.mismatches.allSatisfy { $0.hasPrefix("image 0 ends at") }, "\(inFlight)")
         }
@@ -168,7 +169,8 @@ struct EngineDecodingTests {
         var (compressed, original): ([UInt8], [UInt8]) = ([], [])
         for index in 0..<24 {
             // Most end where another lane can take over, some do not, and then the next that does must find its place.
-            let odd = [2: Int.random(in: 1..<8, using: &random) * 512, 4: Int.random(in: 0..<4096, using: &random)][index % 5] ?? 0
+            let odd =
+                [2: Int.random(in: 1..<8, using: &random) * 512, 4: Int.random(in: 0..<4096, using: &random)][index % 5] ?? 0
             let part = richBytes(random.magnitude(40) * 4096 + odd, seed: random.next())
             original += part
             compressed += try zstd("-1 --zstd=wlog=\(10 + index % 8)", part, throughPipe: index > 18 && index % 2 == 0)

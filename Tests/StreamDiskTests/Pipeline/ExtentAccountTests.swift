@@ -71,9 +71,11 @@ struct EngineExtentAccountTests {
         #expect((try? result.get()) != nil)
     }
 
-    @Test("A gap, a start too late, an end too early and bytes beyond the images give no proof", arguments: [
-        [4096..<8192, 8704..<32768], [4608..<32768], [4096..<32256], [4096..<33280], [4096..<32768, 40960..<41472], [],
-    ])
+    @Test(
+        "A gap, a start too late, an end too early and bytes beyond the images give no proof",
+        arguments: [
+            [4096..<8192, 8704..<32768], [4608..<32768], [4096..<32256], [4096..<33280], [4096..<32768, 40960..<41472], [],
+        ])
     func gaps(extents: [Range<UInt64>]) throws {
         let (run, result, _) = try drained(extents)
         #expect(run.failure == nil)
@@ -84,10 +86,12 @@ struct EngineExtentAccountTests {
         #expect(error.problem.contains("not covered"))
     }
 
-    @Test("What comes twice is not written, and ends the run", arguments: [
-        [4096..<8192, 8192..<32768, 8192..<12288], [4096..<8192, 7680..<32768], [4096..<32768, 4096..<32768],
-        [4096..<8192, 8192..<32768, 0..<4608],
-    ])
+    @Test(
+        "What comes twice is not written, and ends the run",
+        arguments: [
+            [4096..<8192, 8192..<32768, 8192..<12288], [4096..<8192, 7680..<32768], [4096..<32768, 4096..<32768],
+            [4096..<8192, 8192..<32768, 0..<4608],
+        ])
     func overlaps(extents: [Range<UInt64>]) throws {
         let (run, _, medium) = try drained(extents)
         guard case .image(let error)? = run.failure else {

@@ -1,5 +1,6 @@
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 /// Whole runs through the library's entry: one at a time, since each keeps a disk and two cores busy.

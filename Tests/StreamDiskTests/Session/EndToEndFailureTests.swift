@@ -1,6 +1,7 @@
 import Foundation
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 extension EndToEnd {

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 extension EndToEnd {

@@ -1,6 +1,7 @@
 import Foundation
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 extension EndToEnd {
@@ -21,10 +22,12 @@ extension EndToEnd {
 
         private func signatures(_ path: String, _ start: UInt64, _ size: UInt64, in folder: URL) throws -> [String] {
             let part = folder.appending(path: "part").path
-            try run("dd", [
-                "if=\(path)", "of=\(part)", "iflag=skip_bytes,count_bytes", "skip=\(start)", "count=\(size)", "bs=1M",
-                "conv=sparse", "status=none",
-            ])
+            try run(
+                "dd",
+                [
+                    "if=\(path)", "of=\(part)", "iflag=skip_bytes,count_bytes", "skip=\(start)", "count=\(size)", "bs=1M",
+                    "conv=sparse", "status=none",
+                ])
             let found = try run("wipefs", ["--no-act", "--noheadings", "--output", "TYPE", part])
             return found.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.sorted()
         }

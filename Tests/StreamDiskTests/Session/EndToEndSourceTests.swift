@@ -2,6 +2,7 @@ import Foundation
 import StreamDisk
 import Synchronization
 import Testing
+
 @testable import TestSupport
 
 extension EndToEnd {

@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 extension SampleImage {

@@ -1,5 +1,6 @@
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 @Suite("What an image holds, asked of the library")

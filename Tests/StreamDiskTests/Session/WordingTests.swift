@@ -59,7 +59,9 @@ struct WordingTests {
     func jsonIsWrittenInOneForm() throws {
         let value = JSONValue.object([
             "b": .list([.number(1), .number(0.5), .number(-3), .number(.infinity), .number(1e300), .count(.max)]),
-            "a": .object(["text": .text("é\u{7}\"\\/\n\u{1F600}\u{E0001}"), "none": .null, "yes": .flag(true), "empty": .list([])]),
+            "a": .object([
+                "text": .text("é\u{7}\"\\/\n\u{1F600}\u{E0001}"), "none": .null, "yes": .flag(true), "empty": .list([]),
+            ]),
         ])
         #expect(
             value.line == #"{"a":{"empty":[],"none":null,"text":"é\u0007\"\\/\n😀\udb40\udc01","yes":true},"#

@@ -47,7 +47,8 @@ struct LyingQueue: DiskQueue, ~Copyable {
     private func changed(_ request: DiskRequest) -> DiskRequest? {
         guard let copy = try? DirectBuffer(sizeBytes: request.lengthBytes) else { return nil }
         let old = Array(medium.bytes[Int(request.offset)..<Int(request.offset) + request.lengthBytes])
-        let wanted = request.buffer?.bytes(request.bufferOffset, count: request.lengthBytes)
+        let wanted =
+            request.buffer?.bytes(request.bufferOffset, count: request.lengthBytes)
             ?? [UInt8](repeating: 0, count: request.lengthBytes)
         var done = request
         (done.buffer, done.bufferOffset, done.operation) = (copy, 0, .write)

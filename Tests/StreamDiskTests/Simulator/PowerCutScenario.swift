@@ -51,7 +51,8 @@ struct Scenario {
         goal = !isPlain && Int.random(in: 0..<3, using: &random) == 0 ? .writeAndReadBack : .write
         // Half of the runs end well, the others in one way or another.
         let kind = isPlain ? 0 : Int.random(in: 0..<10, using: &random)
-        let number = [Int.random(in: 0..<10, using: &random), Int.random(in: 0..<120, using: &random)]
+        let number =
+            [Int.random(in: 0..<10, using: &random), Int.random(in: 0..<120, using: &random)]
             .randomElement(using: &random) ?? 0
         switch kind {
         case 5: faults = .hard(number, code, isGone: false, blockBytes: shape.blockBytes)

@@ -23,9 +23,10 @@ struct EnginePowerCutTests {
             runs += 1
         }
         for problem in census.problems { Issue.record("\(problem)") }
-        print("\(census.cuts) cuts of \(runs) runs in \(begin.duration(to: .now)): \(census.inPlay) with a table in play, "
-            + "\(census.old) left the old one, \(census.backupOnly) the new backup alone, \(census.whole) the new whole; "
-            + "\(census.problems.count) bad")
+        print(
+            "\(census.cuts) cuts of \(runs) runs in \(begin.duration(to: .now)): \(census.inPlay) with a table in play, "
+                + "\(census.old) left the old one, \(census.backupOnly) the new backup alone, \(census.whole) the new whole; "
+                + "\(census.problems.count) bad")
         // One that sees only one kind is worth nothing; every combination comes up within so many runs.
         if seeds == nil && census.problems.isEmpty {
             #expect(census.old > 100 && census.inPlay > 1000 && census.backupOnly > 100 && census.whole > 100)

@@ -208,7 +208,8 @@ struct PowerCuts {
                 // Of two systems with one table either may be whole.
                 let possible = table.indices.filter { table[$0] }
                 if !possible.contains(where: { wrong[$0] == 0 }) {
-                    finding.problem = possible.isEmpty
+                    finding.problem =
+                        possible.isEmpty
                         ? "a valid \(name) table that nobody made"
                         : "a valid \(name) table, \(possible.contains(0) ? "new" : "old"), over "
                             + "\(possible.map { "\(wrong[$0])" }.joined(separator: " or ")) wrong blocks"

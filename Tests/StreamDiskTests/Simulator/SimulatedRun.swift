@@ -135,7 +135,8 @@ struct SimulatedRun: Sendable {
     ) throws -> [UInt8] {
         let first = tableBytes(shape) / shape.blockBytes
         let guid = "00000000-0000-0000-0000-000000000000".replacing("0", with: String(digit))
-        let script = ["label: gpt", "label-id: \(guid)", "first-lba: \(first)"]
+        let script =
+            ["label: gpt", "label-id: \(guid)", "first-lba: \(first)"]
             + partitions.map { "start=\($0.lowerBound), size=\($0.count)" }
         return try withTemporaryFolder { folder in
             try Data(script.joined(separator: "\n").utf8).write(to: folder.appending(path: "script"))

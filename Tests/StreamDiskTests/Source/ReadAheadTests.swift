@@ -67,8 +67,9 @@ import Testing
                 _ = try readContents(of: source, observer: NoteCollector().observer)
                 source.close()
             }
-            print("\(more + 2) partitions, 50 ms a request: inspected in \(Int(seconds * 1000)) ms, "
-                + "\(server.requests.count) requests on \(server.connectionCount) connections")
+            print(
+                "\(more + 2) partitions, 50 ms a request: inspected in \(Int(seconds * 1000)) ms, "
+                    + "\(server.requests.count) requests on \(server.connectionCount) connections")
         }
     }
 
@@ -88,23 +89,28 @@ import Testing
             let image = try SampleImage.make(Self.twelve)
             try withTemporaryFolder { folder in
                 let path = folder.path + "/other.cosi"
-                try run("python3", ["-c", """
-                    import io, sys, tarfile
-                    count = 0
-                    def other(size, pax=False):
-                        global count
-                        count += 1
-                        entry = tarfile.TarInfo("other-%d" % count); entry.size = size
-                        if pax: entry.pax_headers = {"comment": "x" * 600}
-                        return entry
-                    with tarfile.open(sys.argv[1]) as old, tarfile.open(sys.argv[2], "w", format=tarfile.PAX_FORMAT) as new:
-                        members = old.getmembers()
-                        entries = [entry for entry in members if entry.name.startswith("images/") and "gpt" not in entry.name]
-                        first = [entry for entry in members if entry not in entries]
-                        for entry in first + (\(order)):
-                            data = old.extractfile(entry) if entry in members else io.BytesIO(bytes(entry.size))
-                            new.addfile(entry, data)
-                    """, image.path, path])
+                try run(
+                    "python3",
+                    [
+                        "-c",
+                        """
+                        import io, sys, tarfile
+                        count = 0
+                        def other(size, pax=False):
+                            global count
+                            count += 1
+                            entry = tarfile.TarInfo("other-%d" % count); entry.size = size
+                            if pax: entry.pax_headers = {"comment": "x" * 600}
+                            return entry
+                        with tarfile.open(sys.argv[1]) as old, tarfile.open(sys.argv[2], "w", format=tarfile.PAX_FORMAT) as new:
+                            members = old.getmembers()
+                            entries = [entry for entry in members if entry.name.startswith("images/") and "gpt" not in entry.name]
+                            first = [entry for entry in members if entry not in entries]
+                            for entry in first + (\(order)):
+                                data = old.extractfile(entry) if entry in members else io.BytesIO(bytes(entry.size))
+                                new.addfile(entry, data)
+                        """, image.path, path,
+                    ])
                 let server = try FaultServer(Array(try Data(contentsOf: URL(filePath: path))))
                 try Self.expectSame(server.url(), path)
                 #expect(server.requests.count < 4 * 14, "\(order)")

@@ -1,6 +1,7 @@
 import Foundation
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 /// Ranges from a server that misbehaves: cut, wrong, changed, or refused.
@@ -75,7 +76,8 @@ import Testing
         }
     }
 
-    @Test("A 206 that is right and shorter than asked for is gone on from its end, at once and without a word.", arguments: [1, 4])
+    @Test(
+        "A 206 that is right and shorter than asked for is gone on from its end, at once and without a word.", arguments: [1, 4])
     func aShortPartIsGoneOnFrom(connections: Int) async throws {
         try await onThread {
             let content = sampleBytes(3_000_000)

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 /// Each in a process of its own: the environment belongs to the whole process.

@@ -1,6 +1,7 @@
 import Foundation
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 /// Where redirects may lead, and what goes along.

@@ -1,6 +1,7 @@
 import Foundation
 import StreamDisk
 import Testing
+
 @testable import TestSupport
 
 /// A server that does no ranges: one pass over one body.

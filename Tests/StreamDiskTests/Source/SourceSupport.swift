@@ -1,5 +1,6 @@
 import Foundation
 import StreamDisk
+
 @testable import TestSupport
 
 /// Keeps what it gets. It can be slow, and refuse after a number of bytes.

@@ -37,7 +37,8 @@ struct EngineBytePipeTests {
                         try unsafe pipe.append(bytes.span.bytes.extracting(at..<at + count))
                     } catch { tally.isStopped.withLock { $0 = true } }
                     at += count
-                    let held = tally.appended.add(count, ordering: .sequentiallyConsistent).newValue
+                    let held =
+                        tally.appended.add(count, ordering: .sequentiallyConsistent).newValue
                         - tally.consumed.load(ordering: .sequentiallyConsistent)
                     tally.mostHeld.max(held, ordering: .relaxed)
                 }

@@ -240,7 +240,8 @@ struct EngineDiskWriterTests {
     @Test("Whatever changes between the writer's look and its wait keeps it from waiting, and what comes later wakes it")
     func inboxWakes() throws {
         let changes: [@Sendable (ExtentQueue) -> Void] = [
-            { $0.push(DecodedExtent(memory: nil, lengthBytes: 512, deviceOffset: 0)) }, {
+            { $0.push(DecodedExtent(memory: nil, lengthBytes: 512, deviceOffset: 0)) },
+            {
                 $0.laneStarted()
                 $0.laneEnded()
             },
