@@ -24,10 +24,13 @@ public struct HostDisks: Sendable {
     public func list() -> [DiskInfo] { list(source: nil) }
 
     /// - Parameter source: what an image is read from, an obstacle to every disk that has it.
-    func list(source: LocalOrigin?) -> [DiskInfo] {
+    /// - Parameter name: the only disk that is wanted. Loop devices that nothing is bound to share no use with it and are left out:
+    ///   a host may have dozens, and each costs a score of files to read.
+    func list(source: LocalOrigin?, toFind name: String? = nil) -> [DiskInfo] {
         let use = DiskUse(of: tree)
         let shared = SharedUses(use, tree)
-        var disks = tree.names(in: "/sys/class/block").compactMap { info(named: $0, use: use, shared: shared) }
+        let names = tree.names(in: "/sys/class/block").filter { name == nil || $0 == name || !isUnboundLoop($0) }
+        var disks = names.compactMap { info(named: $0, use: use, shared: shared) }
         shareUses(among: &disks)
         if let source {
             let storage = Storage(of: source, among: disks, tree)
@@ -41,7 +44,11 @@ public struct HostDisks: Sendable {
     /// The whole disk of this number, as in `list`; nil for a partition or what is not there.
     func disk(_ number: DeviceNumber, source: LocalOrigin? = nil) -> DiskInfo? {
         guard let name = tree.name(of: number) else { return nil }
-        return list(source: source).first { $0.name == name && $0.number == number }
+        return list(source: source, toFind: name).first { $0.name == name && $0.number == number }
+    }
+
+    private func isUnboundLoop(_ name: String) -> Bool {
+        name.hasPrefix("loop") && tree.text("/sys/class/block/\(name)/size") == "0"
     }
 
     /// Another node that leads to a disk's bytes.
@@ -53,7 +60,10 @@ public struct HostDisks: Sendable {
     /// The other paths to the same bytes: two nodes for one medium; what a loop device lies over, and the other loop devices
     /// over that.
     func otherPaths(to disk: DiskInfo) -> [OtherPath] {
-        let same = disk.identity.map { identity in list().filter { $0.number != disk.number && $0.identity == identity } } ?? []
+        let same =
+            disk.identity.map { identity in
+                list(source: nil, toFind: disk.name).filter { $0.number != disk.number && $0.identity == identity }
+            } ?? []
         return same.map { OtherPath(path: $0.path, number: $0.number) } + pathsBelow(disk.name)
     }
 
