@@ -12,7 +12,7 @@ struct DiskUse: Sendable {
     var loops: [DeviceNumber: [String]] = [:]
     /// The loop devices over a regular file.
     var fileLoops: [FileIdentity: [String]] = [:]
-    /// What others hold on a file or a node, by flock(2) or fcntl(2).
+    /// What others hold on a file or a node, by flock(2) or fcntl(2); empty where it was not asked for.
     var locks: [FileIdentity: [DiskRejection]] = [:]
     /// The names under /dev/disk that lead to a device.
     var links: [DeviceNumber: [String]] = [:]
@@ -22,10 +22,12 @@ struct DiskUse: Sendable {
     /// The kernel allows 100,000 mounts a namespace by default (fs.mount-max).
     static let tableBytesMax = 64 << 20
 
-    init(of tree: HostFiles) {
+    /// - Parameter withLocks: for a list. An opening finds locks out by itself, and /proc/locks is slow: the kernel keeps every
+    ///   processor from changing one while it is read, and waits for that some 10 ms (percpu_down_write, in fs/locks.c).
+    init(of tree: HostFiles, withLocks: Bool) {
         readMounts(of: tree, "/proc/self/mountinfo")
         readSwaps(of: tree, "/proc/swaps")
-        readLocks(of: tree, "/proc/locks")
+        if withLocks { readLocks(of: tree, "/proc/locks") }
         for loop in LoopBacking.all(of: tree) {
             if let device = loop.device { loops[device, default: []].append(loop.name) }
             if let file = loop.file { fileLoops[file, default: []].append(loop.name) }

@@ -19,7 +19,7 @@ extension HostDisks {
 
     /// The partitions that the kernel knows on this disk, by their numbers.
     func partitions(of disk: String) -> [KernelPartition] {
-        tree.names(in: "/sys/class/block/\(disk)").compactMap { name -> KernelPartition? in
+        tree.partitions(of: disk).compactMap { name -> KernelPartition? in
             let folder = "/sys/class/block/\(disk)/\(name)"
             guard let number: Int = tree.number(folder + "/partition") else { return nil }
             // Both count in 512 bytes, as the disk's size does.

@@ -21,30 +21,58 @@ public struct HostDisks: Sendable {
     /// Left out are partitions and what the kernel hides (the single paths of a multipath NVMe disk). No disk is opened: to
     /// open one exclusively, even for a moment, would hinder whoever is about to use it. So what only its opening can tell
     /// (`.openedExclusively`) is not among the obstacles.
-    public func list() -> [DiskInfo] { list(source: nil) }
+    public func list() -> [DiskInfo] { list(DiskUse(of: tree, withLocks: true), source: nil) }
 
+    /// The same without what is of the moment: nobody's locks are among the obstacles.
+    ///
     /// - Parameter source: what an image is read from, an obstacle to every disk that has it.
-    /// - Parameter name: the only disk that is wanted. Loop devices that nothing is bound to share no use with it and are left out:
-    ///   a host may have dozens, and each costs a score of files to read.
-    func list(source: LocalOrigin?, toFind name: String? = nil) -> [DiskInfo] {
-        let use = DiskUse(of: tree)
-        let shared = SharedUses(use, tree)
-        let names = tree.names(in: "/sys/class/block").filter { name == nil || $0 == name || !isUnboundLoop($0) }
-        var disks = names.compactMap { info(named: $0, use: use, shared: shared) }
-        shareUses(among: &disks)
-        if let source {
-            let storage = Storage(of: source, among: disks, tree)
-            for index in disks.indices where storage.overlaps(Storage(writtenBy: disks[index].number, tree)) {
-                disks[index].obstacles.insert(.isSource, at: 0)
-            }
-        }
-        return disks.sorted { naturallyPrecedes($0.name, $1.name) }
+    func list(source: LocalOrigin?) -> [DiskInfo] { list(DiskUse(of: tree, withLocks: false), source: source) }
+
+    private func list(_ use: DiskUse, source: LocalOrigin?) -> [DiskInfo] {
+        let all = tree.blockDevices().compactMap(hardware(named:))
+        return withUses(all, among: all, use, source: source).sorted { naturallyPrecedes($0.name, $1.name) }
     }
 
-    /// The whole disk of this number, as in `list`; nil for a partition or what is not there.
+    /// The whole disk of this number, as in `list(source:)`; nil for a partition or what is not there.
+    ///
+    /// What other disks are in use for is read only where they lead to the same bytes.
     func disk(_ number: DeviceNumber, source: LocalOrigin? = nil) -> DiskInfo? {
-        guard let name = tree.name(of: number) else { return nil }
-        return list(source: source, toFind: name).first { $0.name == name && $0.number == number }
+        guard let own = hardware(number) else { return nil }
+        let all = hardwareBeside(own)
+        let paths = all.filter { $0.number == number || own.identity != nil && $0.identity == own.identity }
+        return withUses(paths, among: all, DiskUse(of: tree, withLocks: false), source: source).first { $0.number == number }
+    }
+
+    /// The same without a look at what it is in use for: it has no obstacles. A dozen files, where `disk` reads hundreds.
+    func hardware(_ number: DeviceNumber) -> DiskInfo? {
+        tree.name(of: number).flatMap(hardware(named:)).flatMap { $0.number == number ? $0 : nil }
+    }
+
+    /// All disks without a look at what they are in use for. Loop devices that nothing is bound to have nothing in common with any
+    /// and are left out: a host may have dozens, and each costs a score of files to read.
+    private func hardwareBeside(_ disk: DiskInfo) -> [DiskInfo] {
+        tree.blockDevices().filter { $0 == disk.name || !isUnboundLoop($0) }.compactMap(hardware(named:))
+    }
+
+    /// - Parameters:
+    ///   - disks: those that are wanted, with every path to their bytes.
+    ///   - all: every disk of the host.
+    private func withUses(
+        _ disks: [DiskInfo], among all: [DiskInfo], _ use: DiskUse, source: LocalOrigin?
+    ) -> [DiskInfo] {
+        let shared = SharedUses(use, tree)
+        let storage = source.map { Storage(of: $0, among: all, tree) }
+        var disks = disks
+        for index in disks.indices {
+            disks[index].links = use.links[disks[index].number] ?? []
+            disks[index].obstacles = obstacles(to: disks[index], use: use, shared: shared)
+        }
+        shareUses(among: &disks)
+        guard let storage else { return disks }
+        for index in disks.indices where storage.overlaps(Storage(writtenBy: disks[index].number, tree)) {
+            disks[index].obstacles.insert(.isSource, at: 0)
+        }
+        return disks
     }
 
     private func isUnboundLoop(_ name: String) -> Bool {
@@ -62,7 +90,7 @@ public struct HostDisks: Sendable {
     func otherPaths(to disk: DiskInfo) -> [OtherPath] {
         let same =
             disk.identity.map { identity in
-                list(source: nil, toFind: disk.name).filter { $0.number != disk.number && $0.identity == identity }
+                hardwareBeside(disk).filter { $0.number != disk.number && $0.identity == identity }
             } ?? []
         return same.map { OtherPath(path: $0.path, number: $0.number) } + pathsBelow(disk.name)
     }
@@ -98,7 +126,7 @@ public struct HostDisks: Sendable {
 
     /// What a regular file is in use for, which forbids to write onto it; its locks not among it.
     func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [DiskRejection] {
-        let use = DiskUse(of: tree)
+        let use = DiskUse(of: tree, withLocks: false)
         var found: [DiskRejection] = []
         if let source, Storage(of: source, among: list(), tree).overlaps(Storage(writtenBy: file)) {
             found.append(.isSource)
@@ -125,14 +153,14 @@ public struct HostDisks: Sendable {
         }
     }
 
-    private func info(named name: String, use: DiskUse, shared: SharedUses) -> DiskInfo? {
+    private func hardware(named name: String) -> DiskInfo? {
         let folder = "/sys/class/block/\(name)"
         guard let number = tree.deviceNumber(folder + "/dev"),
             !tree.exists(folder + "/partition"), tree.text(folder + "/hidden") != "1", !isNVMePath(name)
         else { return nil }
         // The kernel counts this one in 512 bytes, whatever the disk's blocks (Documentation/ABI/stable/sysfs-block).
         let size = (tree.number(folder + "/size") ?? UInt64(0)).multipliedReportingOverflow(by: 512)
-        var disk = DiskInfo(
+        return DiskInfo(
             name: name,
             path: node(named: name),
             number: number,
@@ -144,7 +172,7 @@ public struct HostDisks: Sendable {
             serial: serial(folder),
             wwid: wwid(folder),
             transport: transport(name, folder),
-            links: use.links[number] ?? [],
+            links: [],
             // What cannot be read counts against it.
             isRemovable: tree.text(folder + "/removable") != "0",
             isReadOnly: tree.text(folder + "/ro") != "0",
@@ -152,8 +180,6 @@ public struct HostDisks: Sendable {
             dmaAlignmentBytes: dmaAlignment(folder),
             sequence: tree.number(folder + "/diskseq"),
             obstacles: [])
-        disk.obstacles = obstacles(to: disk, use: use, shared: shared)
-        return disk
     }
 
     private func obstacles(to disk: DiskInfo, use: DiskUse, shared: SharedUses) -> [DiskRejection] {
@@ -201,8 +227,8 @@ public struct HostDisks: Sendable {
             for name in tree.names(in: folder + "/holders") + loops where seen.insert(name).inserted {
                 members.append(Member(name: name, isHolder: true))
             }
-            for name in tree.names(in: folder) where tree.exists("\(folder)/\(name)/partition") {
-                if seen.insert(name).inserted { members.append(Member(name: name, isHolder: false)) }
+            for name in tree.partitions(of: member.name) where seen.insert(name).inserted {
+                members.append(Member(name: name, isHolder: false))
             }
         }
         return members

@@ -12,7 +12,7 @@ struct LoopBacking: Sendable {
 
     /// All that are bound to something.
     static func all(of tree: HostFiles) -> [LoopBacking] {
-        tree.names(in: "/sys/class/block").filter { $0.hasPrefix("loop") }.compactMap { LoopBacking(named: $0, of: tree) }
+        tree.blockDevices().filter { $0.hasPrefix("loop") }.compactMap { LoopBacking(named: $0, of: tree) }
     }
 
     /// Nil when nothing is bound to it, or it is no loop device.

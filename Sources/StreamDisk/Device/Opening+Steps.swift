@@ -15,15 +15,24 @@ extension Opening {
         return status
     }
 
+    /// The disk of this number, and what it is in use for.
     func disk(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
+        guard let info = hosts.disk(number, source: source) else { throw unknown(number) }
+        return info
+    }
+
+    /// The disk of this number, whatever it is in use for.
+    func hardware(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
         try hosts.expectReadable()
         if let partition = hosts.partition(number) {
             throw refusal(.notADisk, "\(partition) is a partition, not a whole disk")
         }
-        guard let info = hosts.disk(number, source: source) else {
-            throw refusal(.useUnknown, "nothing under /sys/dev/block/\(number) tells whether it is in use")
-        }
+        guard let info = hosts.hardware(number) else { throw unknown(number) }
         return info
+    }
+
+    private func unknown(_ number: DeviceNumber) -> DiskSelectionError {
+        refusal(.useUnknown, "nothing under /sys/dev/block/\(number) tells whether it is in use")
     }
 
     /// Opens for the lock alone and takes it: the whole-disk node itself, as udev asks (systemd.io, "Locking Block

@@ -21,7 +21,8 @@ struct SharedUses {
         locks = use.locks
         for (number, mountPoint) in use.mountPoints { add(number) { .mounted(device: $0, mountPoint: mountPoint) } }
         for number in use.swaps { add(number) { .swap(device: $0) } }
-        for name in tree.names(in: "/sys/class/block") where !tree.names(in: "/sys/class/block/\(name)/slaves").isEmpty {
+        // A loop device is built on no other in this sense (LoopBacking tells what it lies over), and a host may have dozens.
+        for name in tree.blockDevices() where !name.hasPrefix("loop") && !tree.names(in: "/sys/class/block/\(name)/slaves").isEmpty {
             if let number = tree.deviceNumber("/sys/class/block/\(name)/dev") { add(number) { .held(by: $0) } }
         }
         uses.sort { naturallyPrecedes($0.name, $1.name) }

@@ -52,8 +52,8 @@ struct Storage {
         guard devices.insert(number).inserted, let name = tree.name(of: number) else { return }
         let folder = "/sys/class/block/\(name)"
         guard tree.exists(folder + "/partition") else {
-            for name in tree.names(in: folder) where tree.exists("\(folder)/\(name)/partition") {
-                if let part = tree.deviceNumber("\(folder)/\(name)/dev") { devices.insert(part) }
+            for partition in tree.partitions(of: name) {
+                if let part = tree.deviceNumber("\(folder)/\(partition)/dev") { devices.insert(part) }
             }
             addBelow(name, tree)
             return

@@ -70,7 +70,7 @@ struct Opening {
 
     private func openDisk(_ before: stat) throws(DiskSelectionError) -> TargetDisk {
         let number = DeviceNumber(before.st_rdev)
-        let first = try disk(number)
+        let first = try hardware(number)
         if let chosen, !chosen.isSameDisk(as: first) { throw changed }
 
         let lock = try lock(before)
@@ -97,7 +97,7 @@ struct Opening {
         guard geometry.sizeBytes == info.sizeBytes, geometry.blockBytes == info.blockBytes,
             geometry.sequence == nil || info.sequence == nil || geometry.sequence == info.sequence,
             // The opening held off others; what happened just before it shows now.
-            try disk(number).isSameDisk(as: info)
+            try hardware(number).isSameDisk(as: info)
         else { throw changed }
         guard !geometry.isReadOnly || access == .compare else { throw refusal([.readOnly]) }
         // Before Linux 6.0, memory had to be aligned like the blocks.

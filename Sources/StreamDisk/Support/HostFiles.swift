@@ -70,6 +70,15 @@ struct HostFiles: Sendable {
     /// The name sysfs knows a block device by.
     func name(of number: DeviceNumber) -> String? { linkName("/sys/dev/block/\(number)") }
 
+    /// The names of all block devices, partitions among them.
+    func blockDevices() -> [String] { names(in: "/sys/class/block") }
+
+    /// The names of a disk's partitions; the kernel makes them of its own and a number (partition names, in block/partitions/core.c).
+    func partitions(of disk: String) -> [String] {
+        let folder = "/sys/class/block/\(disk)"
+        return names(in: folder).filter { $0.hasPrefix(disk) && exists("\(folder)/\($0)/partition") }
+    }
+
     /// The number of a block device given by its node.
     ///
     /// Where there is no such node (a container, a tree of a test), the last part of the path is looked up in sysfs.
