@@ -5,7 +5,7 @@ set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-all=(stream writer writer-4096 writer-tmpfs writer-knobs decode decode-frames hash cpu stream-4096 stream-tmpfs window-4m frames
+all=(before stream writer writer-4096 writer-tmpfs writer-knobs decode decode-frames hash cpu stream-4096 stream-tmpfs window-4m frames
     zeros connections connections-free scaling allocations instructions)
 usage() {
     cat <<END
@@ -17,6 +17,7 @@ usage: run.sh [options]      (root: loop devices, dropping caches; nobody else s
   --mib N           content of the dense image                                       (default 1024)
   --content DIR     program files to fill the images with                            (default /usr)
   --dir DIR         where images and the disks' files lie, on a real disk            (default perf/build)
+  --before FILE     compare the stream-disk command of an earlier revision with this tree's, side by side
   --image FILE      use this dense image, made for 512-byte blocks, instead of building one
   --results DIR     where the JSON files go (default perf/results, and then only from a tree without changes;
                     perf/build/short with --short, perf/build/ceilings with --ceilings)
@@ -25,7 +26,7 @@ END
 }
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-short=no ceilings=no rounds='' mib='' content=/usr dir=perf/build image='' results='' only=''
+short=no ceilings=no rounds='' mib='' content=/usr dir=perf/build image='' results='' only='' before=''
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
@@ -39,6 +40,7 @@ while (($#)); do
         --content) content=$2 ;;
         --dir) dir=$2 ;;
         --image) image=$2 ;;
+        --before) before=$2 ;;
         --results) results=$2 ;;
         --only) only=$2 ;;
         *) die "$1: no such option (see --help)" ;;
@@ -53,9 +55,10 @@ elif [[ $ceilings == yes ]]; then
     : "${rounds:=1}" "${mib:=256}" "${results:=perf/build/ceilings}" "${only:=allocations,instructions}"
     write_size=512M scan_rounds=1
 else
-    : "${rounds:=5}" "${mib:=1024}" "${results:=perf/results}" "${only:=$(IFS=,; echo "${all[*]}")}"
+    : "${rounds:=5}" "${mib:=1024}" "${results:=perf/results}" "${only:=$(IFS=,; echo "${all[*]:1}")}"
     write_size=2G scan_rounds=3
 fi
+[[ -z $before || ,$only, == *,before,* ]] || only=before,$only
 IFS=, read -r -a chosen <<<"$only"
 for name in "${chosen[@]}"; do [[ " ${all[*]} " == *" $name "* ]] || die "--only $name: no such scenario"; done
 
@@ -121,6 +124,20 @@ alternatives=(--with stream-disk --with shell:at-least=2 --with buffered:at-leas
 do_stream() {
     dense_image
     run stream "Dense one-frame image onto a loop device with direct I/O" stream --image "$made" "${alternatives[@]}"
+}
+# The same image through the commands of two revisions: dense, of many frames, and small, where a run's beginning and end count.
+do_before() {
+    [[ -n $before ]] || die "--only before: --before FILE is missing"
+    make --no-print-directory build PRODUCT=stream-disk
+    local revisions=(--with "program:label=this tree,path=.build/release/stream-disk"
+        --with "program:label=before,path=$before,at-least=0.98")
+    dense_image
+    run before "This tree and the revision before it: dense image" stream --image "$made" "${revisions[@]}"
+    make_image "dense-$mib-frames" "${dense[@]}" --frames $((mib / 16))
+    run before-frames "The same, $((mib / 16)) frames" stream --image "$made" "${revisions[@]}"
+    fixed_content
+    make_image fixed --content "$dir/fixed" --content-mib 40 --size 128M
+    run before-small "The same, an image of 40 MiB" stream --image "$made" "${revisions[@]}"
 }
 do_stream-4096() {
     make_image "dense-$mib-4096" "${dense[@]}" --lba 4096
@@ -222,7 +239,7 @@ cp "$fresh"/*.json "$results/"
 
 # --- tables, page, plot ------------------------------------------------------------------------------------------------
 reports=() detailed=()
-for name in "${all[@]}" zeros-fast; do
+for name in "${all[@]}" before-frames before-small zeros-fast; do
     [[ ! -e $results/$name.json ]] || reports+=("$results/$name.json")
     [[ ! -e $fresh/$name.json ]] || detailed+=("$timelines/$name.json")
 done

@@ -8,6 +8,7 @@ struct StreamScenario: ParsableCommand {
         discussion: """
             A variant is KIND or KIND:key=value,…; the first one is compared with each of the others.
               stream-disk  the library; engine=automatic|uring|pwrite, connections=N, lanes=N, memory-limit=SIZE, zeros=off
+              program      the stream-disk command at path=FILE, to compare revisions by
               shell        curl | tee (sha384sum) | zstd | dd
               buffered     one thread, buffered writes, sync at the end (perf/buffered.c)
               reference    the library's design in C (perf/reference.c)

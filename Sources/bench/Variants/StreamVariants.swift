@@ -59,8 +59,15 @@ struct StreamVariants {
                 "perf/reference.c: the same design in C, without its checks",
                 [programs + "/reference", url, device] + image.parts.map(\.argument)
             )
+        case "program":
+            try spec.check(keys: ["image", "path"])
+            guard let path = spec["path"] else { throw ValidationError("program: path=FILE is missing.") }
+            return (
+                "the stream-disk command of a revision: \(spec.label)",
+                [path, "stream", url, "--disk", device, "--yes", "--quiet"]
+            )
         default:
-            throw ValidationError("'\(spec.kind)' is none of: stream-disk, shell, buffered, reference.")
+            throw ValidationError("'\(spec.kind)' is none of: stream-disk, program, shell, buffered, reference.")
         }
     }
 
