@@ -38,7 +38,7 @@ public struct HostDisks: Sendable {
     /// What other disks are in use for is read only where they lead to the same bytes.
     func disk(_ number: DeviceNumber, source: LocalOrigin? = nil) -> DiskInfo? {
         guard let own = hardware(number) else { return nil }
-        let all = hardwareBeside(own)
+        let all = allHardware(with: own.name)
         let paths = all.filter { $0.number == number || own.identity != nil && $0.identity == own.identity }
         return withUses(paths, among: all, DiskUse(of: tree, withLocks: false), source: source).first { $0.number == number }
     }
@@ -49,9 +49,9 @@ public struct HostDisks: Sendable {
     }
 
     /// All disks without a look at what they are in use for. Loop devices that nothing is bound to have nothing in common with any
-    /// and are left out: a host may have dozens, and each costs a score of files to read.
-    private func hardwareBeside(_ disk: DiskInfo) -> [DiskInfo] {
-        tree.blockDevices().filter { $0 == disk.name || !isUnboundLoop($0) }.compactMap(hardware(named:))
+    /// and are left out, but for the one that is `named`: a host may have dozens, and each costs a score of files to read.
+    private func allHardware(with named: String? = nil) -> [DiskInfo] {
+        tree.blockDevices().filter { $0 == named || !isUnboundLoop($0) }.compactMap(hardware(named:))
     }
 
     /// - Parameters:
@@ -90,7 +90,7 @@ public struct HostDisks: Sendable {
     func otherPaths(to disk: DiskInfo) -> [OtherPath] {
         let same =
             disk.identity.map { identity in
-                hardwareBeside(disk).filter { $0.number != disk.number && $0.identity == identity }
+                allHardware(with: disk.name).filter { $0.number != disk.number && $0.identity == identity }
             } ?? []
         return same.map { OtherPath(path: $0.path, number: $0.number) } + pathsBelow(disk.name)
     }
@@ -128,7 +128,7 @@ public struct HostDisks: Sendable {
     func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [DiskRejection] {
         let use = DiskUse(of: tree, withLocks: false)
         var found: [DiskRejection] = []
-        if let source, Storage(of: source, among: list(), tree).overlaps(Storage(writtenBy: file)) {
+        if let source, Storage(of: source, among: allHardware(), tree).overlaps(Storage(writtenBy: file)) {
             found.append(.isSource)
         }
         if use.swapFiles.contains(file) { found.append(.swap(device: "it")) }

@@ -22,7 +22,8 @@ struct SharedUses {
         for (number, mountPoint) in use.mountPoints { add(number) { .mounted(device: $0, mountPoint: mountPoint) } }
         for number in use.swaps { add(number) { .swap(device: $0) } }
         // A loop device is built on no other in this sense (LoopBacking tells what it lies over), and a host may have dozens.
-        for name in tree.blockDevices() where !name.hasPrefix("loop") && !tree.names(in: "/sys/class/block/\(name)/slaves").isEmpty {
+        for name in tree.blockDevices()
+        where !name.hasPrefix("loop") && !tree.names(in: "/sys/class/block/\(name)/slaves").isEmpty {
             if let number = tree.deviceNumber("/sys/class/block/\(name)/dev") { add(number) { .held(by: $0) } }
         }
         uses.sort { naturallyPrecedes($0.name, $1.name) }

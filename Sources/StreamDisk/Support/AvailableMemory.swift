@@ -29,7 +29,7 @@ struct AvailableMemory {
 
 /// The value of a line of the form `Name:   123 kB` (proc(5)), in bytes.
 func procKibibytes(_ name: String, in text: String) -> UInt64? {
-    for line in text.split(separator: "\n") where line.hasPrefix(name + ":") {
+    for line in pieces(of: text, at: "\n") where line.hasPrefix(name + ":") {
         return UInt64(line.drop { !$0.isNumber }.prefix { $0.isNumber }).map { $0 << 10 }
     }
     return nil

@@ -38,7 +38,7 @@ struct ControlGroups {
 
     private func statistic(_ name: String, of folder: String) -> UInt64 {
         guard let text = tree.text("\(folder)/memory.stat") else { return 0 }
-        for line in text.split(separator: "\n") where line.hasPrefix(name + " ") {
+        for line in pieces(of: text, at: "\n") where line.hasPrefix(name + " ") {
             return UInt64(line.dropFirst(name.count + 1)) ?? 0
         }
         return 0
@@ -55,7 +55,7 @@ struct ControlGroups {
     /// Lines `0::/path` (version 2) and `4:memory:/path` (version 1).
     private var memberships: [Membership] {
         guard let text = tree.text("/proc/self/cgroup") else { return [] }
-        return text.split(separator: "\n").compactMap { line in
+        return pieces(of: text, at: "\n").compactMap { line in
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3 else { return nil }
             let path = fields[2].split(separator: "/")
@@ -90,8 +90,8 @@ struct ControlGroups {
     /// proc_pid_mountinfo(5): `36 35 98:0 ROOT POINT options [fields] - TYPE source OPTIONS`.
     private var hierarchies: [Hierarchy] {
         guard let bytes = try? tree.bytes(of: "/proc/self/mountinfo", limitBytes: 16 << 20) else { return [] }
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: " ")
+        return pieces(of: String(decoding: bytes, as: UTF8.self), at: "\n").compactMap { line in
+            let fields = pieces(of: line, at: " ")
             guard let dash = fields.firstIndex(of: "-"), dash >= 5, fields.count > dash + 1 else { return nil }
             let isV2 = fields[dash + 1] == "cgroup2"
             let isV1 = fields[dash + 1] == "cgroup" && fields.last?.split(separator: ",").contains("memory") == true

@@ -53,20 +53,21 @@ struct Descriptor: ~Copyable, Sendable {
     /// Reads to the end, or throws EFBIG where that is more than `limitBytes`.
     func readAll(limitBytes: Int) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16384)
         while true {
-            // SAFETY: the kernel writes at most the chunk's own count into it.
-            let count = unsafe chunk.withUnsafeMutableBytes { area in
-                unsafe Glibc.read(number, area.baseAddress, area.count)
+            var failure: SystemError?
+            // SAFETY: the kernel writes at most the area's own count into it, and returns how much.
+            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: 16384) { area, count in
+                let result = unsafe Glibc.read(number, area.baseAddress, area.count)
+                if result < 0 { failure = .current }
+                count = max(result, 0)
             }
-            if count < 0 {
-                let error = SystemError.current
-                if error.code == EINTR { continue }
-                throw error
+            if let failure {
+                if failure.code == EINTR { continue }
+                throw failure
             }
-            if count == 0 { return bytes }
-            guard bytes.count + count <= limitBytes else { throw SystemError(EFBIG) }
-            bytes += chunk[..<count]
+            if chunk.isEmpty { return bytes }
+            guard bytes.count + chunk.count <= limitBytes else { throw SystemError(EFBIG) }
+            if bytes.isEmpty { bytes = chunk } else { bytes += chunk }
         }
     }
 }

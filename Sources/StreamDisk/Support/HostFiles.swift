@@ -104,3 +104,9 @@ func trimmed(_ text: String) -> String {
     guard let first = bytes.firstIndex(where: { $0 > 0x20 }), let last = bytes.lastIndex(where: { $0 > 0x20 }) else { return "" }
     return String(Substring(bytes[first...last]))
 }
+
+/// What lies between the separators, an ASCII character each; empty pieces are left out. Many times faster than `split`, which looks
+/// for characters of several code points, in files of /proc that have hundreds of lines.
+func pieces(of text: some StringProtocol, at separator: Unicode.Scalar) -> [Substring] {
+    Substring(text).utf8.split(separator: UInt8(ascii: separator)).map { Substring($0) }
+}
