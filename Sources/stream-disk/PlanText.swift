@@ -7,25 +7,53 @@ enum PlanText {
     enum Goal { case write, compare }
 
     static func headline(_ plan: StreamPlan, for goal: Goal = .write) -> String {
+        if !plan.regions.isEmpty {
+            let parts = plan.regions.map { "partition \($0.partition.number) '\($0.partition.name)' to \(name($0.target))" }
+            return "writing from \(plan.imageName): \(parts.joined(separator: ", "))"
+        }
         let disk = "\(diskName(plan)) (\((names(plan) + [shortSizeText(plan.diskBytes)]).joined(separator: ", ")))"
         return goal == .write ? "writing \(plan.imageName) to \(disk)" : "comparing \(disk) with \(plan.imageName)"
     }
 
     /// - Parameter columns: the reader's; nil where nobody counts them.
     static func lines(_ plan: StreamPlan, for goal: Goal = .write, columns: Int? = nil) -> [String] {
+        if !plan.regions.isEmpty { return regionLines(plan, columns: columns) }
         var sections = [
             ("image", image(plan, for: goal)),
             ("disk", [diskName(plan), facts(plan)]),
             ("chosen", choice(plan)),
         ]
-        if goal == .write { sections.append(("lost", lost(plan))) }
+        if goal == .write { sections.append(("lost", lost(plan.contents))) }
         sections.append((goal == .write ? "new" : "wanted", ["a gpt partition table with \(count(plan.partitions.count)):"]))
         let room = columns.map { $0 - labelColumns }
-        var lines = sections.flatMap { label, texts in
-            labelled(label, texts.flatMap { text in room.map { wrapped(text, to: $0) } ?? [text] })
-        }
+        var lines = paragraphs(sections, room)
         lines += labelled("", table(plan).lines(columns: room))
         return lines + labelled("engine", [plan.engineName])
+    }
+
+    private static func paragraphs(_ sections: [(String, [String])], _ room: Int?) -> [String] {
+        sections.flatMap { label, texts in
+            labelled(label, texts.flatMap { text in room.map { wrapped(text, to: $0) } ?? [text] })
+        }
+    }
+
+    /// Of a run onto regions: what goes where, and what is there now.
+    private static func regionLines(_ plan: StreamPlan, columns: Int?) -> [String] {
+        let room = columns.map { $0 - labelColumns }
+        var table = Table(["part", "name", "image", "file system", "mount point", "onto", "of"])
+        for region in plan.regions {
+            let partition = region.partition
+            table.add([
+                "\(partition.number)", partition.name, shortSizeText(partition.decodedBytes), partition.fsType ?? "-",
+                partition.mountPoint ?? "-", name(region.target), shortSizeText(region.target.sizeBytes),
+            ])
+        }
+        let now = plan.regions.flatMap { region in
+            lost(region.target.contents, isDisk: false).enumerated().map { $0.offset == 0 ? "\(region.target.path): \($0.element)" : $0.element }
+        }
+        return paragraphs([("image", image(plan, for: .write))], room) + labelled("new", table.lines(columns: room))
+            + paragraphs([("lost", now + ["what lies behind an image stays, and so do all partition tables"])], room)
+            + labelled("engine", [plan.engineName])
     }
 
     private static let labelColumns = 8
@@ -74,11 +102,11 @@ enum PlanText {
     }
 
     /// What is on the disk now.
-    private static func lost(_ plan: StreamPlan) -> [String] {
-        guard let contents = plan.contents else { return ["what is on it, which could not be read"] }
+    private static func lost(_ contents: DiskContents?, isDisk: Bool = true) -> [String] {
+        guard let contents else { return ["what is on it, which could not be read"] }
         if contents.isUnknown { return ["no known content: no partition table and no file system was found"] }
         var lines: [String] = []
-        if let signature = contents.signature { lines.append("\(signature.text) on the whole disk") }
+        if let signature = contents.signature { lines.append(signature.text + (isDisk ? " on the whole disk" : "")) }
         if let type = contents.tableType {
             let protective = type == "PMBR" ? "a protective MBR without a partition table behind it" : nil
             let end = contents.partitions.isEmpty ? "" : ":"
@@ -124,7 +152,13 @@ enum PlanText {
 
     /// The path, and where it leads when it is a link.
     static func diskName(_ plan: StreamPlan) -> String {
-        let (path, end) = (plan.diskPath, plan.resolvedDiskPath)
+        if !plan.regions.isEmpty { return plan.regions.map { name($0.target) }.joined(separator: ", ") }
+        return name(plan.diskPath, leadingTo: plan.resolvedDiskPath)
+    }
+
+    private static func name(_ target: StreamPlan.Target) -> String { name(target.path, leadingTo: target.resolvedPath) }
+
+    private static func name(_ path: String, leadingTo end: String) -> String {
         // A relative path that only became absolute is no link.
         let isPlain = path == end || (!path.hasPrefix("/") && path.split(separator: "/").last == end.split(separator: "/").last)
         return isPlain ? path : "\(path) -> \(end)"

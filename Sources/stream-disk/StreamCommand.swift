@@ -4,7 +4,10 @@ import StreamDisk
 struct StreamCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream", abstract: "Write an image to a disk.",
-        usage: "stream-disk [stream] <image> [--disk <path>] [--hash <hash>] [<options>]",
+        usage: """
+            stream-disk [stream] <image> [--disk <path>] [--hash <hash>] [<options>]
+            stream-disk [stream] <image> --partition <ref=path> … [--hash <hash>] [<options>]
+            """,
         discussion: """
             Removes the old partition table first, and writes the new one last, when all data is on the disk and checked. \
             So a run that fails never leaves a disk that looks bootable and is not.
@@ -27,20 +30,33 @@ struct StreamCommand: ParsableCommand {
                     + "use.", valueName: "path"))
         var disk: String?
 
+        @Option(
+            help: ArgumentHelp(
+                "Write one partition's image instead of a disk, as an A/B update does. REF is its number, name or mount point in the "
+                    + "image; PATH an unused partition (its disk may be in use), a block device without partitions, or a file. The "
+                    + "image begins at PATH's first byte; no partition table is touched. Repeatable.",
+                valueName: "ref=path"))
+        var partition: [PartitionArgument] = []
+
         @Flag(help: "Write without asking. Required when there is no terminal to ask on.")
         var yes = false
 
         @Flag(help: "Check the image's metadata and the disk, show the plan, and write nothing.")
         var dryRun = false
 
-        @Flag(help: "Read all written data back and compare it, before the new partition table is written.")
+        @Flag(help: "Read all written data back and compare it, before the new partition table is written. With --partition: before the run ends.")
         var verify = false
 
-        func validate() throws { if let disk { try expectPath(disk) } }
+        func validate() throws {
+            if let disk { try expectPath(disk) }
+            if disk != nil, !partition.isEmpty {
+                throw ValidationError("--disk and --partition exclude each other: --partition names its own target.")
+            }
+        }
 
         /// For the `start` event.
         var fields: [String: JSONValue] {
-            ["disk": .optional(disk), "yes": .flag(yes), "dryRun": .flag(dryRun), "verify": .flag(verify)]
+            ["disk": .optional(disk), "partitions": .list(partition.map(\.json)), "yes": .flag(yes), "dryRun": .flag(dryRun), "verify": .flag(verify)]
         }
     }
 
@@ -63,20 +79,27 @@ struct StreamCommand: ParsableCommand {
         options.isDryRun = target.dryRun
         options.readsBack = target.verify
         var isDeclined = false
+        let regions = target.partition.map(\.region)
+        func isApproved(_ plan: StreamPlan) -> Bool {
+            isDeclined = !approve(plan, display, signals)
+            return !isDeclined
+        }
+        func tellEvent(_ event: StreamEvent) {
+            log?.write(event)
+            if case .plan(let plan) = event { tell(plan, display) }
+            display.show(event)
+        }
         let result: StreamResult
         do throws(StreamError) {
-            result = try streamImage(
-                from: try source.source(image, headers: headers), to: target.disk.map { .path($0) } ?? .smallestDisk,
-                options: options, cancellation: signals.cancellation,
-                approve: { plan in
-                    isDeclined = !approve(plan, display, signals)
-                    return !isDeclined
-                },
-                onEvent: { event in
-                    log?.write(event)
-                    if case .plan(let plan) = event { tell(plan, display) }
-                    display.show(event)
-                })
+            if regions.isEmpty {
+                result = try streamImage(
+                    from: try source.source(image, headers: headers), to: target.disk.map { .path($0) } ?? .smallestDisk,
+                    options: options, cancellation: signals.cancellation, approve: isApproved, onEvent: tellEvent)
+            } else {
+                result = try streamRegions(
+                    from: try source.source(image, headers: headers), to: regions, options: options,
+                    cancellation: signals.cancellation, approve: isApproved, onEvent: tellEvent)
+            }
             // A no is an interruption by the one who was asked.
             if isDeclined { throw .declined }
             log?.write(completed: result)
@@ -110,8 +133,10 @@ struct StreamCommand: ParsableCommand {
         guard !target.yes else { return true }
         display.lines(PlanText.lines(plan, columns: Terminal.errorColumns))
         return Terminal.ask(
-            "Everything on \(PlanText.diskName(plan)) will be lost. Write the image? Type yes: ", on: display,
-            signals.cancellation)
+            plan.regions.isEmpty
+                ? "Everything on \(PlanText.diskName(plan)) will be lost. Write the image? Type yes: "
+                : "What is on \(PlanText.diskName(plan)) will be overwritten from its first byte on. Write? Type yes: ",
+            on: display, signals.cancellation)
     }
 }
 
@@ -119,4 +144,18 @@ extension StreamError {
     fileprivate static var declined: StreamError {
         StreamError(cause: .cancelled, phase: .preflight, disk: .untouched)
     }
+}
+
+/// `REF=PATH`, divided at the first `=`: a partition with one in its name has a number.
+struct PartitionArgument: ExpressibleByArgument {
+    let region: RegionTarget
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, !parts[1].isEmpty, let partition = PartitionReference(parts[0]) else { return nil }
+        region = RegionTarget(partition: partition, path: parts[1])
+    }
+
+    /// For the `start` event.
+    var json: JSONValue { .text("\(region.partition)=\(region.path)") }
 }

@@ -3,13 +3,14 @@
 extension DiskInfo {
     /// What it is; not what it holds, nor what disqualifies it.
     package var fields: [String: JSONValue] {
-        [
+        let fields: [String: JSONValue] = [
             "name": .text(name), "path": .text(path), "sizeBytes": .count(sizeBytes),
             "blockBytes": .count(UInt64(blockBytes)), "physicalBlockBytes": .count(UInt64(physicalBlockBytes)),
             "vendor": .optional(vendor), "model": .optional(model), "serial": .optional(serial), "wwn": .optional(wwid),
             "transport": .optional(transport), "links": .list(links.map { .text($0) }), "removable": .flag(isRemovable),
             "readOnly": .flag(isReadOnly), "rotational": .flag(isRotational),
         ]
+        return place.map { fields.adding(["wholeDisk": .text($0.diskPath)]) } ?? fields
     }
 
     /// What `disks` gives programs of it (docs/EVENTS.md).

@@ -1,4 +1,4 @@
-/// A whole disk of this host, as sysfs tells of it, and what stands against writing onto it.
+/// A whole disk of this host, or a partition of one, as sysfs tells of it, and what stands against writing onto it.
 public struct DiskInfo: Sendable, Equatable {
     /// The kernel's name, such as `sda`.
     public internal(set) var name: String
@@ -33,8 +33,19 @@ public struct DiskInfo: Sendable, Equatable {
     package var dmaAlignmentBytes: Int
     /// Counts up with each medium or device that takes this place (`diskseq`, Linux 5.15).
     package var sequence: UInt64?
+    /// Where a partition lies; nil for a whole disk.
+    package internal(set) var place: Place?
     /// What stands against it, whatever the image.
     public internal(set) var obstacles: [DiskRejection]
+
+    /// A partition's place on its disk.
+    package struct Place: Sendable, Equatable {
+        package let diskName: String
+        /// The disk's device node.
+        package let diskPath: String
+        let disk: DeviceNumber
+        let bytes: Range<UInt64>
+    }
 
     /// A loop device that nothing is bound to, and its like: no disk to a person.
     package var isUnbound: Bool { sizeBytes == 0 && obstacles.contains(.wrongKind(name: name)) }
@@ -51,6 +62,11 @@ public struct DiskInfo: Sendable, Equatable {
         if sizeBytes < requirement.sizeBytes {
             all.append(.tooSmall(need: requirement.sizeBytes, has: sizeBytes))
         }
+        // Writes of whole blocks would be writes of parts of two.
+        let unit = UInt64(max(physicalBlockBytes, blockBytes, 1))
+        if let place, place.bytes.lowerBound % unit != 0 {
+            all.append(.misaligned(startBytes: place.bytes.lowerBound, blockBytes: Int(unit)))
+        }
         return all
     }
 
@@ -65,7 +81,7 @@ public struct DiskInfo: Sendable, Equatable {
     /// Whether `other` is the same disk, and not one that took its name or number since.
     func isSameDisk(as other: DiskInfo) -> Bool {
         name == other.name && number == other.number && sizeBytes == other.sizeBytes
-            && blockBytes == other.blockBytes && serial == other.serial && sequence == other.sequence
+            && blockBytes == other.blockBytes && serial == other.serial && sequence == other.sequence && place == other.place
     }
 }
 

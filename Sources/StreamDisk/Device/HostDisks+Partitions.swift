@@ -1,3 +1,6 @@
+import CLinux
+import Glibc
+
 /// A partition as the kernel has it.
 struct KernelPartition: Equatable {
     /// Such as sda1, nvme0n1p1.
@@ -29,5 +32,92 @@ extension HostDisks {
                 name: name, device: tree.deviceNumber(folder + "/dev"), number: number,
                 startBytes: start.overflow ? 0 : start.partialValue, lengthBytes: length.overflow ? 0 : length.partialValue)
         }.sorted { $0.number < $1.number }
+    }
+}
+
+// A partition as a target of its own.
+extension HostDisks {
+    /// The partition of this number, with its disk's properties and without a look at what it is in use for; nil when it is none.
+    func partitionHardware(_ number: DeviceNumber) -> DiskInfo? {
+        // In sysfs a partition lies in its disk.
+        guard let name = partition(number),
+            let diskName = tree.resolved("/sys/class/block/\(name)")?.split(separator: "/").dropLast().last.map(String.init),
+            let disk = hardware(named: diskName), let kernel = partitions(of: diskName).first(where: { $0.name == name }),
+            kernel.device == number
+        else { return nil }
+        return info(of: kernel, on: disk)
+    }
+
+    private func info(of kernel: KernelPartition, on disk: DiskInfo) -> DiskInfo {
+        var info = disk
+        info.name = kernel.name
+        info.path = node(named: kernel.name)
+        if let device = kernel.device { info.number = device }
+        let start = UInt64(max(kernel.startBytes, 0))
+        info.sizeBytes = UInt64(max(kernel.lengthBytes, 0))
+        info.place = .init(diskName: disk.name, diskPath: disk.path, disk: disk.number, bytes: start..<start + info.sizeBytes)
+        // A partition has a mark of its own. What cannot be read counts against it.
+        info.isReadOnly = disk.isReadOnly || tree.text("/sys/class/block/\(kernel.name)/ro") != "0"
+        return info
+    }
+
+    /// The partitions of other paths to the same disk that share bytes with this one.
+    func twins(of partition: DiskInfo) -> [DiskInfo] {
+        guard let place = partition.place, let disk = hardware(named: place.diskName), let identity = disk.identity else { return [] }
+        let others = allHardware(with: disk.name).filter { $0.number != disk.number && $0.identity == identity }
+        return others.flatMap { other in
+            partitions(of: other.name).map { info(of: $0, on: other) }.filter { $0.place?.bytes.overlaps(place.bytes) == true }
+        }
+    }
+
+    /// The partition of this number, with what stands against writing onto it: what it is in use for itself, and what its disk is
+    /// as a whole. What the disk's other partitions are in use for is no matter.
+    ///
+    /// - Parameter source: what an image is read from.
+    func partition(_ number: DeviceNumber, source: LocalOrigin?) -> DiskInfo? {
+        guard var info = partitionHardware(number), let place = info.place else { return nil }
+        let use = DiskUse(of: tree, withLocks: false)
+        let family = family(of: info.name, use: use)
+        let disk = self.family(of: place.diskName, use: use, withPartitions: false)
+        let whole = self.family(of: place.diskName, use: use)
+        let twins = twins(of: info)
+        var found: [DiskRejection] = use.unreadable.map { .useUnknown(file: $0) }
+        found += uses(by: family, use) + uses(by: disk, use)
+        found += SharedUses(use, tree).obstacles(to: number, family: Set(whole.map(\.name)))
+        for twin in twins {
+            let members = self.family(of: twin.name, use: use)
+                + self.family(of: twin.place?.diskName ?? twin.name, use: use, withPartitions: false)
+            if !uses(by: members, use).isEmpty { found.append(.otherPath(name: twin.name)) }
+        }
+        if info.isReadOnly { found.append(.readOnly) }
+        if info.sizeBytes == 0 { found.append(.zeroSize) }
+        if let source {
+            let origin = Storage(of: source, among: hardwareOfAll(), tree)
+            if ([info] + twins).contains(where: { origin.overlaps(Storage(writtenBy: $0.number, tree)) }) { found.insert(.isSource, at: 0) }
+        }
+        info.links = use.links[number] ?? []
+        info.obstacles = found
+        return info
+    }
+
+    private func hardwareOfAll() -> [DiskInfo] { tree.blockDevices().compactMap(hardware(named:)) }
+
+    /// Whether writing onto one of two targets, given by what stat(2) tells of them, would write onto the other.
+    func share(_ one: stat, _ other: stat) -> Bool {
+        let targets = [one, other].map { status in
+            (status.st_mode & S_IFMT == S_IFBLK ? DeviceNumber(status.st_rdev) : nil, FileIdentity(status))
+        }
+        let partitions = targets.compactMap { $0.0.flatMap(partitionHardware)?.place }
+        // Partitions of one disk, whatever that is built on, share what they cover both.
+        if partitions.count == 2, partitions[0].disk == partitions[1].disk { return partitions[0].bytes.overlaps(partitions[1].bytes) }
+        let storages = targets.map { number, file -> [Storage] in
+            guard let number else { return [Storage(writtenBy: file)] }
+            let paths =
+                if let partition = partitionHardware(number) { twins(of: partition).map(\.number) } else {
+                    hardware(number).map { otherPaths(to: $0).map(\.number) } ?? []
+                }
+            return ([number] + paths).map { Storage(writtenBy: $0, tree) }
+        }
+        return storages[0].contains { one in storages[1].contains { $0.overlaps(one) } }
     }
 }

@@ -50,7 +50,7 @@ public struct HostDisks: Sendable {
 
     /// All disks without a look at what they are in use for. Loop devices that nothing is bound to have nothing in common with any
     /// and are left out, but for the one that is `named`: a host may have dozens, and each costs a score of files to read.
-    private func allHardware(with named: String? = nil) -> [DiskInfo] {
+    func allHardware(with named: String? = nil) -> [DiskInfo] {
         tree.blockDevices().filter { $0 == named || !isUnboundLoop($0) }.compactMap(hardware(named:))
     }
 
@@ -95,7 +95,8 @@ public struct HostDisks: Sendable {
         return same.map { OtherPath(path: $0.path, number: $0.number) } + pathsBelow(disk.name)
     }
 
-    private func pathsBelow(_ name: String) -> [OtherPath] {
+    /// What a loop device lies over, and the other loop devices over that.
+    func pathsBelow(_ name: String) -> [OtherPath] {
         let all = LoopBacking.all(of: tree)
         var names: [String] = []
         var next = all.first { $0.name == name }
@@ -122,7 +123,7 @@ public struct HostDisks: Sendable {
         return found.map { ($0.key, $0.value) }
     }
 
-    private func node(named name: String) -> String { tree.prefix + "/dev/" + String(name.map { $0 == "!" ? "/" : $0 }) }
+    func node(named name: String) -> String { tree.prefix + "/dev/" + String(name.map { $0 == "!" ? "/" : $0 }) }
 
     /// What a regular file is in use for, which forbids to write onto it; its locks not among it.
     func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [DiskRejection] {
@@ -153,7 +154,7 @@ public struct HostDisks: Sendable {
         }
     }
 
-    private func hardware(named name: String) -> DiskInfo? {
+    func hardware(named name: String) -> DiskInfo? {
         let folder = "/sys/class/block/\(name)"
         guard let number = tree.deviceNumber(folder + "/dev"),
             !tree.exists(folder + "/partition"), tree.text(folder + "/hidden") != "1", !isNVMePath(name)
@@ -185,16 +186,7 @@ public struct HostDisks: Sendable {
     private func obstacles(to disk: DiskInfo, use: DiskUse, shared: SharedUses) -> [DiskRejection] {
         var found: [DiskRejection] = use.unreadable.map { .useUnknown(file: $0) }
         let family = family(of: disk.name, use: use)
-        for member in family {
-            guard let number = tree.deviceNumber("/sys/class/block/\(member.name)/dev") else {
-                continue
-            }
-            if let mountPoint = use.mountPoints[number] {
-                found.append(.mounted(device: member.name, mountPoint: mountPoint))
-            }
-            if use.swaps.contains(number) { found.append(.swap(device: member.name)) }
-        }
-        found += family.filter(\.isHolder).map { .held(by: $0.name) }
+        found += uses(by: family, use)
         if disk.sizeBytes > 0 { found += shared.obstacles(to: disk.number, family: Set(family.map(\.name))) }
         found += use.locks(onNodeAt: disk.path)
         if disk.isReadOnly { found.append(.readOnly) }
@@ -208,13 +200,30 @@ public struct HostDisks: Sendable {
         return found
     }
 
-    private struct Member {
+    struct Member {
         let name: String
         let isHolder: Bool
     }
 
-    /// The disk, its partitions, what holds any of them, and so on up: each once.
-    private func family(of disk: String, use: DiskUse) -> [Member] {
+    /// What these are in use for.
+    func uses(by family: [Member], _ use: DiskUse) -> [DiskRejection] {
+        var found: [DiskRejection] = []
+        for member in family {
+            guard let number = tree.deviceNumber("/sys/class/block/\(member.name)/dev") else {
+                continue
+            }
+            if let mountPoint = use.mountPoints[number] {
+                found.append(.mounted(device: member.name, mountPoint: mountPoint))
+            }
+            if use.swaps.contains(number) { found.append(.swap(device: member.name)) }
+        }
+        return found + family.filter(\.isHolder).map { .held(by: $0.name) }
+    }
+
+    /// The disk or partition, its partitions, what holds any of them, and so on up: each once.
+    ///
+    /// - Parameter withPartitions: false leaves out those of `disk` itself, and what holds them.
+    func family(of disk: String, use: DiskUse, withPartitions: Bool = true) -> [Member] {
         var members = [Member(name: disk, isHolder: false)]
         var seen: Set<String> = [disk]
         var next = 0
@@ -227,6 +236,7 @@ public struct HostDisks: Sendable {
             for name in tree.names(in: folder + "/holders") + loops where seen.insert(name).inserted {
                 members.append(Member(name: name, isHolder: true))
             }
+            guard withPartitions || member.name != disk else { continue }
             for name in tree.partitions(of: member.name) where seen.insert(name).inserted {
                 members.append(Member(name: name, isHolder: false))
             }

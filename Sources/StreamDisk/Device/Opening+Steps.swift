@@ -17,13 +17,16 @@ extension Opening {
 
     /// The disk of this number, and what it is in use for.
     func disk(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
-        guard let info = hosts.disk(number, source: source) else { throw unknown(number) }
+        guard let info = isRegion ? hosts.partition(number, source: source) ?? hosts.disk(number, source: source)
+            : hosts.disk(number, source: source)
+        else { throw unknown(number) }
         return info
     }
 
     /// The disk of this number, whatever it is in use for.
     func hardware(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
         try hosts.expectReadable()
+        if isRegion, let partition = hosts.partitionHardware(number) { return partition }
         if let partition = hosts.partition(number) {
             throw refusal(.notADisk, "\(partition) is a partition, not a whole disk")
         }
@@ -63,6 +66,16 @@ extension Opening {
             waitAMoment()
         }
         return lock
+    }
+
+    /// The lock of a partition's disk, shared: several partitions of one disk may be written at once, while whoever wants all of it
+    /// locks it exclusively. Empty for a whole disk.
+    func lockDisk(of info: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
+        guard let place = info.place else { return [] }
+        let opening = beside(place.diskPath)
+        let node = try opening.look()
+        guard node.st_mode & S_IFMT == S_IFBLK, DeviceNumber(node.st_rdev) == place.disk else { throw changed }
+        return [HeldPath(lock: try opening.lock(node, exclusively: false), working: nil)]
     }
 
     /// Opens for the work. Direct where that may be and the kernel agrees.
@@ -113,22 +126,24 @@ extension Opening {
     /// Locks and opens the other paths to the same bytes, as if they were the target: nobody shall get them by one of them.
     func holdOtherPaths(to disk: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
         var held: [HeldPath] = []
-        for other in hosts.otherPaths(to: disk) {
-            let opening = beside(other.path)
-            let node = try opening.look()
-            guard node.st_mode & S_IFMT == S_IFBLK, DeviceNumber(node.st_rdev) == other.number else {
-                throw opening.changed
+        var others = disk.place == nil ? hosts.otherPaths(to: disk) : []
+        // What its disk lies over a partition shares with the disk's other partitions.
+        let isExclusive = access == .readWrite && disk.place == nil
+        if let place = disk.place {
+            for twin in hosts.twins(of: disk) {
+                held += try lockDisk(of: twin)
+                held.append(try hold(twin.path, twin.number, exclusively: access == .readWrite))
             }
-            let lock = try opening.lock(node, exclusively: access == .readWrite)
-            held.append(HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL)))
+            others = hosts.pathsBelow(place.diskName)
         }
+        for other in others { held.append(try hold(other.path, other.number, exclusively: isExclusive)) }
         for (file, path) in hosts.filesBelow(disk) {
             let opening = beside(path)
             // One that has no name here cannot be asked.
             guard let node = try? opening.look(), FileIdentity(node) == file else { continue }
             let lock: Descriptor
             do throws(DiskSelectionError) {
-                lock = try opening.lock(node, exclusively: access == .readWrite)
+                lock = try opening.lock(node, exclusively: isExclusive)
             } catch {
                 // Some file systems have no locks.
                 if error.kind == .busy { throw error }
@@ -138,6 +153,15 @@ extension Opening {
             held.append(HeldPath(lock: lock, working: nil))
         }
         return held
+    }
+
+    /// Locks another path, and opens it so that nothing can be mounted by it.
+    private func hold(_ path: String, _ number: DeviceNumber, exclusively: Bool) throws(DiskSelectionError) -> HeldPath {
+        let opening = beside(path)
+        let node = try opening.look()
+        guard node.st_mode & S_IFMT == S_IFBLK, DeviceNumber(node.st_rdev) == number else { throw opening.changed }
+        let lock = try opening.lock(node, exclusively: exclusively)
+        return HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL))
     }
 
     /// The same opening at another path.

@@ -16,6 +16,17 @@ extension TargetDisk {
         try Opening(path: path, requirement: requirement, access: access, source: source).open()
     }
 
+    /// Opens and locks what is at `path` as the target of one partition's image: a whole disk without partitions, a partition that
+    /// is not in use, also of a disk that is, or a regular file.
+    ///
+    /// As `open`. A partition is locked for this run, and its disk together with others: several runs may write partitions of one
+    /// disk, and none the disk meanwhile.
+    static func openRegion(
+        path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, hosts: HostDisks = HostDisks()
+    ) throws(DiskSelectionError) -> TargetDisk {
+        try Opening(path: path, requirement: requirement, access: access, source: source, isRegion: true, hosts: hosts).open()
+    }
+
     /// Opens and locks the smallest disk that fits and that nothing stands against.
     ///
     /// Never the next one in its place: when another program has it at the moment, a person or script that waits gets it, and
@@ -40,6 +51,8 @@ struct Opening {
     let requirement: DiskRequirement
     let access: TargetDisk.Access
     var source: LocalOrigin?
+    /// For one partition's image: a partition will do.
+    var isRegion = false
     var hosts = HostDisks()
     /// The disk as it was when it was chosen; nil when a person named it.
     var chosen: DiskInfo?
@@ -73,12 +86,18 @@ struct Opening {
         let first = try hardware(number)
         if let chosen, !chosen.isSameDisk(as: first) { throw changed }
 
+        // The disk first, as whoever wants all of it does.
+        let diskLock = try lockDisk(of: first)
         let lock = try lock(before)
         // Only now is what stands against it final: before, another run could still have been at work on it.
         let info = try disk(number)
         guard info.isSameDisk(as: first) else { throw changed }
         // What is of the moment is found out by lock and opening: the list tells of this run's own lock, too.
         var obstacles = info.obstacles(to: requirement, isNamed: chosen == nil).filter { !$0.isPassing }
+        if isRegion, info.place == nil {
+            let partitions = hosts.partitions(of: info.name).map(\.name)
+            if !partitions.isEmpty { obstacles.append(.partitioned(names: partitions)) }
+        }
         var notes: [String] = []
         if access == .compare {
             if obstacles.isEmpty, isByteLocked(lock) { obstacles.append(.byteLocked) }
@@ -89,7 +108,7 @@ struct Opening {
         guard obstacles.isEmpty else { throw refusal(obstacles) }
         if access != .compare { try expectNoByteLock(lock) }
 
-        let otherPaths = access == .compare ? [] : try holdOtherPaths(to: info)
+        let otherPaths = diskLock + (access == .compare ? [] : try holdOtherPaths(to: info))
         let working = try openWorking(mayBeDirect: true, exclusively: access == .compare ? 0 : O_EXCL)
         let isDirect = working.isDirect
         guard DeviceNumber(try status(working).st_rdev) == number else { throw changed }

@@ -29,7 +29,9 @@ package struct DiskRequest {
     }
 
     var operation: Operation
-    /// Byte position on the device.
+    /// Which of the queue's files, from 0.
+    var file = 0
+    /// Byte position in that file. To `RequestTable`: an address (`DiskGeometry`).
     var offset: UInt64
     /// The memory, held until the completion was reaped. Nil for a flush and for zeroing.
     var buffer: DirectBuffer?

@@ -41,19 +41,21 @@ package struct HostQueue: DiskQueue, ~Copyable {
     private static let depth = 64
 
     /// The engine that was asked for; where the choice is free, io_uring, or pwrite and a word why.
+    ///
+    /// - Parameter descriptors: the files that requests name by their place here.
     static func open(
-        _ descriptor: Int32, engine: WriteEngine, note: (SystemError) -> Void
+        _ descriptors: [Int32], engine: WriteEngine, note: (SystemError) -> Void
     ) throws(StreamFault) -> HostQueue {
         if engine != .pwrite {
             do throws(SystemError) {
-                return HostQueue(uring: try UringQueue(fileDescriptor: descriptor, capacity: depth))
+                return HostQueue(uring: try UringQueue(fileDescriptors: descriptors, capacity: depth))
             } catch {
                 if engine == .uring { throw .host(operation: "set up io_uring", cause: error) }
                 note(error)
             }
         }
         do throws(SystemError) {
-            return HostQueue(pwrite: try PwriteQueue(fileDescriptor: descriptor, capacity: depth))
+            return HostQueue(pwrite: try PwriteQueue(fileDescriptors: descriptors, capacity: depth))
         } catch {
             throw .host(operation: "start a thread", cause: error)
         }

@@ -23,13 +23,13 @@ package struct PwriteQueue: DiskQueue, ~Copyable {
     private let state: Monitor<State>
     private let threads: ThreadList
 
-    package init(fileDescriptor: Int32, capacity: Int, threads count: Int = 4) throws(SystemError) {
+    package init(fileDescriptors: [Int32], capacity: Int, threads count: Int = 4) throws(SystemError) {
         precondition(capacity > 0 && count > 0)
         let state = Monitor(State())
         var threads = ThreadList()
         for index in 0..<count {
             do {
-                try threads.append(WorkerThread(name: "sd-pwrite-\(index)") { Self.work(state, fileDescriptor) })
+                try threads.append(WorkerThread(name: "sd-pwrite-\(index)") { Self.work(state, fileDescriptors) })
             } catch {
                 // Some are enough; none is an error.
                 if index == 0 { throw error }
@@ -60,14 +60,14 @@ package struct PwriteQueue: DiskQueue, ~Copyable {
         completions.append(contentsOf: found ?? [])
     }
 
-    private static func work(_ state: Monitor<State>, _ descriptor: Int32) {
+    private static func work(_ state: Monitor<State>, _ descriptors: [Int32]) {
         while true {
             let next = state.wait { state -> DiskRequest?? in
                 if !state.waiting.isEmpty { return .some(state.waiting.removeFirst()) }
                 return state.closed ? .some(nil) : nil
             }
             guard let request = next else { return }
-            let result = perform(request, descriptor)
+            let result = perform(request, descriptors[request.file])
             state.mutateAndNotify { $0.finished.append(DiskCompletion(tag: request.tag, result: result)) }
         }
     }

@@ -1,8 +1,14 @@
 /// Single requests, each waited for: partition tables, flushes, and the end of all others.
 extension RequestTable where Queue: ~Copyable {
-    /// Flushes the device's caches, which may take minutes.
+    /// Flushes the caches of every target, which may take minutes.
     mutating func flush(tick: (DiskActivity) -> Void) throws(StreamFault) {
-        submit(DiskRequest(operation: .flush, offset: 0, buffer: nil, bufferOffset: 0, lengthBytes: 0, tag: 0), for: nil)
+        for target in disk.targets {
+            if !hasFreeRequest { try finishAll(tick: tick) }
+            submit(
+                DiskRequest(
+                    operation: .flush, offset: target.addresses.lowerBound, buffer: nil, bufferOffset: 0, lengthBytes: 0, tag: 0),
+                for: nil)
+        }
         try finishAll(tick: tick)
     }
 

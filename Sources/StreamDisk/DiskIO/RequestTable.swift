@@ -1,19 +1,5 @@
 import Glibc
 
-/// What is known of a disk by those who only read and write it; the rest stays behind the `DiskQueue`.
-package struct DiskGeometry: Sendable {
-    let path: String
-    let sizeBytes: UInt64
-    /// Offsets and lengths of every request are multiples of it.
-    let blockBytes: Int
-
-    package init(path: String, sizeBytes: UInt64, blockBytes: Int) {
-        self.path = path
-        self.sizeBytes = sizeBytes
-        self.blockBytes = blockBytes
-    }
-}
-
 /// What the disk is doing, told several times a second on the thread that works with it.
 package struct DiskActivity: Sendable {
     package var bytesInFlight = 0
@@ -44,12 +30,13 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
         let outcome: Outcome
         /// Nil for single requests.
         let purpose: Purpose?
-        /// The range that was asked for.
+        /// The address that was asked for.
         let offset: UInt64
         let lengthBytes: Int
     }
 
     private struct InFlight {
+        /// As the queue has it, in bytes of its file.
         var request: DiskRequest
         let purpose: Purpose?
         /// What was asked for first: a short transfer moves `request` on.
@@ -92,8 +79,10 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
     var silenceSeconds: Double { requestsInFlight == 0 ? 0 : Instant.now.seconds(since: lastCompletion) }
 
     mutating func submit(_ request: DiskRequest, for purpose: Purpose?) {
-        precondition(request.offset <= disk.sizeBytes)
-        precondition(UInt64(request.lengthBytes) <= disk.sizeBytes - request.offset)
+        let file = disk.index(at: request.offset)
+        let addresses = disk.targets[file].addresses
+        precondition(request.offset <= addresses.upperBound)
+        precondition(UInt64(request.lengthBytes) <= addresses.upperBound - request.offset)
         precondition(request.offset % UInt64(disk.blockBytes) == 0 && request.lengthBytes % disk.blockBytes == 0)
         precondition(request.lengthBytes > 0 || request.operation.isFlush)
         guard let index = freeIndices.popLast() else { preconditionFailure("more requests than capacity") }
@@ -101,6 +90,8 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
         generation &+= 1
         var tagged = request
         tagged.tag = UInt64(generation) << 32 | UInt64(index)
+        tagged.file = file
+        tagged.offset = request.offset - addresses.lowerBound
         table[index] = InFlight(
             request: tagged, purpose: purpose, offset: request.offset, lengthBytes: request.lengthBytes)
         bytesInFlight += request.bytesToMove
@@ -181,7 +172,7 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
             }
         let isTransfer = !request.operation.isFlush
         firstError = DiskIOError(
-            operation, path: disk.path, offset: isTransfer ? request.offset : nil,
+            operation, path: disk.targets[request.file].path, offset: isTransfer ? request.offset : nil,
             lengthBytes: isTransfer ? request.lengthBytes : nil, cause: error)
     }
 }

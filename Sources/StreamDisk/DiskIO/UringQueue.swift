@@ -3,7 +3,7 @@ import CUring
 
 /// The disk through io_uring(7): one ring, created on and used by the writer's thread only.
 ///
-/// A registered file where the kernel grants it; `SINGLE_ISSUER | DEFER_TASKRUN` where it knows them, so that
+/// Registered files where the kernel grants it; `SINGLE_ISSUER | DEFER_TASKRUN` where it knows them, so that
 /// completions are only worked on when this thread asks for them.
 @safe
 package struct UringQueue: DiskQueue, ~Copyable {
@@ -19,8 +19,8 @@ package struct UringQueue: DiskQueue, ~Copyable {
     // kernel may end it when it likes.
     private let ring: UnsafeMutablePointer<io_uring>
     private let eventWaker: EventWaker
-    /// What the SQEs name: index 0 of the registered files, or the descriptor itself.
-    private let file: Int32
+    /// What the SQEs name of each file: its index among the registered ones, or its descriptor.
+    private let files: [Int32]
     private let fileFlags: UInt32
     private var wakeArmed = false
 
@@ -34,7 +34,7 @@ package struct UringQueue: DiskQueue, ~Copyable {
     /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM); EOPNOTSUPP
     ///   where it lacks an operation (before Linux 5.6).
     package init(
-        fileDescriptor: Int32, capacity: Int, setups: [UInt32] = Self.setupFlags, registersFile: Bool = true
+        fileDescriptors: [Int32], capacity: Int, setups: [UInt32] = Self.setupFlags, registersFile: Bool = true
     ) throws(SystemError) {
         precondition(capacity > 0 && capacity <= 1024)
         let waker = try EventWaker()
@@ -55,14 +55,14 @@ package struct UringQueue: DiskQueue, ~Copyable {
             unsafe ring.deallocate()
             throw error
         }
-        var descriptor = fileDescriptor
-        let registered = unsafe registersFile && io_uring_register_files(ring, &descriptor, 1) == 0
+        let count = fileDescriptors.count
+        let registered = unsafe registersFile && io_uring_register_files(ring, fileDescriptors, UInt32(count)) == 0
         // Saves a descriptor look-up per call; ignored where unknown.
         unsafe io_uring_register_ring_fd(ring)
 
         unsafe self.ring = ring
         eventWaker = waker
-        file = registered ? 0 : fileDescriptor
+        files = registered ? (0..<Int32(count)).map { $0 } : fileDescriptors
         fileFlags = registered ? cu_sqe_fixed_file : 0
         self.capacity = capacity
     }
@@ -76,6 +76,7 @@ package struct UringQueue: DiskQueue, ~Copyable {
 
     package mutating func submit(_ request: DiskRequest) {
         let entry = unsafe nextEntry()
+        let file = files[request.file]
         switch (request.operation, request.buffer) {
         case (.flush, _):
             unsafe io_uring_prep_fsync(entry, file, 0)

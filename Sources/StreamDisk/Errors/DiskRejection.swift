@@ -31,6 +31,10 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
     case tooSmall(need: UInt64, has: UInt64)
     /// Bytes of a logical block.
     case wrongBlockSize(need: Int, has: Int)
+    /// A partition that does not begin with a block of its disk.
+    case misaligned(startBytes: UInt64, blockBytes: Int)
+    /// A whole disk, where one of its partitions may be meant.
+    case partitioned(names: [String])
 
     /// For programs; never changes.
     public var code: String {
@@ -52,6 +56,8 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .bootArea: "bootArea"
         case .tooSmall: "tooSmall"
         case .wrongBlockSize: "blockSize"
+        case .misaligned: "alignment"
+        case .partitioned: "partitioned"
         }
     }
 
@@ -60,7 +66,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .removable, .network, .wrongKind, .bootArea: true
         case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
-            .readOnly, .zeroSize, .tooSmall, .wrongBlockSize:
+            .readOnly, .zeroSize, .tooSmall, .wrongBlockSize, .misaligned, .partitioned:
             false
         }
     }
@@ -69,7 +75,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
     var isForWritingOnly: Bool {
         switch self {
         case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
-            .readOnly, .removable, .network, .wrongKind, .bootArea:
+            .readOnly, .removable, .network, .wrongKind, .bootArea, .misaligned, .partitioned:
             true
         case .zeroSize, .tooSmall, .wrongBlockSize: false
         }
@@ -101,6 +107,8 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .zeroSize: .noMedium
         case .tooSmall: .tooSmall
         case .wrongBlockSize: .blockSize
+        case .misaligned: .alignment
+        case .partitioned: .partitioned
         case .removable, .network, .wrongKind, .bootArea: .notADisk
         }
     }
@@ -135,6 +143,9 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .tooSmall(let need, let has): "too small: \(sizeText(need)) needed, it has \(sizeText(has))"
         case .wrongBlockSize(let need, let has):
             "wrong logical block size: the image is made for \(need) bytes, it has \(has)"
+        case .misaligned(let start, let block): "it begins at byte \(start) of its disk, inside a block of \(block) bytes"
+        case .partitioned(let names):
+            "a whole disk with partitions (\(names.joined(separator: ", "))); name one of them, or remove its partition table first"
         }
     }
 }

@@ -20,8 +20,10 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
         case isSource
         /// It is not what it was a moment before.
         case changed
-        /// It wants memory aligned to more than this program's buffers are.
+        /// It wants memory aligned to more than this program's buffers are, or a partition begins inside a block of its disk.
         case alignment
+        /// A disk with partitions, where one of them may be meant.
+        case partitioned
         /// The kernel would not open it, for another reason.
         case cannotOpen
         /// None was named, and none of this host's fits.

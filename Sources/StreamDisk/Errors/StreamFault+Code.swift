@@ -15,6 +15,7 @@ extension StreamFault {
         case .device: "device"
         case .mismatch: "device.mismatch"
         case .disk(let error): "disk.\(error.kind.rawValue)"
+        case .partition(let error): "partition.\(error.kind.rawValue)"
         case .memory: "memory"
         case .cancelled: "cancelled"
         case .host: "host"
@@ -35,6 +36,7 @@ extension StreamFault {
         case .host(_, let cause) where [ENOMEM, EAGAIN].contains(cause.code): ExitCodes.unusableDisk
         case .host: ExitCodes.software
         case .disk(let error): error.code
+        case .partition(let error): error.code
         case .source(let error): error.code
         }
     }
@@ -45,7 +47,7 @@ extension StreamFault {
         case .source(let error): error.offset
         case .device(let error): error.offset
         case .mismatch(let mismatch): mismatch.offset
-        case .image, .architecture, .disk, .memory, .cancelled, .host: nil
+        case .image, .architecture, .disk, .partition, .memory, .cancelled, .host: nil
         }
     }
 }
@@ -56,8 +58,17 @@ extension DiskSelectionError {
         case .busy: ExitCodes.busy
         case .notPermitted: ExitCodes.notPermitted
         case .inUse, .useUnknown, .tooSmall, .blockSize, .readOnly, .notFound, .noMedium, .notADisk, .isSource, .changed,
-            .alignment, .cannotOpen, .noneFits:
+            .alignment, .partitioned, .cannotOpen, .noneFits:
             ExitCodes.unusableDisk
+        }
+    }
+}
+
+extension PartitionError {
+    fileprivate var code: Int32 {
+        switch kind {
+        case .notFound, .noImage: ExitCodes.noImage
+        case .ambiguous, .repeated: ExitCodes.usage
         }
     }
 }

@@ -14,6 +14,8 @@ public enum StreamFault: Error, Sendable {
     case mismatch(DiskMismatch)
     /// No disk, or not this one.
     case disk(DiskSelectionError)
+    /// No partition of the image, or not one.
+    case partition(PartitionError)
     /// The image needs more memory than the run may have.
     case memory(neededBytes: UInt64, limit: MemoryLimit)
     /// The run was cancelled.

@@ -4,6 +4,8 @@ package import CosiFormat
 package struct ImageJob: Sendable {
     /// How it is called in messages.
     package let name: String
+    /// Of its partition's GPT entry; 0 where it has none.
+    package let number: Int
     /// Where the compressed bytes lie in the source.
     package let sourceRange: Range<UInt64>
     /// SHA-384 of those bytes, 48 bytes.
@@ -14,9 +16,10 @@ package struct ImageJob: Sendable {
     package let deviceOffset: UInt64
 
     package init(
-        name: String, sourceRange: Range<UInt64>, sha384: [UInt8], decodedBytes: UInt64, deviceOffset: UInt64
+        name: String, number: Int = 0, sourceRange: Range<UInt64>, sha384: [UInt8], decodedBytes: UInt64, deviceOffset: UInt64
     ) {
         self.name = name
+        self.number = number
         self.sourceRange = sourceRange
         self.sha384 = sha384
         self.decodedBytes = decodedBytes

@@ -25,15 +25,17 @@ package struct LanePlan {
 
     /// At most as many lanes as there are processors, fewer where memory is tight. Each begins when a frame first needs it.
     ///
-    /// - Parameter besideBytes: memory that the run needs beside the lanes and what every run has.
+    /// - Parameters:
+    ///   - largestBytes: of the images to be decoded; nil: of all of them.
+    ///   - besideBytes: memory that the run needs beside the lanes and what every run has.
     /// - Throws: `.memory` when even one does not fit.
     package init(
-        _ contents: ImageContents, limits: MemoryLimits, besideBytes: UInt64 = 0, lanesMax: Int? = nil
+        _ contents: ImageContents, largestBytes: UInt64? = nil, limits: MemoryLimits, besideBytes: UInt64 = 0, lanesMax: Int? = nil
     ) throws(StreamFault) {
         // A sequential source gives one image at a time, but its frames may be dealt out all the same.
         try self.init(
             windowBytesMax: contents.windowBytesMax,
-            largestBytes: contents.partitionRegions.map(\.image.uncompressedSizeBytes).max() ?? 0,
+            largestBytes: largestBytes ?? contents.partitionRegions.map(\.image.uncompressedSizeBytes).max() ?? 0,
             readBufferBytes: contents.readBufferBytes, lanesMax: lanesMax ?? processorCount(), limits: limits,
             besideBytes: besideBytes + PreflightMemory.memoryBytesBeside(metadataBytes: contents.metadataBytes))
     }

@@ -8,18 +8,24 @@ final class SequentialJobs: JobFeed {
         /// Nil while the fetch thread reads headers, and after the last one: nothing is read under the lock.
         var scan: PendingScan?
         var isFirstGiven = false
+        /// Images yet to be given; nil: all that there are.
+        var wantedLeft: Int?
         var warnings: [FormatWarning] = []
     }
 
     let concurrentMax = 1
     private let source: any ImageSource
     private let fileSizeBytes: UInt64?
+    private let places: [Int: UInt64]?
     private let state: Monitor<State>
 
-    init(_ scan: PendingScan, source: any ImageSource, fileSizeBytes: UInt64?) {
+    /// - Parameter places: which images are wanted, by their partitions' numbers, and where on the device each goes; the others
+    ///   are passed over, and behind the last one nothing is read. Nil: all of them, each to where its partition lies.
+    init(_ scan: PendingScan, source: any ImageSource, fileSizeBytes: UInt64?, places: [Int: UInt64]? = nil) {
         self.source = source
         self.fileSizeBytes = fileSizeBytes
-        state = Monitor(State(scan: scan))
+        self.places = places
+        state = Monitor(State(scan: scan, wantedLeft: places?.count))
     }
 
     func next(observer: SourceObserver) throws(StreamFault) -> ImageJob? {
@@ -29,9 +35,14 @@ final class SequentialJobs: JobFeed {
         }
         // After the end, or after a fault.
         guard var scan = taken else { return nil }
-        guard let image = isFirst ? scan.first : try nextImage(&scan, observer) else { return nil }
+        var next = isFirst ? scan.first : try nextImage(&scan, observer)
+        while let other = next, let places, places[other.number] == nil { next = try nextImage(&scan, observer) }
+        guard let image = next else { return nil }
         let job = try job(image)
-        state.withLock { $0.scan = scan }
+        state.withLock { state in
+            state.wantedLeft = state.wantedLeft.map { $0 - 1 }
+            if state.wantedLeft != 0 { state.scan = scan }
+        }
         return job
     }
 
@@ -61,7 +72,7 @@ final class SequentialJobs: JobFeed {
     }
 
     private func job(_ image: CosiLayout.Image) throws(StreamFault) -> ImageJob {
-        let job = ImageJob(image)
+        let job = ImageJob(image, deviceOffset: places?[image.number])
         if let size = fileSizeBytes, job.sourceRange.upperBound > size {
             throw .image(.truncated, "tar entry '\(image.path)'", "reaches past the end of the file (\(size) bytes)")
         }
@@ -85,10 +96,11 @@ final class SequentialJobs: JobFeed {
 }
 
 extension ImageJob {
-    package init(_ image: CosiLayout.Image) {
+    /// - Parameter deviceOffset: nil: where its partition lies.
+    package init(_ image: CosiLayout.Image, deviceOffset: UInt64? = nil) {
         self.init(
-            name: image.path, sourceRange: image.fileOffset..<image.fileOffset + image.compressedSizeBytes,
+            name: image.path, number: image.number, sourceRange: image.fileOffset..<image.fileOffset + image.compressedSizeBytes,
             sha384: image.sha384, decodedBytes: image.decodedBytes,
-            deviceOffset: image.partition.offsetBytes)
+            deviceOffset: deviceOffset ?? image.partition.offsetBytes)
     }
 }

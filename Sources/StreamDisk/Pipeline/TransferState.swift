@@ -36,8 +36,8 @@ package final class TransferState: Sendable {
         state.withLock { $0.fetching.removeAll { $0.deviceOffset == job.deviceOffset } }
     }
 
-    /// Where on the device the images go that are being fetched, the one that began first before the others.
-    var fetchingOffsets: [UInt64] { state.withLock { $0.fetching.map(\.deviceOffset) } }
+    /// The partitions of the images that are being fetched, the one that began first before the others.
+    var fetchingNumbers: [Int] { state.withLock { $0.fetching.map(\.number) } }
 
     func takeNotes() -> [SourceNote] {
         state.withLock { state in

@@ -15,12 +15,8 @@ struct Preflight: ~Copyable {
         _ source: any ImageSource, onto target: StreamTarget, access: TargetDisk.Access, _ options: StreamOptions,
         _ reporter: ProgressReporter
     ) throws(StreamFault) {
-        let contents = try BackgroundInspection(reporter.transfer).inspect(
-            source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: reporter.tell)
-        var notes: [StreamWarning] = []
-        if access != .compare, let note = try Self.checkArchitecture(contents, target) { notes.append(note) }
-        // Without TLS only the hash tells the image that is meant from what someone on the way made of it.
-        if source.isUnprotected, options.hash == .ignored { notes.append(.hashNotGiven) }
+        let mayBeForeign = access == .compare ? nil : target != .smallestDisk
+        let (contents, notes) = try Self.readImage(source, mayBeForeign: mayBeForeign, options, reporter)
         // To compare a disk with itself harms nobody.
         let opened = try Self.open(target, for: contents, access, source: access == .compare ? nil : source.localOrigin)
         let placement = try valid { () throws(FormatError) in
@@ -34,14 +30,24 @@ struct Preflight: ~Copyable {
         self.target = opened
     }
 
-    /// An image for another machine is refused where the disk would be chosen automatically.
-    private static func checkArchitecture(
-        _ contents: ImageContents, _ target: StreamTarget
-    ) throws(StreamFault) -> StreamWarning? {
+    /// Reads and checks the image, and says what of it is worth knowing.
+    ///
+    /// - Parameter mayBeForeign: whether an image for another machine is only worth a word: it is refused where the disk would be
+    ///   chosen automatically. Nil: that is no matter.
+    static func readImage(
+        _ source: any ImageSource, mayBeForeign: Bool?, _ options: StreamOptions, _ reporter: ProgressReporter
+    ) throws(StreamFault) -> (ImageContents, [StreamWarning]) {
+        let contents = try BackgroundInspection(reporter.transfer).inspect(
+            source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: reporter.tell)
+        var notes: [StreamWarning] = []
         let (image, host) = (contents.metadata.osArch, hostArchitecture())
-        if host == image { return nil }
-        if case .smallestDisk = target { throw .architecture(image: image, host: host) }
-        return .architecture(image: image, host: host)
+        if let mayBeForeign, host != image {
+            guard mayBeForeign else { throw .architecture(image: image, host: host) }
+            notes.append(.architecture(image: image, host: host))
+        }
+        // Without TLS only the hash tells the image that is meant from what someone on the way made of it.
+        if source.isUnprotected, options.hash == .ignored { notes.append(.hashNotGiven) }
+        return (contents, notes)
     }
 
     private static func open(

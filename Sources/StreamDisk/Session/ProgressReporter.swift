@@ -45,9 +45,6 @@ final class ProgressReporter {
     ) {
         for note in transfer.takeNotes() { onEvent(.retry(note)) }
         let counters = transfer.counters
-        let partitions = transfer.fetchingOffsets.compactMap { offset in
-            plan.partitions.first { $0.offsetBytes == offset }?.number
-        }
         onEvent(
             .progress(
                 StreamProgress(
@@ -57,7 +54,7 @@ final class ProgressReporter {
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
                     zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: activity.comparedBytes,
                     verifiedBytesTotal: bytesToVerify, compressedBytesTotal: plan.compressedBytes,
-                    decodedBytesTotal: plan.decodedBytes, partitions: partitions, waitingBytes: waitingBytes,
+                    decodedBytesTotal: plan.decodedBytes, partitions: transfer.fetchingNumbers, waitingBytes: waitingBytes,
                     bytesInFlight: activity.bytesInFlight)))
         watch(activity, of: plan)
     }

@@ -16,6 +16,11 @@ extension StreamError: CustomStringConvertible {
             text +=
                 ". The disk was partly written and carries no partition table, so nothing can boot from it by mistake; "
                 + "run again to write it anew"
+        // Of a run onto regions, which touches no table.
+        case .uncertain where phase == .write || phase == .verify:
+            text +=
+                ". What was to be written is incomplete or unchecked: do not use it; no partition table was touched; run again to "
+                + "write it anew"
         case .uncertain:
             text += ". The disk failed while its partition table was changed: do not trust what is on it"
         case .written: text += ". The disk carries the whole image and its partition table"
@@ -39,6 +44,7 @@ extension StreamFault: CustomStringConvertible {
         case .device(let error): error.sentence
         case .mismatch(let mismatch): mismatch.sentence
         case .disk(let error): error.sentence(wording)
+        case .partition(let error): error.sentence
         case .memory(let needed, let limit):
             "decoding needs \(sizeText(needed)) of memory, the limit is \(sizeText(limit.bytes)): \(limit.origin.sentence(wording))"
         case .cancelled: wording.cancelled
@@ -81,6 +87,18 @@ extension DiskSelectionError {
                 + (kind == .busy ? "wait for it" : "mend this") + ", or name a disk" + wording.naming(.disk)
         case .isSource: return text + "; name another disk, or read the image from elsewhere"
         default: return text
+        }
+    }
+}
+
+extension PartitionError {
+    fileprivate var sentence: String {
+        let list = partitions.joined(separator: ", ")
+        return switch kind {
+        case .notFound: "the image has no partition '\(reference)'; it has \(partitions.isEmpty ? "none" : list)"
+        case .ambiguous: "several partitions of the image are called '\(reference)': \(list); name one of them by its number"
+        case .noImage: "the image has no bytes for partition '\(reference)'; it has them for \(partitions.isEmpty ? "none" : list)"
+        case .repeated: "partition \(list) is asked for more than once ('\(reference)' the last time); name each one once"
         }
     }
 }

@@ -59,7 +59,7 @@ extension StreamResult {
             "decodedBytes": .count(decodedBytes), "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes),
             "verifiedBytes": .count(verifiedBytes),
             "decodedBytesPerSecond": .number((Double(decodedBytes) / max(elapsedSeconds, 0.001)).rounded()),
-            "peakMemoryBytes": .count(peakMemoryBytes), "disk": .text(plan.diskPath), "hash": .text(plan.hashText),
+            "peakMemoryBytes": .count(peakMemoryBytes), "disk": plan.diskJSON, "hash": .text(plan.hashText),
             "hashCompared": .flag(isHashCompared), "stages": .list(stages.map(\.json)),
         ]
     }

@@ -3,14 +3,19 @@ import CosiFormat
 extension StreamPlan {
     /// Of the `plan` event.
     package var fields: [String: JSONValue] {
-        [
+        let fields: [String: JSONValue] = [
             "image": .text(imageName), "hash": .text(hashText), "hashCompared": .flag(isHashCompared),
             "diskSizeBytes": .count(imageDiskBytes), "imageBytes": .count(decodedBytes),
-            "compressedBytes": .count(compressedBytes), "disk": .text(diskPath), "target": .object(targetFields),
+            "compressedBytes": .count(compressedBytes), "disk": diskJSON,
+            "target": regions.count > 1 ? .null : .object(targetFields),
             "engine": .text(engineName), "candidates": .list(consideredDisks.map(candidate)),
             "partitions": .list(partitions.map(\.json)),
         ]
+        return regions.isEmpty ? fields : fields.adding(["regions": .list(regions.map(\.json))])
     }
+
+    /// Several regions have targets of their own, and no disk.
+    package var diskJSON: JSONValue { regions.count > 1 ? .null : .text(diskPath) }
 
     /// The disk that is written, with the same keys as in the list of disks.
     private var targetFields: [String: JSONValue] {
@@ -33,6 +38,21 @@ extension StreamPlan {
         return disk.reasons.isEmpty
             ? [("notSmallest", "fits, but another is smaller, or equal and before it")]
             : disk.reasons.map { ($0.code, $0.description) }
+    }
+}
+
+extension StreamPlan.Region {
+    /// The target with the keys of a disk.
+    package var json: JSONValue {
+        let file: [String: JSONValue] = [
+            "path": .text(target.resolvedPath), "sizeBytes": .count(target.sizeBytes),
+            "blockBytes": .count(UInt64(target.blockBytes)),
+        ]
+        let fields = (target.info?.fields ?? file).adding(["contents": target.contents?.json ?? .null])
+        return .object([
+            "partition": .object(["number": .count(UInt64(max(partition.number, 0))), "name": .text(partition.name)]),
+            "disk": .text(target.path), "target": .object(fields),
+        ])
     }
 }
 

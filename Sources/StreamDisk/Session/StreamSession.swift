@@ -13,7 +13,7 @@ struct StreamSession {
         let preflight = try Preflight(
             source, onto: target, access: options.isDryRun ? .readOnly : .readWrite, options, reporter)
         var notes = preflight.notes
-        let queue = try HostQueue.open(preflight.target.fileDescriptor, engine: options.writeEngine) { error in
+        let queue = try HostQueue.open([preflight.target.fileDescriptor], engine: options.writeEngine) { error in
             notes.append(.noUring(error, writes: true))
         }
         let plan = StreamPlan(

@@ -10,7 +10,7 @@ struct VerifySession {
         reporter.enter(.preflight, disk: .onlyRead)
         let preflight = try Preflight(source, onto: .path(path), access: .compare, options, reporter)
         var notes = preflight.notes
-        let queue = try HostQueue.open(preflight.target.fileDescriptor, engine: options.writeEngine) { error in
+        let queue = try HostQueue.open([preflight.target.fileDescriptor], engine: options.writeEngine) { error in
             notes.append(.noUring(error, writes: false))
         }
         let plan = StreamPlan(

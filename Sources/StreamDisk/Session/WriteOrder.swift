@@ -12,6 +12,9 @@ struct Written: ~Copyable { fileprivate init() {} }
 /// What was written is flushed, and was read back from the disk where that was asked for.
 struct Verified: ~Copyable { fileprivate init() {} }
 
+/// The same of images onto targets of their own. It never becomes `Verified`: no table comes after it.
+struct WrittenRegions: ~Copyable { fileprivate init() {} }
+
 extension DiskWriter where Queue: ~Copyable {
     /// Step 2: zeroes both partition tables and the MBR, where the new ones will stand, and flushes; then zeroes what lies
     /// between partitions and tables at both ends of the disk, where old signatures may stand, and flushes.
@@ -52,12 +55,36 @@ extension DiskWriter where Queue: ~Copyable {
         _ proof: consuming Written, stop: Cancellation = Cancellation(), willReadBack: () -> Void = {},
         tick: (DiskActivity) -> Void = { _ in }
     ) throws(StreamFault) -> Verified {
-        try requests.flush(tick: tick)
-        if options.readsBack {
-            willReadBack()
-            try readBackAll(stop: stop, tick: tick)
-        }
+        try flushAll(stop: stop, willReadBack: willReadBack, tick: tick)
         return Verified()
+    }
+
+    /// Step 3 of a run that touches no table.
+    ///
+    /// - Parameter regions: the addresses of what is written of each target.
+    mutating func write(
+        regions: ExtentAccount, from pipeline: consuming Pipeline, tick: (DiskActivity) -> Void = { _ in }
+    ) throws(StreamFault) -> WrittenRegions {
+        try pipeline.run(into: &self, tick: tick)
+        try requireAll(of: regions)
+        return WrittenRegions()
+    }
+
+    /// Step 4, and the last, of a run that touches no table.
+    mutating func flush(
+        _ proof: consuming WrittenRegions, stop: Cancellation = Cancellation(), willReadBack: () -> Void = {},
+        tick: (DiskActivity) -> Void = { _ in }
+    ) throws(StreamFault) {
+        try flushAll(stop: stop, willReadBack: willReadBack, tick: tick)
+    }
+
+    private mutating func flushAll(
+        stop: Cancellation, willReadBack: () -> Void, tick: (DiskActivity) -> Void
+    ) throws(StreamFault) {
+        try requests.flush(tick: tick)
+        guard options.readsBack else { return }
+        willReadBack()
+        try readBackAll(stop: stop, tick: tick)
     }
 
     /// Step 5: backup table, primary table, LBA 0, each flushed (and read back, where the writer does so) before the next. If one
@@ -84,7 +111,8 @@ extension DiskWriter where Queue: ~Copyable {
         guard options.readsBack else { return }
         options.dropCache()
         guard let range = try requests.difference(from: bytes, at: offset, tick: tick) else { return }
-        throw .mismatch(DiskMismatch(.written, path: requests.disk.path, area: area, range: range))
+        let place = requests.disk.locate(range)
+        throw .mismatch(DiskMismatch(.written, path: place.path, area: area, range: place.range))
     }
 
     private mutating func expectZeros(

@@ -25,7 +25,8 @@ struct DiskComparer<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
     }
 
     var waker: any QueueWaker { requests.waker }
-    var blockBytes: Int { requests.disk.blockBytes }
+    var disk: DiskGeometry { requests.disk }
+    var blockBytes: Int { disk.blockBytes }
     var wantsChecksums: Bool { false }
 
     var requestsInFlight: Int { requests.requestsInFlight }

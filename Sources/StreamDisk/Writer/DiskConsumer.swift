@@ -2,6 +2,7 @@
 package protocol DiskConsumer: ExtentConsumer, ~Copyable {
     /// What was started of all that came.
     var account: ExtentAccount { get set }
+    var disk: DiskGeometry { get }
     var requestsInFlight: Int { get }
     var firstError: DiskIOError? { get }
     var activity: DiskActivity { get }
@@ -33,8 +34,11 @@ extension DiskConsumer where Self: ~Copyable {
                 } else if !hasRoom(for: extent) {
                     break
                 } else if let twice = account.add(extent.deviceOffset..<extent.deviceEnd) {
+                    let start = disk.locate(twice).range.lowerBound
                     transfer.fail(
-                        .image(.data, "decoded data", "two frames hold the bytes from \(twice.lowerBound) of the disk on"))
+                        .image(
+                            .data, "decoded data",
+                            "two frames hold the bytes from \(start) of \(disk.name(at: twice.lowerBound)) on"))
                     isStopping = true
                     continue
                 } else {
@@ -63,8 +67,10 @@ extension DiskConsumer where Self: ~Copyable {
     /// Throws unless exactly `expected` has come, each byte once.
     func requireAll(of expected: ExtentAccount) throws(StreamFault) {
         guard let range = account.firstDifference(from: expected) else { return }
+        let place = disk.locate(range).range
         throw .image(
             .data, "decoded data",
-            "bytes \(range.lowerBound) to \(range.upperBound) of the disk are not covered by what the frames hold")
+            "bytes \(place.lowerBound) to \(place.upperBound) of \(disk.name(at: range.lowerBound)) are not covered by what the "
+                + "frames hold")
     }
 }

@@ -57,7 +57,8 @@ package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer
     }
 
     package var waker: any QueueWaker { requests.waker }
-    package var blockBytes: Int { requests.disk.blockBytes }
+    package var disk: DiskGeometry { requests.disk }
+    package var blockBytes: Int { disk.blockBytes }
     package var wantsChecksums: Bool { options.readsBack }
 
     package var requestsInFlight: Int { requests.requestsInFlight }

@@ -72,7 +72,8 @@ struct ReadBack {
         }
         if let error = requests.takeFirstError() { throw .device(error) }
         if let range = firstDifference {
-            throw .mismatch(DiskMismatch(.written, path: requests.disk.path, area: nil, range: range))
+            let place = requests.disk.locate(range)
+            throw .mismatch(DiskMismatch(.written, path: place.path, area: nil, range: place.range))
         }
         if stop.isCancelled { throw .cancelled }
         tick(activity(requests.activity))

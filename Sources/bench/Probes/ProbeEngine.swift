@@ -22,10 +22,10 @@ enum ProbeEngine: String, CaseIterable {
         case .cooperative: setups = [cu_setup_coop_taskrun]
         case .plain: setups = [0]
         case .polled: setups = [cu_setup_sqpoll]
-        case .pwrite: return HostQueue(pwrite: try PwriteQueue(fileDescriptor: descriptor, capacity: capacity))
+        case .pwrite: return HostQueue(pwrite: try PwriteQueue(fileDescriptors: [descriptor], capacity: capacity))
         }
         return HostQueue(
             uring: try UringQueue(
-                fileDescriptor: descriptor, capacity: capacity, setups: setups, registersFile: registersFile))
+                fileDescriptors: [descriptor], capacity: capacity, setups: setups, registersFile: registersFile))
     }
 }

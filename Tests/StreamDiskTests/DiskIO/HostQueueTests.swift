@@ -347,8 +347,8 @@ struct RingQueueTests {
 extension HostQueue {
     fileprivate init(_ engine: RingQueueTests.Engine, _ descriptor: Int32, capacity: Int) throws {
         switch engine {
-        case .uring: self.init(uring: try UringQueue(fileDescriptor: descriptor, capacity: capacity))
-        case .pwrite: self.init(pwrite: try PwriteQueue(fileDescriptor: descriptor, capacity: capacity))
+        case .uring: self.init(uring: try UringQueue(fileDescriptors: [descriptor], capacity: capacity))
+        case .pwrite: self.init(pwrite: try PwriteQueue(fileDescriptors: [descriptor], capacity: capacity))
         }
     }
 

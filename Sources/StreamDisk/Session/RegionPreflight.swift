@@ -1,0 +1,145 @@
+import CosiFormat
+import Glibc
+
+/// What a session onto regions knows before the first write: the image, and each partition's opened target. Nothing is written.
+struct RegionPreflight {
+    let contents: ImageContents
+    let targets: [OpenRegion]
+    /// Worth knowing before a yes.
+    let notes: [StreamWarning]
+    let geometry: DiskGeometry
+
+    /// Reads and checks the image, finds the partitions, opens all targets.
+    init(
+        _ source: any ImageSource, onto regions: [RegionTarget], access: TargetDisk.Access, _ options: StreamOptions,
+        _ reporter: ProgressReporter
+    ) throws(StreamFault) {
+        let (contents, imageNotes) = try Preflight.readImage(source, mayBeForeign: true, options, reporter)
+        let rows: [ImageContents.Row]
+        do throws(PartitionError) {
+            guard !regions.isEmpty else { throw PartitionError(.notFound, reference: "", partitions: []) }
+            rows = try contents.rows(regions.map(\.partition))
+        } catch {
+            throw .partition(error)
+        }
+        var notes = imageNotes
+        var targets: [OpenRegion] = []
+        do throws(DiskSelectionError) {
+            try Self.expectApart(regions)
+            for (row, region) in zip(rows, regions) {
+                let target = try OpenRegion(
+                    row, path: region.path, blockBytes: contents.metadata.disk.lbaSize, access, source: source.localOrigin)
+                notes += target.notes.map { .disk("\(region.path): \($0)") }
+                targets.append(target)
+            }
+        } catch {
+            throw .disk(error)
+        }
+        geometry = DiskGeometry(
+            targets: targets.map { ($0.target.path, $0.writtenBytes) }, blockBytes: contents.metadata.disk.lbaSize)
+        self.contents = contents
+        self.targets = targets
+        self.notes = notes
+    }
+
+    /// Throws when two targets are the same, or share bytes by whatever names. What is not there is found out by its opening.
+    private static func expectApart(_ regions: [RegionTarget]) throws(DiskSelectionError) {
+        let hosts = HostDisks()
+        var seen: [(path: String, status: stat)] = []
+        for region in regions {
+            var status = stat()
+            guard !region.path.utf8.contains(0), unsafe stat(region.path, &status) == 0 else { continue }
+            if let other = seen.first(where: { hosts.share($0.status, status) }) {
+                throw DiskSelectionError(
+                    .inUse, path: region.path,
+                    reason: "it shares bytes with \(other.path), which another partition's image goes onto; name a target for each")
+            }
+            seen.append((region.path, status))
+        }
+    }
+
+    /// Everything that is to be written, by addresses, each byte once.
+    var written: ExtentAccount {
+        var account = ExtentAccount()
+        for target in geometry.targets where !target.addresses.isEmpty {
+            precondition(account.add(target.addresses) == nil, "targets overlap")
+        }
+        return account
+    }
+
+    var decodedBytes: UInt64 { targets.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
+
+    func jobs(from source: any ImageSource) -> any JobFeed {
+        let places = Dictionary(
+            uniqueKeysWithValues: zip(targets, geometry.targets).map { ($0.row.partition.number, $1.addresses.lowerBound) })
+        if let pending = contents.pending {
+            return SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes, places: places)
+        }
+        return ListedJobs(contents.images.compactMap { image in places[image.number].map { ImageJob(image, deviceOffset: $0) } })
+    }
+
+    /// A limit on file sizes (RLIMIT_FSIZE) is known before the first write.
+    func expectFileSizeAllowed() throws(StreamFault) {
+        guard let limit = softLimit(RLIMIT_FSIZE) else { return }
+        for target in targets where target.target.info == nil && limit < target.writtenBytes {
+            throw .device(
+                DiskIOError(
+                    .write, path: target.target.path, offset: limit, lengthBytes: Int(target.writtenBytes - limit),
+                    cause: SystemError(EFBIG)))
+        }
+    }
+
+    func expectWhole() throws(StreamFault) {
+        for target in targets { try target.expectWhole() }
+    }
+
+    func close() throws(StreamFault) {
+        for target in targets { try target.close() }
+    }
+
+    var dropCache: @Sendable () -> Void {
+        let drops = targets.map(\.dropCache)
+        return { for drop in drops { drop() } }
+    }
+}
+
+/// A partition of the image and its opened target, which is held as long as this lives.
+///
+/// Used by the thread of the session only.
+final class OpenRegion {
+    let row: ImageContents.Row
+    let image: CosiMetadata.ImageFile
+    /// The image, filled up to a whole block.
+    let writtenBytes: UInt64
+    let target: StreamPlan.Target
+    let fileDescriptor: Int32
+    let notes: [String]
+    let dropCache: @Sendable () -> Void
+    private var disk: TargetDisk?
+
+    init(
+        _ row: ImageContents.Row, path: String, blockBytes: Int, _ access: TargetDisk.Access, source: LocalOrigin?
+    ) throws(DiskSelectionError) {
+        guard let image = row.region?.image else { preconditionFailure("checked with the references") }
+        let block = UInt64(blockBytes)
+        writtenBytes = (image.uncompressedSizeBytes + block - 1) / block * block
+        let disk = try TargetDisk.openRegion(
+            path: path, requirement: DiskRequirement(sizeBytes: writtenBytes, blockBytes: blockBytes), access: access,
+            source: source)
+        target = StreamPlan.Target(disk)
+        (fileDescriptor, notes, dropCache) = (disk.fileDescriptor, disk.notes, disk.dropCache)
+        self.row = row
+        self.image = image
+        self.disk = consume disk
+    }
+
+    func expectWhole() throws(StreamFault) {
+        do throws(DiskIOError) { try disk?.expectWhole() } catch { throw .device(error) }
+    }
+
+    /// Lets go of it. Throws what the kernel tells of earlier writes only now.
+    func close() throws(StreamFault) {
+        guard let disk = disk.take() else { return }
+        do throws(DiskIOError) { try disk.close() } catch { throw .device(error) }
+    }
+}

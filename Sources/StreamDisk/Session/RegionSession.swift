@@ -1,0 +1,71 @@
+import CosiFormat
+
+/// Streams single partitions of an image onto targets of their own: the pipeline of `StreamSession`, with no table around it.
+struct RegionSession {
+    let source: any ImageSource
+    let options: StreamOptions
+    let reporter: ProgressReporter
+
+    private var transfer: TransferState { reporter.transfer }
+
+    func run(onto regions: [RegionTarget], approve: (StreamPlan) -> Bool) throws(StreamFault) -> StreamResult {
+        reporter.enter(.preflight, disk: .untouched)
+        let preflight = try RegionPreflight(
+            source, onto: regions, access: options.isDryRun ? .readOnly : .readWrite, options, reporter)
+        var notes = preflight.notes
+        let queue = try HostQueue.open(preflight.targets.map(\.fileDescriptor), engine: options.writeEngine) { error in
+            notes.append(.noUring(error, writes: true))
+        }
+        let plan = StreamPlan(
+            image: preflight.contents, isHashCompared: options.hash != .ignored, onto: preflight.targets,
+            engineName: queue.engineName, notes: notes)
+        reporter.tell(.plan(plan))
+        for warning in plan.warnings { reporter.warn(warning) }
+        if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
+
+        let result: StreamResult
+        do throws(StreamFault) {
+            result = try write(queue, preflight, plan)
+        } catch {
+            if case .mismatch(let mismatch) = error { throw .mismatch(mismatch.located(in: plan)) }
+            throw error
+        }
+        try preflight.close()
+        reporter.enter(.done, disk: .written)
+        return result
+    }
+
+    private func write(
+        _ queue: consuming HostQueue, _ preflight: RegionPreflight, _ plan: StreamPlan
+    ) throws(StreamFault) -> StreamResult {
+        let beside = options.readsBack ? ReadBack.memoryBytesMax(keptBytes: preflight.decodedBytes) : 0
+        let lanes = try LanePlan(
+            preflight.contents, largestBytes: preflight.targets.map(\.image.uncompressedSizeBytes).max(),
+            limits: MemoryLimits(askedBytes: options.memoryLimitBytes), besideBytes: beside, lanesMax: options.lanesMax)
+        var writer = try DiskWriter(
+            queue: queue, disk: preflight.geometry,
+            options: .init(
+                zerosByDevice: options.zerosByDevice, readsBack: options.readsBack, dropCache: preflight.dropCache,
+                tickSeconds: options.progressIntervalSeconds))
+        let jobs = preflight.jobs(from: source)
+        let pipeline = try Pipeline(jobs, from: source, plan: lanes, for: writer, transfer: transfer)
+        let waitingBytes = pipeline.waitingBytes
+        let expected = preflight.written
+        let bytesToVerify = options.readsBack ? expected.totalBytes : 0
+        if transfer.stop.isCancelled { throw .cancelled }
+        try preflight.expectFileSizeAllowed()
+
+        func report(_ activity: DiskActivity) {
+            reporter.report(
+                activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(), earlyBytes: source.earlyBytes)
+        }
+        reporter.enter(.write, disk: .uncertain)
+        let written = try writer.write(regions: expected, from: pipeline, tick: report)
+        report(writer.activity)
+        for warning in jobs.warnings { reporter.warn(.image(warning)) }
+        try writer.flush(
+            written, stop: transfer.stop, willReadBack: { reporter.enter(.verify, disk: .uncertain) }, tick: report)
+        try preflight.expectWhole()
+        return reporter.result(plan, isWritten: true, verifiedBytes: writer.readBack?.comparedBytes ?? 0)
+    }
+}
