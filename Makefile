@@ -5,16 +5,38 @@ SHELL := /bin/bash
 SECONDS ?= 60
 PRODUCT ?= stream-disk
 .PHONY: help deps build test test-long fuzz tsan demo bench ceilings lint format clean
+.PHONY: install uninstall deb tarball test-packages
+
+# Where make install puts things (the names of the GNU coding standards); DESTDIR stands before all of them.
+PREFIX ?= /usr/local
+prefix ?= $(PREFIX)
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+bashcompdir ?= $(datadir)/bash-completion/completions
+zshcompdir ?= $(datadir)/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
+fishcompdir ?= $(datadir)/fish/vendor_completions.d
+
+# The version has one place in the tree. Packages and man pages carry the date of what they are made from.
+VERSION := $(shell sed -n 's/.*current = "\(.*\)"/\1/p' Sources/StreamDisk/Source/ProductVersion.swift)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+SOURCES := $(shell find Package.swift Sources -type f)
+PROGRAM := .build/release/stream-disk
+LIBRARY := .build/library
+SHARE := .build/share
+PACKAGES := .build/packages
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Check for the packages needed, install what is missing (apt; root or sudo)
 	@.ci/deps
 
 # The Swift runtime linked in and no symbols: half the pages to read at a cold start, and nothing of Swift to install beside it.
 build: deps ## Build the release executable, .build/release/stream-disk (PRODUCT=bench: the other one)
-	swift build -c release --static-swift-stdlib -Xlinker -s --product $(PRODUCT)
+	swift build -c release --static-swift-stdlib --disable-local-rpath -Xlinker -s --product $(PRODUCT)
 
 test: deps ## Build everything and run all the tests
 	swift build -c debug --build-tests
@@ -33,6 +55,39 @@ tsan: deps ## Run the tests with threads under the thread sanitizer
 	swift build -c debug --build-tests --sanitize=thread --scratch-path .build-tsan
 	TSAN_OPTIONS=exitcode=66 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
 		--filter 'Engine|Source|BytePipe|RingQueue|Codec|EndToEnd' --skip EnginePowerCutTests
+
+# Made anew only where a source is newer: after 'make build library', installing needs no Swift toolchain.
+$(PROGRAM): $(SOURCES)
+	$(MAKE) build PRODUCT=stream-disk
+	@touch $@
+
+$(LIBRARY)/libstreamdisk.so.$(VERSION): $(SOURCES)
+	$(MAKE) library
+	@touch $@
+
+$(SHARE)/made: $(PROGRAM) packaging/share packaging/manual
+	packaging/share $(PROGRAM) $(SHARE)
+
+INSTALLED := $(PROGRAM) $(LIBRARY)/libstreamdisk.so.$(VERSION) $(SHARE)/made
+FOLDERS := $(foreach name,VERSION PROGRAM LIBRARY SHARE DESTDIR prefix bindir libdir includedir mandir bashcompdir zshcompdir fishcompdir,$(name)='$($(name))')
+
+install: $(INSTALLED) ## Install program, library, man pages and completions under PREFIX=/usr/local (DESTDIR before it)
+	@$(FOLDERS) packaging/install
+
+uninstall: ## Remove what make install put there
+	@$(FOLDERS) packaging/install --remove
+
+deb: $(INSTALLED) ## Build the Debian packages, into .build/packages
+	@.ci/deps packages
+	packaging/deb $(VERSION) $(PACKAGES)
+
+tarball: $(PROGRAM) ## Pack the program with its libraries, to run from anywhere (LIBCURL=FILE: with this libcurl.so.4)
+	@.ci/deps packages
+	packaging/tarball $(VERSION) $(PROGRAM) $(PACKAGES) $(LIBCURL)
+
+test-packages: $(INSTALLED) ## Install, pack and run all of it, in roots with nothing else in them (root, some minutes)
+	@.ci/deps packages
+	packaging/test $(VERSION)
 
 demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived
 	examples/demo.sh
