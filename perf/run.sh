@@ -246,6 +246,5 @@ done
 "$bench" report "${detailed[@]}" --html perf/build/report.html
 if [[ $results -ef perf/results ]]; then
     "$bench" report "${reports[@]}" --into perf/README.md --svg "$results/rates.svg"
-    "$bench" report "$results/stream.json" --into README.md
 fi
 echo "figures: $results; page: perf/build/report.html"

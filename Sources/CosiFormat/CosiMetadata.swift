@@ -170,11 +170,11 @@ public struct CosiMetadata: Sendable {
     ///
     /// Errors name the field by its path, such as `metadata.json: disk.gptRegions[2].image.sha384`.
     public static func parse(_ json: [UInt8]) throws(FormatError) -> (CosiMetadata, [FormatWarning]) {
-        try JSONShape.check(json)
+        let document = try JSONDocument(json, name: "metadata.json", bytesMax: inputBytesMax)
         var builder = MetadataValidator()
         // The version first: another major version may have changed everything else.
-        let version = try builder.version(try MetadataJSON.decode(MetadataJSON.VersionOnly.self, from: json))
-        let raw = try MetadataJSON.decode(MetadataJSON.Root.self, from: json)
+        let version = try builder.version(try document.decode(MetadataJSON.VersionOnly.self))
+        let raw = try document.decode(MetadataJSON.Root.self)
         let metadata = try builder.build(raw, version: version)
         return (metadata, builder.warnings)
     }

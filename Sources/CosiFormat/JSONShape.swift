@@ -14,20 +14,22 @@ struct JSONShape {
         var index = 0
     }
 
+    /// What the text is called in errors.
+    private let name: String
     private var levels: [Level] = []
     private var valueCount = 0
 
-    static func check(_ json: [UInt8]) throws(FormatError) {
-        guard json.count <= CosiMetadata.inputBytesMax else {
-            throw FormatError(
-                .metadata, place: "metadata.json",
-                problem: "is \(json.count) bytes, more than \(CosiMetadata.inputBytesMax)")
+    private init(name: String) { self.name = name }
+
+    static func check(_ json: [UInt8], name: String, bytesMax: Int) throws(FormatError) {
+        guard json.count <= bytesMax else {
+            throw FormatError(.metadata, place: name, problem: "is \(json.count) bytes, more than \(bytesMax)")
         }
         // JSONDecoder would guess UTF-16 and UTF-32 from zero bytes; JSON is UTF-8 (RFC 8259 §8.1).
         guard !json.contains(0), String(validating: json, as: UTF8.self) != nil else {
-            throw FormatError(.metadata, place: "metadata.json", problem: "is not UTF-8 text")
+            throw FormatError(.metadata, place: name, problem: "is not UTF-8 text")
         }
-        var shape = JSONShape()
+        var shape = JSONShape(name: name)
         try shape.scan(json)
     }
 
@@ -59,7 +61,7 @@ struct JSONShape {
     private mutating func open(isObject: Bool) throws(FormatError) {
         try count()
         guard levels.count < CosiMetadata.depthMax else {
-            throw FormatError(.metadata, place: "metadata.json", problem: "nests deeper than \(CosiMetadata.depthMax) levels")
+            throw FormatError(.metadata, place: name, problem: "nests deeper than \(CosiMetadata.depthMax) levels")
         }
         levels.append(Level(isObject: isObject, awaitsKey: isObject))
     }
@@ -68,7 +70,7 @@ struct JSONShape {
         valueCount += 1
         guard valueCount <= CosiMetadata.valueCountMax else {
             throw FormatError(
-                .metadata, place: "metadata.json", problem: "holds more than \(CosiMetadata.valueCountMax) values")
+                .metadata, place: name, problem: "holds more than \(CosiMetadata.valueCountMax) values")
         }
     }
 
@@ -78,7 +80,7 @@ struct JSONShape {
         levels[last].awaitsKey = false
         levels[last].key = key
         guard levels[last].keys.insert(key).inserted else {
-            throw FormatError(.metadata, place: "metadata.json: " + printable(path), problem: "is there twice")
+            throw FormatError(.metadata, place: name + ": " + printable(path), problem: "is there twice")
         }
     }
 

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// `metadata.json` as JSON has it: names and types only, all rules about values are ``MetadataValidator``'s.
 enum MetadataJSON {
     /// A number from 0 to 2^64 - 1. JSONDecoder gives no field for one that does not fit, so this does.
@@ -115,54 +113,5 @@ enum MetadataJSON {
 
     struct Compression: Decodable {
         let maxWindowLog: WholeNumber
-    }
-
-    /// - Parameter json: what ``JSONShape`` lets pass.
-    static func decode<T: Decodable>(_ type: T.Type, from json: [UInt8]) throws(FormatError) -> T {
-        do {
-            return try JSONDecoder().decode(type, from: Data(json))
-        } catch let error as DecodingError {
-            throw formatError(error)
-        } catch {
-            throw FormatError(.metadata, place: "metadata.json", problem: "is not valid JSON")
-        }
-    }
-
-    private static func formatError(_ error: DecodingError) -> FormatError {
-        switch error {
-        case .keyNotFound(let key, let context):
-            return FormatError(.metadata, place: place(context.codingPath + [key]), problem: "is missing")
-        case .valueNotFound(_, let context):
-            return FormatError(.metadata, place: place(context.codingPath), problem: "is null")
-        case .typeMismatch(let type, let context):
-            return FormatError(.metadata, place: place(context.codingPath), problem: "is not \(jsonName(of: type))")
-        case .dataCorrupted(let context):
-            guard context.codingPath.isEmpty else {
-                return FormatError(
-                    .metadata, place: place(context.codingPath), problem: "is not a whole number from 0 to 2^64 - 1")
-            }
-            let detail = context.underlyingError.map { ": " + printable("\($0)") } ?? ""
-            return FormatError(.metadata, place: "metadata.json", problem: "is not valid JSON" + detail)
-        @unknown default:
-            return FormatError(.metadata, place: "metadata.json", problem: "is not valid JSON")
-        }
-    }
-
-    private static func jsonName(of type: Any.Type) -> String {
-        if type == String.self { return "a string" }
-        if type == UInt64.self { return "a number" }
-        return type is any Collection.Type ? "an array" : "an object"
-    }
-
-    private static func place(_ codingPath: [any CodingKey]) -> String {
-        var text = ""
-        for key in codingPath {
-            if let index = key.intValue {
-                text += "[\(index)]"
-            } else {
-                text += text.isEmpty ? key.stringValue : "." + key.stringValue
-            }
-        }
-        return text.isEmpty ? "metadata.json" : "metadata.json: " + text
     }
 }

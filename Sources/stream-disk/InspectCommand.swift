@@ -8,7 +8,7 @@ struct InspectCommand: ParsableCommand {
         usage: "stream-disk inspect <image> [--json] [<source options>]",
         discussion: "Prints the hash that --hash takes. The partitions' data is checked only while streaming.")
 
-    @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
+    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
     var image: String
 
     @OptionGroup(title: "Output options") var output: Output

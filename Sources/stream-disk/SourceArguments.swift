@@ -18,6 +18,9 @@ struct SourceArguments: ParsableArguments {
             valueName: "count"))
     var connections = SourceOptions().connections
 
+    @Flag(name: .customLong("plain-http"), help: "Reach a registry (oci://) over http, without TLS.")
+    var plainHTTP = false
+
     @Option(
         name: .customLong("cacert"),
         help: ArgumentHelp("Trust the CA certificates in this file (PEM) instead of the system's.", valueName: "file"))
@@ -67,7 +70,7 @@ struct SourceArguments: ParsableArguments {
         [
             "retryTimeoutSeconds": .number(retryTimeout.seconds), "stallTimeoutSeconds": .number(stallTimeout.seconds),
             "connections": .count(UInt64(connections)), "cacert": .optional(caFile), "cert": .optional(certificateFile),
-            "key": .optional(keyFile), "headerCount": .count(UInt64(headers.count)),
+            "key": .optional(keyFile), "plainHttp": .flag(plainHTTP), "headerCount": .count(UInt64(headers.count)),
         ]
     }
 
@@ -83,6 +86,7 @@ struct SourceArguments: ParsableArguments {
         options.clientCertificateFile = certificateFile
         options.clientKeyFile = keyFile
         options.headers = headers
+        options.usesPlainHTTP = plainHTTP
         return try makeImageSource(reference, options: options)
     }
 }

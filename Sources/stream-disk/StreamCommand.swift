@@ -13,7 +13,7 @@ struct StreamCommand: ParsableCommand {
             So a run that fails never leaves a disk that looks bootable and is not.
             """)
 
-    @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
+    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
     var image: String
 
     @OptionGroup(title: "Disk options") var target: Target

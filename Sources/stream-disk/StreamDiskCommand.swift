@@ -12,7 +12,8 @@ struct StreamDiskCommand: ParsableCommand {
             stream-disk disks
             """,
         discussion: """
-            An image is a COSI 1.2 file: an https://, http:// or file:// URL, or a path. Proxies come from the environment \
+            An image is a COSI 1.2 file: an https:// or http:// URL, oci://host/repository:tag for one in a registry, a \
+            file:// URL, or a path. Proxies come from the environment \
             (https_proxy, http_proxy, no_proxy).
 
             Show what an image holds:

@@ -23,7 +23,7 @@ struct VerifyCommand: ParsableCommand {
             ]))
             """)
 
-    @Argument(help: "The image: an https://, http:// or file:// URL, or a path.")
+    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
     var image: String
 
     @OptionGroup(title: "Disk options") var target: Target

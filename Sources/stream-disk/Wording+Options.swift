@@ -11,6 +11,7 @@ extension Wording {
             case .authorities: "--cacert FILE"
             case .clientCertificate: "--cert FILE"
             case .clientKey: "--key FILE"
+            case .plainHTTP: "--plain-http"
             }
         }
     }

@@ -61,10 +61,10 @@ extension CommandLineContract {
             #expect(ended.errors.lowercased().contains("usage: stream-disk"), "\(ended.errors)")
         }
 
-        @Test(arguments: ["oci://registry.example/image:1", "ftp://host.example/image"])
+        @Test(arguments: ["oci://registry.example/image", "ftp://host.example/image"])
         func code64ForAReferenceThatIsNone(reference: String) throws {
             try withTarget { _, disk in
-                try expectRefusal(64, [reference], disk: disk, says: ["://", "https://"])
+                try expectRefusal(64, [reference], disk: disk, says: [reference, "://"])
             }
         }
 

@@ -12,9 +12,13 @@ public struct SourceError: Error, Sendable, Equatable {
         case unsupported
         /// The source is not what it was when the run began, or shorter than it said.
         case changed
+        /// What a registry names by its digest are other bytes, or it names them by another one.
+        case digest
+        /// What the registry has there is no image with one layer.
+        case manifest
         /// The reference itself makes no sense (scheme, URL).
         case invalidReference
-        /// A file that `SourceOptions` names is missing, or not what it should be. Then `source` is its path.
+        /// A file that `SourceOptions` or the environment names is missing, or not what it should be. Then `source` is its path.
         case unusableFile
         /// The run was cancelled, or the sink wants no more.
         case stopped
@@ -36,13 +40,15 @@ public struct SourceError: Error, Sendable, Equatable {
         case usePlainHTTP
         /// What is there speaks TLS: an https URL.
         case useTLS
+        /// Give credentials for the registry, or others.
+        case logIn
         /// Look at a file of the options. `source` is its path.
         case check(OptionFile)
     }
 
-    /// The files that `SourceOptions` names.
+    /// The files that `SourceOptions` names, and the one that registries' credentials are in.
     public enum OptionFile: Sendable, CaseIterable {
-        case authorities, clientCertificate, clientKey
+        case authorities, clientCertificate, clientKey, registryCredentials
     }
 
     /// Why, for programs.

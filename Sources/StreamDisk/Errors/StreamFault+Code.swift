@@ -80,7 +80,7 @@ extension SourceError {
         case .unreachable: ExitCodes.unreachable
         case .notPermitted: ExitCodes.notPermitted
         case .unsupported: ExitCodes.unsupportedServer
-        case .changed: ExitCodes.invalidImage
+        case .changed, .digest, .manifest: ExitCodes.invalidImage
         case .invalidReference, .unusableFile: ExitCodes.usage
         case .stopped: ExitCodes.interrupted
         }

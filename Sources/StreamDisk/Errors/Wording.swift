@@ -12,6 +12,8 @@ public enum Setting: Sendable, CaseIterable {
     case clientCertificate
     /// ``SourceOptions/clientKeyFile``.
     case clientKey
+    /// ``SourceOptions/usesPlainHTTP``.
+    case plainHTTP
 }
 
 /// How a front-end speaks to its users, where the library's own words are not enough.

@@ -37,7 +37,10 @@ final class SequentialJobs: JobFeed {
         guard var scan = taken else { return nil }
         var next = isFirst ? scan.first : try nextImage(&scan, observer)
         while let other = next, let places, places[other.number] == nil { next = try nextImage(&scan, observer) }
-        guard let image = next else { return nil }
+        guard let image = next else {
+            do throws(SourceError) { try source.checkWhole(observer: observer) } catch { throw StreamFault(error) }
+            return nil
+        }
         let job = try job(image)
         state.withLock { state in
             state.wantedLeft = state.wantedLeft.map { $0 - 1 }

@@ -116,6 +116,8 @@ extension SourceError {
         case .unsupported: "the server cannot serve this image: \(place): \(reason)"
         case .changed where isEnd: "the image is cut off: \(place): \(reason)"
         case .changed: "the image changed while it was read: \(place): \(reason)"
+        case .digest: "not the image that was named: \(place): \(reason)"
+        case .manifest: "not an image of one file: \(place): \(reason)"
         case .invalidReference: "not an image reference: \(place): \(reason)"
         case .stopped: wording.cancelled
         }
@@ -133,8 +135,12 @@ extension SourceError.Advice {
         case .agreeOnTLS:
             "the server may want a client certificate\(wording.naming(.clientCertificate, .clientKey)), "
                 + "or speak no TLS from version 1.2 on"
-        case .usePlainHTTP: "check the port, or begin the address with http:// if no TLS is meant"
-        case .useTLS: "begin the address with https://"
+        case .usePlainHTTP:
+            "check the port, or begin the address with http:// if no TLS is meant"
+                + (wording.name(.plainHTTP).map { ", a registry's with \($0)" } ?? "")
+        case .useTLS: "begin the address with https://" + (wording.name(.plainHTTP).map { ", or leave out \($0)" } ?? "")
+        case .logIn:
+            "log in to the registry (skopeo login, docker login), or name a file with its credentials in REGISTRY_AUTH_FILE"
         case .check: nil
         }
     }
@@ -146,6 +152,7 @@ extension SourceError.Advice {
         case .authorities: "the file of trusted authorities" + wording.naming(.authorities)
         case .clientCertificate: "the client certificate" + wording.naming(.clientCertificate)
         case .clientKey: "the client certificate's key" + wording.naming(.clientKey)
+        case .registryCredentials: "the file of registries' credentials"
         }
     }
 }

@@ -1,4 +1,4 @@
-/// Where an image comes from: bytes by position. HTTP, a file, later a registry.
+/// Where an image comes from: bytes by position. HTTP, a registry, a file.
 ///
 /// All calls block, and may come from several threads at once (a lane each). Faults that may pass are retried inside,
 /// with bounds; what is thrown is final. A source never prints; it reports through its `SourceObserver`.
@@ -21,6 +21,10 @@ public protocol ImageSource: AnyObject, Sendable {
     /// `.unsupported`.
     func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError)
 
+    /// Called when a sequential image has been read as far as it is wanted: checks what is known of the whole, reading on to its
+    /// end where that takes it.
+    func checkWhole(observer: SourceObserver) throws(SourceError)
+
     /// The file or block device of this host that the bytes come from, known from `open` on; nil for what comes from elsewhere.
     var localOrigin: LocalOrigin? { get }
 
@@ -37,6 +41,8 @@ extension ImageSource {
     /// Nil: for bytes that come from elsewhere.
     public var localOrigin: LocalOrigin? { nil }
     public var earlyBytes: UInt64 { 0 }
+    /// Nothing: for sources of which nothing is known of the whole.
+    public func checkWhole(observer: SourceObserver) throws(SourceError) {}
 }
 
 /// The first bytes of an image and what is known of the whole.

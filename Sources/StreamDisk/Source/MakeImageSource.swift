@@ -1,4 +1,4 @@
-/// The source that `reference` names: `https://…`, `http://…`, `file://…` or a path.
+/// The source that `reference` names: `https://…`, `http://…`, `oci://…`, `file://…` or a path.
 ///
 /// Touches neither the network nor the disk. Throws `.invalidReference` for what none of them is.
 public func makeImageSource(_ reference: String, options: SourceOptions = SourceOptions()) throws(SourceError) -> any ImageSource
@@ -7,14 +7,11 @@ public func makeImageSource(_ reference: String, options: SourceOptions = Source
     switch scheme {
     case "http", "https": return try HTTPSource(url: reference, options: options)
     case "file": return try FileSource(url: reference)
-    case "oci":
-        throw SourceError(
-            .invalidReference, source: withoutSecrets(reference),
-            reason: "registries (oci://) are not supported by this build; give an https:// URL or a path")
+    case "oci": return try RegistrySource(reference, options: options)
     default:
         throw SourceError(
             .invalidReference, source: withoutSecrets(reference),
-            reason: "\(scheme):// is not supported; give an https://, http:// or file:// URL, or a path")
+            reason: "\(scheme):// is not supported; give an https://, http://, oci:// or file:// URL, or a path")
     }
 }
 

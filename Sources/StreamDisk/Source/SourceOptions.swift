@@ -15,6 +15,8 @@ public struct SourceOptions: Sendable {
     public var clientCertificateFile: String?
     /// The key of the client certificate (a PEM file); nil: in the certificate's file.
     public var clientKeyFile: String?
+    /// Reach a registry (`oci://`) over http, without TLS.
+    public var usesPlainHTTP = false
     /// Extra request headers, `Name: value`. Sent to the first origin only, never to one it redirects to.
     public var headers: [String] = []
 

@@ -19,6 +19,7 @@ struct WordingTests {
         (.source(SourceError(.unreachable, source: "x", reason: "r", advice: .trustAuthority)), .authorities),
         (.source(SourceError(.notPermitted, source: "x", reason: "r", advice: .giveClientCertificate)), .clientCertificate),
         (.source(SourceError(.unreachable, source: "x", reason: "r", advice: .agreeOnTLS)), .clientKey),
+        (.source(SourceError(.unreachable, source: "x", reason: "r", advice: .usePlainHTTP)), .plainHTTP),
         (.source(SourceError(.unusableFile, source: "x", reason: "r", advice: .check(.clientKey))), .clientKey),
     ]
 
@@ -49,7 +50,7 @@ struct WordingTests {
                 "image.layout", "image.entryMissing", "image.dataHash", "image.data",
             ])
         #expect(StreamFault.architecture(image: .arm64, host: nil).kind == "architecture")
-        #expect(Self.faults.map(\.fault.code) == [65, 78, 75, 78, 78, 65, 69, 77, 69, 64])
+        #expect(Self.faults.map(\.fault.code) == [65, 78, 75, 78, 78, 65, 69, 77, 69, 69, 64])
         let mismatch = DiskMismatch(.written, path: "/dev/x", area: .mbr, range: 512..<1024)
         let error = StreamError(cause: .mismatch(mismatch), phase: .verify, disk: .withoutTable)
         #expect((error.kind, error.code, error.offset) == ("device.mismatch", 74, 512))

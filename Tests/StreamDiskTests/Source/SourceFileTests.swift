@@ -135,7 +135,7 @@ import Testing
             #expect(try makeImageSource(path, options: options) is FileSource, "\(path)")
         }
         for (wrong, word) in [
-            ("oci://registry/name:tag", "registries"), ("ftp://u:secret@host/x?secret", "ftp"), ("https://", "valid"),
+            ("oci://registry/name", "digest"), ("ftp://u:secret@host/x?secret", "ftp"), ("https://", "valid"),
             ("http://ho st/x?secret", "valid"), ("https://u:secret@ho st/", "valid"), ("http://host:99999/x", "valid"),
             ("http://u%0a:x@host/", "valid"),
         ] {

@@ -15,6 +15,8 @@ struct HTTPRequest {
     var headers: [String] = []
     var user: String?
     var password: String?
+    /// Instead of these two.
+    var authorization: HTTPAuthorization?
     var caFile: String?
     var clientCertificateFile: String?
     var clientKeyFile: String?
@@ -88,8 +90,16 @@ final class CurlEasy {
         set(CURLOPT_URL, request.url)
         set(CURLOPT_RANGE, request.range)
         set(CURLOPT_USERAGENT, "stream-disk/" + ProductVersion.current)
-        set(CURLOPT_USERNAME, request.user)
-        set(CURLOPT_PASSWORD, request.password)
+        var headers = request.headers
+        switch request.authorization {
+        case .basic(let user, let password):
+            set(CURLOPT_USERNAME, user)
+            set(CURLOPT_PASSWORD, password)
+        case .bearer(let token): headers.append("Authorization: Bearer " + token)
+        case nil:
+            set(CURLOPT_USERNAME, request.user)
+            set(CURLOPT_PASSWORD, request.password)
+        }
         set(CURLOPT_PROTOCOLS_STR, "http,https")
         // One TCP connection per range: streams of one HTTP/2 connection share a window, and one that is held back (the
         // disk is slow) holds back the others. Servers that limit each connection are no faster with HTTP/2 either.
@@ -128,11 +138,11 @@ final class CurlEasy {
         // An encrypted key is refused; without this OpenSSL would ask the terminal for its pass phrase.
         if request.clientCertificateFile != nil { set(CURLOPT_KEYPASSWD, "") }
 
-        for header in request.headers {
-            guard let longer = unsafe curl_slist_append(headers, header) else { return CURLE_OUT_OF_MEMORY }
-            unsafe headers = longer
+        for header in headers {
+            guard let longer = unsafe curl_slist_append(self.headers, header) else { return CURLE_OUT_OF_MEMORY }
+            unsafe self.headers = longer
         }
-        unsafe check(cc_set_list(handle, CURLOPT_HTTPHEADER, headers))
+        unsafe check(cc_set_list(handle, CURLOPT_HTTPHEADER, self.headers))
         unsafe check(cc_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText))
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         unsafe check(cc_set_pointer(handle, CURLOPT_HEADERDATA, context))

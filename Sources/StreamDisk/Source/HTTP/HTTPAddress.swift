@@ -8,6 +8,8 @@ struct HTTPAddress: Equatable, Sendable {
     let name: String
     /// Scheme, host and port, in lower case, the port always written.
     let origin: String
+    /// In lower case; an IPv6 address in brackets.
+    let host: String
     let isSecure: Bool
     /// Decoded; nil when the URL has none.
     let user: String?
@@ -49,6 +51,7 @@ struct HTTPAddress: Equatable, Sendable {
         self.url = url
         self.name = name
         self.origin = "\(scheme)://\(host):\(port)"
+        self.host = host
         self.isSecure = scheme == "https"
         self.user = secrets[0]
         self.password = secrets[1]

@@ -5,24 +5,33 @@ import Synchronization
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
     let options: SourceOptions
+    /// How messages call it, without credentials.
+    let name: String
+    let authorizer: (any HTTPAuthorizer)?
     /// Of all fetches; see `ImageSource.earlyBytes`.
     let earlyBytes = Atomic<UInt64>(0)
     private let remembered = Monitor<HTTPAddress?>(nil)
 
-    init(url: String, options: SourceOptions) throws(SourceError) {
+    /// More redirects than this are a loop (RFC 9110 §15.4 leaves the number to the client).
+    private static let redirectsMax = 10
+
+    /// - Parameter name: nil: the URL itself, without what may be secret.
+    init(
+        url: String, options: SourceOptions, name: String? = nil, authorizer: (any HTTPAuthorizer)? = nil
+    ) throws(SourceError) {
         guard let address = HTTPAddress(url) else {
             throw SourceError(
                 .invalidReference, source: withoutSecrets(url), reason: "is not a valid http or https URL")
         }
         self.address = address
         self.options = options
+        self.name = name ?? address.name
+        self.authorizer = authorizer
         for header in options.headers {
             guard let refusal = SourceOptions.refusal(ofHeader: header) else { continue }
             throw error(.invalidReference, "a request header " + refusal)
         }
     }
-
-    var name: String { address.name }
 
     /// Where the last good answer came from; nil when that was the address itself.
     var shortcut: HTTPAddress? { remembered.withLock { $0 } }
@@ -40,12 +49,33 @@ final class HTTPEndpoint: Sendable {
         if let ifRange { request.headers.append("If-Range: " + ifRange) }
         if place.origin == address.origin {
             request.headers += options.headers
+            request.authorization = authorizer?.authorization
             request.user = address.user
             request.password = address.password
             request.clientCertificateFile = options.clientCertificateFile
             request.clientKeyFile = options.clientKeyFile
         }
         return request
+    }
+
+    /// Where a redirect leads that is followed: the `count`th in a row, by an answer of `place`.
+    func redirect(to target: String?, from place: HTTPAddress, count: Int, at offset: UInt64) throws(SourceError) -> HTTPAddress {
+        guard let target, let next = HTTPAddress(target, isRedirect: true) else {
+            throw error(.unreachable, "redirects to what is no http or https URL", at: offset)
+        }
+        if place.isSecure, !next.isSecure {
+            throw error(.unreachable, "redirects from https to http (\(next.name)), which is not followed", at: offset)
+        }
+        guard count <= Self.redirectsMax else {
+            throw error(.unreachable, "redirects more than \(Self.redirectsMax) times", at: offset)
+        }
+        return next
+    }
+
+    /// Names a place for a message when it is not the one the user gave.
+    func elsewhere(_ place: HTTPAddress?) -> String {
+        guard let place, place != address else { return "" }
+        return " (at \(place.name))"
     }
 
     func error(
@@ -58,6 +88,9 @@ final class HTTPEndpoint: Sendable {
                     advice: .trustAuthority)
             }
             return SourceError(kind, source: path, reason: reason, advice: advice)
+        }
+        if kind == .notPermitted, advice == nil, let authorizer {
+            return SourceError(kind, source: name, reason: reason + authorizer.explanation, offset: offset, advice: .logIn)
         }
         return SourceError(kind, source: name, reason: reason, offset: offset, advice: advice)
     }
@@ -84,6 +117,7 @@ final class HTTPEndpoint: Sendable {
         case .clientCertificate: options.clientCertificateFile
         // It may stand beside its certificate in one file.
         case .clientKey: options.clientKeyFile ?? options.clientCertificateFile
+        case .registryCredentials: nil
         }
     }
 }

@@ -7,8 +7,6 @@ final class HTTPFetch: @unchecked Sendable {
     // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by
     // the former afterwards.
 
-    /// More than this is a loop (RFC 9110 §15.4 leaves the number to the client).
-    private static let redirectsMax = 10
     /// What may wait for its turn with several connections, all segments together; a segment being at least
     /// `segmentBytesMin`, twice that with the most connections there may be.
     private static let earlyBytesMax: UInt64 = 8 << 20
@@ -120,7 +118,7 @@ final class HTTPFetch: @unchecked Sendable {
             if isHungUp(segment, code), speaksTLS(segment.place ?? endpoint.address, cancellation) {
                 outcome = .fail(.unreachable, "a plain request was not answered, and what is there speaks TLS", .useTLS)
             }
-            try settle(segment, outcome, redirectURL: target)
+            try settle(segment, outcome, redirectURL: target, cancellation)
         }
         try endStalled()
         if isHeld { return false }
@@ -176,6 +174,7 @@ final class HTTPFetch: @unchecked Sendable {
         if connections > 1 { request.receiveBufferBytes = Self.smallBufferBytes }
         // Only then: a connection that was cut need not wait for a resolver, which may be away as well.
         request.resolvesAnew = segment.spot.attempts > 0 && segment.isUnanswered
+        segment.authorization = request.authorization
         segment.begin()
         switch session.start(request, receiver: segment) {
         case .success(let easy): segment.easy = easy
@@ -187,19 +186,29 @@ final class HTTPFetch: @unchecked Sendable {
     private func end(_ segment: HTTPSegment) {
         if let easy = segment.easy { session.stop(easy) }
         segment.easy = nil
-        if segment.isAccepted { endpoint.remember(segment.place ?? endpoint.address) }
+        if segment.isAccepted {
+            endpoint.remember(segment.place ?? endpoint.address)
+            segment.renewals = 0
+        }
     }
 
     private func settle(
-        _ segment: HTTPSegment, _ outcome: HTTPSegment.Outcome, redirectURL: String?
+        _ segment: HTTPSegment, _ outcome: HTTPSegment.Outcome, redirectURL: String?, _ cancellation: Cancellation
     ) throws(SourceError) {
         switch outcome {
         case .done: break
-        case .redirect: try follow(redirectURL, for: segment)
+        case .redirect:
+            segment.redirects += 1
+            segment.place = try endpoint.redirect(
+                to: redirectURL, from: segment.place ?? endpoint.address, count: segment.redirects, at: segment.position)
+        case .unauthorized(let challenges):
+            if try renewAuthorization(of: segment, challenges, cancellation) { return }
+            let refusal = HTTPSegment.Outcome.fail(.notPermitted, "the server answered 401")
+            try settle(segment, refusal, redirectURL: nil, cancellation)
         case .short:
             segment.redirects = 0
             if let reason = segment.spot.shortPart(at: output.now, position: segment.position) {
-                throw endpoint.error(.unreachable, reason + elsewhere(segment), at: segment.position)
+                throw endpoint.error(.unreachable, reason + endpoint.elsewhere(segment.place), at: segment.position)
             }
         case .fault(let fault): try retry(segment, fault)
         case .fail(let kind, let reason, let advice):
@@ -208,32 +217,32 @@ final class HTTPFetch: @unchecked Sendable {
             if segment.place != nil, segment.redirects == 0, kind != .changed {
                 try retry(segment, TransientFailure(reason: reason))
             } else {
-                throw endpoint.error(kind, reason + elsewhere(segment), at: segment.position, advice: advice)
+                throw endpoint.error(kind, reason + endpoint.elsewhere(segment.place), at: segment.position, advice: advice)
             }
         case .refused: throw endpoint.error(.stopped, "cancelled", at: segment.position)
         }
     }
 
-    private func follow(_ target: String?, for segment: HTTPSegment) throws(SourceError) {
-        let from = segment.place ?? endpoint.address
-        guard let target, let place = HTTPAddress(target, isRedirect: true) else {
-            throw endpoint.error(.unreachable, "redirects to what is no http or https URL", at: segment.position)
+    /// Gets what the server wants to see of who asks, once in a row; false where that is of no use, or not for this place.
+    private func renewAuthorization(
+        of segment: HTTPSegment, _ challenges: String, _ cancellation: Cancellation
+    ) throws(SourceError) -> Bool {
+        guard let authorizer = endpoint.authorizer, segment.renewals == 0,
+            (segment.place ?? endpoint.address).origin == endpoint.address.origin
+        else { return false }
+        let isAsked = try output.excluding { () throws(SourceError) in
+            try authorizer.renew(
+                segment.authorization, challenges: challenges,
+                observer: SourceObserver(cancellation: cancellation, report: report))
         }
-        if from.isSecure, !place.isSecure {
-            throw endpoint.error(
-                .unreachable, "redirects from https to http (\(place.name)), which is not followed",
-                at: segment.position)
-        }
-        segment.redirects += 1
-        guard segment.redirects <= Self.redirectsMax else {
-            throw endpoint.error(.unreachable, "redirects more than \(Self.redirectsMax) times", at: segment.position)
-        }
-        segment.place = place
+        if isAsked { segment.renewals += 1 }
+        segment.dueAt = output.now
+        return true
     }
 
     private func retry(_ segment: HTTPSegment, _ fault: TransientFailure) throws(SourceError) {
         var fault = fault
-        fault.reason += elsewhere(segment)
+        fault.reason += endpoint.elsewhere(segment.place)
         // The next try asks the first address again, wherever this one went.
         segment.place = nil
         segment.redirects = 0
@@ -245,12 +254,6 @@ final class HTTPFetch: @unchecked Sendable {
                 SourceNote(
                     offset: segment.position, attempt: attempt, delaySeconds: delaySeconds, reason: fault.reason))
         }
-    }
-
-    /// Names the place for a message when it is not the one the user gave.
-    private func elsewhere(_ segment: HTTPSegment) -> String {
-        guard let place = segment.place, place != endpoint.address else { return "" }
-        return " (at \(place.name))"
     }
 
     private func endStalled() throws(SourceError) {

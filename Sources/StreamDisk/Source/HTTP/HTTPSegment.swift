@@ -15,6 +15,13 @@ final class MeteredSink {
         defer { blockedNanoseconds += Instant.now.nanoseconds - start.nanoseconds }
         try sink.append(bytes)
     }
+
+    /// Runs what the server is not to blame for; the clock stands still meanwhile.
+    func excluding<Value>(_ body: () throws(SourceError) -> Value) throws(SourceError) -> Value {
+        let start = Instant.now
+        defer { blockedNanoseconds += Instant.now.nanoseconds - start.nanoseconds }
+        return try body()
+    }
 }
 
 /// One contiguous part of the image on its way: what has come, what is missing, and how its tries went.
@@ -27,6 +34,8 @@ final class HTTPSegment: CurlReceiver {
         case short
         case fault(TransientFailure)
         case fail(SourceError.Kind, String, SourceError.Advice? = nil)
+        /// 401, with these challenges.
+        case unauthorized(challenges: String)
         /// The sink wants no more.
         case refused
     }
@@ -56,6 +65,10 @@ final class HTTPSegment: CurlReceiver {
     /// Where the next request goes; nil begins at the user's address.
     var place: HTTPAddress?
     var redirects = 0
+    /// What the transfer under way said of who asks.
+    var authorization: HTTPAuthorization?
+    /// How often that was renewed since an answer was accepted.
+    var renewals = 0
 
     private let output: MeteredSink
     private let endpoint: HTTPEndpoint
@@ -231,6 +244,8 @@ final class HTTPSegment: CurlReceiver {
         case .wholeBody, .empty: return .done
         case .redirect: return .redirect
         case .fault(let fault): return .fault(fault)
+        case .fail where response.status == 401 && response["www-authenticate"] != nil:
+            return .unauthorized(challenges: response["www-authenticate"] ?? "")
         case .fail(let kind, let reason, let advice):
             return HTTPFailure.meaning(of: keptAnswer, to: response.status) ?? .fail(kind, reason, advice)
         case nil: return HTTPFailure.meaning(of: code, reason: reason, proxyStatus: proxyStatus)

@@ -9,11 +9,19 @@ package final class HTTPSource: ReadsAhead {
     }
 
     private let endpoint: HTTPEndpoint
+    private let whole: ExpectedWhole?
     private let state = Monitor(State())
 
     /// Throws `.invalidReference` for a malformed URL or request header. No request is made before `open`.
     package init(url: String, options: SourceOptions) throws(SourceError) {
         endpoint = try HTTPEndpoint(url: url, options: options)
+        whole = nil
+    }
+
+    /// - Parameter whole: what all of it must be. Its size is looked at when it is opened; its digest only where everything is
+    ///   read in order.
+    init(_ endpoint: HTTPEndpoint, whole: ExpectedWhole) {
+        (self.endpoint, self.whole) = (endpoint, whole)
     }
 
     deinit { close() }
@@ -33,6 +41,7 @@ package final class HTTPSource: ReadsAhead {
             0..<UInt64(wanted), of: endpoint, pin: nil, session: session, into: collector, report: observer.report)
         try fetch.run(cancellation: observer.cancellation)
         guard let pin = fetch.pin else { throw endpoint.error(.unreachable, "no answer was understood") }
+        if let whole, let sizeBytes = pin.sizeBytes { try whole.check(sizeBytes: sizeBytes, of: endpoint) }
 
         guard fetch.isHeld else {
             let head = collector.bytes
@@ -45,10 +54,11 @@ package final class HTTPSource: ReadsAhead {
                 bytes: head, sizeBytes: pin.sizeBytes, isSequential: false,
                 readBufferBytes: HTTPFetch.bufferBytes(connections: endpoint.options.connections))
         }
-        let body = try SequentialBody(fetch, of: endpoint, cancellation: observer.cancellation)
+        let body = try SequentialBody(fetch, of: endpoint, whole: whole, cancellation: observer.cancellation)
         let head = try body.takeHead(count: wanted, cancellation: observer.cancellation)
         // Where the head is all of the image, what is in memory serves any order.
         let isWhole = head.count < wanted || pin.sizeBytes == UInt64(head.count)
+        if isWhole, whole != nil { try body.finish(cancellation: observer.cancellation) }
         state.withLock { state in
             state.head = head
             state.pin = pin
@@ -93,6 +103,11 @@ package final class HTTPSource: ReadsAhead {
         defer { state.withLock { $0.idle.append(session) } }
         try fetch.run(cancellation: observer.cancellation)
         return fetch.known
+    }
+
+    package func checkWhole(observer: SourceObserver) throws(SourceError) {
+        guard whole != nil, let sequential = state.withLock({ $0.sequential }) else { return }
+        try sequential.finish(cancellation: observer.cancellation)
     }
 
     package func close() {

@@ -14,19 +14,26 @@ final class SequentialBody: Sendable {
     /// Not a `Monitor`: a thread cannot be copied.
     private let thread: Mutex<WorkerThread?>
 
-    /// - Parameter fetch: held (`HTTPFetch.isHeld`), and not used elsewhere any more.
-    init(_ fetch: HTTPFetch, of endpoint: HTTPEndpoint, cancellation: Cancellation) throws(SourceError) {
+    /// - Parameters:
+    ///   - fetch: held (`HTTPFetch.isHeld`), and not used elsewhere any more.
+    ///   - whole: what all of it must be; what differs is the end's error.
+    init(
+        _ fetch: HTTPFetch, of endpoint: HTTPEndpoint, whole: ExpectedWhole?, cancellation: Cancellation
+    ) throws(SourceError) {
         let (stop, failure) = (stop, failure)
         self.endpoint = endpoint
         do throws(SystemError) {
             let pipe = try BytePipe(capacityBytes: Self.pipeBytes)
             self.pipe = pipe
             let started = try WorkerThread(name: "fetch-whole") {
+                let sink = PipeSink(pipe, whole: whole)
                 do throws(SourceError) {
                     try cancellation.withHandler({ stop.cancel() }) { () throws(SourceError) in
-                        try fetch.runOn(into: PipeSink(pipe), cancellation: stop)
+                        try fetch.runOn(into: sink, cancellation: stop)
                     }
+                    try sink.checkWhole(of: endpoint)
                 } catch {
+                    let error = sink.isTooLong ? ExpectedWhole.tooLong(endpoint) : error
                     failure.withLock { $0 = error }
                 }
                 pipe.end()
@@ -98,6 +105,15 @@ final class SequentialBody: Sendable {
         return taken
     }
 
+    /// Passes over what is left, and throws what was wrong with the whole.
+    func finish(cancellation: Cancellation) throws(SourceError) {
+        while true {
+            let taken = try take(atMost: BytePipe.pieceBytesMax, cancellation) { (_) throws(Stopped) in }
+            if taken == 0 { return }
+            position.withLock { $0 += UInt64(taken) }
+        }
+    }
+
     /// Ends the transfer and waits for its thread.
     func close() {
         stop.cancel()
@@ -106,9 +122,31 @@ final class SequentialBody: Sendable {
     }
 }
 
-/// A pipe as the end of a fetch.
-private final class PipeSink: ByteSink {
+/// A pipe as the end of a fetch, which hashes what passes where something is expected of the whole.
+private final class PipeSink: ByteSink, @unchecked Sendable {
+    // SAFETY of Sendable: used by the fetch's thread only.
     private let pipe: BytePipe
-    init(_ pipe: BytePipe) { self.pipe = pipe }
-    func append(_ bytes: RawSpan) throws(Stopped) { try pipe.append(bytes) }
+    private let whole: ExpectedWhole?
+    private var digest = MessageDigest(.sha256)
+    private var countBytes: UInt64 = 0
+    /// More came than there should be.
+    private(set) var isTooLong = false
+
+    init(_ pipe: BytePipe, whole: ExpectedWhole?) { (self.pipe, self.whole) = (pipe, whole) }
+
+    func append(_ bytes: RawSpan) throws(Stopped) {
+        if let whole {
+            countBytes += UInt64(bytes.byteCount)
+            isTooLong = countBytes > whole.sizeBytes
+            if isTooLong { throw Stopped() }
+            digest.update(bytes)
+        }
+        try pipe.append(bytes)
+    }
+
+    func checkWhole(of endpoint: HTTPEndpoint) throws(SourceError) {
+        guard let whole else { return }
+        try whole.check(sizeBytes: countBytes, of: endpoint)
+        try whole.check(sha256: digest.finish(), of: endpoint)
+    }
 }

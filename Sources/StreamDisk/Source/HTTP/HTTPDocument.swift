@@ -1,0 +1,158 @@
+import CCurl
+
+/// A small document, fetched whole into memory: retried, redirected and authorized as an image is.
+///
+/// Not Sendable: used by the thread that asks for it.
+final class HTTPDocument: CurlReceiver {
+    /// What came, and its headers.
+    struct Answer {
+        let bytes: [UInt8]
+        let response: HTTPResponse
+    }
+
+    /// Fewer bytes than this in one stall time are no progress.
+    private static let progressBytesMin = 512
+    /// Of the page with an error, for what it says of TLS.
+    private static let pageBytesMax = 1 << 10
+    private static let receiveBufferBytes = 16 << 10
+
+    private let endpoint: HTTPEndpoint
+    private let accept: String
+    private let bytesMax: Int
+    private let observer: SourceObserver
+
+    private var response = HTTPResponse()
+    private var body: [UInt8] = []
+    private var isTooLong = false
+    private var receivedBytes = 0
+
+    private init(_ endpoint: HTTPEndpoint, accept: String, bytesMax: Int, observer: SourceObserver) {
+        (self.endpoint, self.accept, self.bytesMax, self.observer) = (endpoint, accept, bytesMax, observer)
+    }
+
+    /// Fetches what `endpoint` names. Blocks; ends for lack of progress, or with the retry timeout, a single try included.
+    ///
+    /// - Parameters:
+    ///   - accept: the media types that may come (RFC 9110 §12.5.1).
+    ///   - bytesMax: what is longer is `.unsupported`.
+    static func get(
+        _ endpoint: HTTPEndpoint, accept: [String], bytesMax: Int, observer: SourceObserver
+    ) throws(SourceError) -> Answer {
+        let document = HTTPDocument(endpoint, accept: accept.joined(separator: ", "), bytesMax: bytesMax, observer: observer)
+        guard let session = CurlSession() else { throw endpoint.error(.unreachable, "libcurl cannot be used") }
+        return try observer.cancellation.withHandler({ session.wake() }) { () throws(SourceError) in
+            try document.run(session)
+        }
+    }
+
+    private func run(_ session: CurlSession) throws(SourceError) -> Answer {
+        var spot = RetryState(timeoutSeconds: endpoint.options.retryTimeoutSeconds)
+        var place = endpoint.address
+        var (redirects, renewals) = (0, 0)
+        while true {
+            var request = endpoint.request(to: place, range: nil, ifRange: nil)
+            request.headers.append("Accept: " + accept)
+            request.receiveBufferBytes = Self.receiveBufferBytes
+            request.resolvesAnew = spot.attempts > 0
+            let (outcome, target) = try transfer(request, session)
+            switch outcome {
+            case .done: return Answer(bytes: body, response: response)
+            case .redirect:
+                redirects += 1
+                place = try endpoint.redirect(to: target, from: place, count: redirects, at: 0)
+            case .unauthorized(let challenges):
+                guard let authorizer = endpoint.authorizer, renewals == 0, place.origin == endpoint.address.origin else {
+                    throw endpoint.error(.notPermitted, "the server answered 401" + endpoint.elsewhere(place))
+                }
+                renewals += 1
+                _ = try authorizer.renew(request.authorization, challenges: challenges, observer: observer)
+            case .fail(let kind, let reason, let advice):
+                throw endpoint.error(kind, reason + endpoint.elsewhere(place), advice: advice)
+            case .fault(var fault):
+                fault.reason += endpoint.elsewhere(place)
+                (place, redirects) = (endpoint.address, 0)
+                try retry(&spot, fault, session)
+            case .refused, .short: throw endpoint.error(.stopped, "cancelled")
+            }
+        }
+    }
+
+    private func retry(
+        _ spot: inout RetryState, _ fault: TransientFailure, _ session: CurlSession
+    ) throws(SourceError) {
+        switch spot.fault(fault, at: .now, position: 0) {
+        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason)
+        case .retry(let delaySeconds, let attempt):
+            observer.report(SourceNote(offset: 0, attempt: attempt, delaySeconds: delaySeconds, reason: fault.reason))
+            let due = Instant.after(seconds: delaySeconds)
+            while Instant.now < due, !observer.cancellation.isCancelled { session.wait(seconds: due.seconds(since: .now)) }
+        }
+    }
+
+    /// One request, to its end.
+    private func transfer(
+        _ request: HTTPRequest, _ session: CurlSession
+    ) throws(SourceError) -> (HTTPSegment.Outcome, redirectURL: String?) {
+        (response, body, isTooLong, receivedBytes) = (HTTPResponse(), [], false, 0)
+        let easy: CurlEasy
+        switch session.start(request, receiver: self) {
+        case .success(let started): easy = started
+        case .failure(let refusal): throw endpoint.error(.unreachable, "libcurl: \(refusal.reason)")
+        }
+        defer { session.stop(easy) }
+        let limit = endpoint.options.stallTimeoutSeconds
+        let end = Instant.after(seconds: endpoint.options.retryTimeoutSeconds)
+        var (windowEnd, windowBytes) = (Instant.after(seconds: limit), 0)
+        while !observer.cancellation.isCancelled {
+            if let ended = session.perform().first(where: { $0.easy === easy }) {
+                let reason = easy.reason(for: ended.code)
+                return (outcome(ended.code, reason: reason, proxyStatus: easy.proxyStatus), easy.redirectURL)
+            }
+            if receivedBytes - windowBytes >= Self.progressBytesMin {
+                (windowEnd, windowBytes) = (Instant.after(seconds: limit), receivedBytes)
+            }
+            let deadline = min(windowEnd, end)
+            if Instant.now >= deadline {
+                return (.fault(TransientFailure(reason: "no data for \(secondsText(limit)) s")), nil)
+            }
+            session.wait(seconds: min(deadline.seconds(since: .now), 1))
+        }
+        throw endpoint.error(.stopped, "cancelled")
+    }
+
+    func receiveHeader(_ line: RawSpan) -> Bool {
+        receivedBytes += line.byteCount
+        return response.add(line: line)
+    }
+
+    func receiveBody(_ bytes: RawSpan) -> CurlReception {
+        receivedBytes += bytes.byteCount
+        let isWanted = response.isComplete && response.status == 200
+        let room = (isWanted ? bytesMax : Self.pageBytesMax) - body.count
+        // SAFETY: copied while the span lives.
+        unsafe bytes.withUnsafeBytes { unsafe body.append(contentsOf: $0.prefix(room)) }
+        if bytes.byteCount <= room { return .taken }
+        isTooLong = isWanted
+        return .abort
+    }
+
+    private func outcome(_ code: CURLcode, reason: String, proxyStatus: Int) -> HTTPSegment.Outcome {
+        guard response.isComplete else {
+            if !body.isEmpty, case .fail(let kind, let reason, let advice) = HTTPFailure.meaning(ofBytesThatAreNotHTTP: body) {
+                return .fail(kind, reason, advice)
+            }
+            return HTTPFailure.meaning(of: code, reason: reason, proxyStatus: proxyStatus)
+        }
+        if response.status == 401, let challenges = response["www-authenticate"] { return .unauthorized(challenges: challenges) }
+        if isTooLong { return .fail(.unsupported, "sends more than \(bytesMax) bytes") }
+        switch HTTPVerdict(response, asked: 0..<1, pin: nil, isSequential: true) {
+        case .wholeBody:
+            return code == CURLE_OK ? .done : .fault(TransientFailure(reason: reason))
+        case .redirect: return .redirect
+        case .fault(let fault): return .fault(fault)
+        case .fail(let kind, let reason, let advice):
+            return HTTPFailure.meaning(of: body, to: response.status) ?? .fail(kind, reason, advice)
+        case .body, .empty: return .fault(TransientFailure(reason: "the server answered a part", isContradiction: true))
+        }
+    }
+}
