@@ -61,6 +61,7 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "TestSupport"],
+            exclude: ["Simulator/README.md"],
             swiftSettings: strict),
         // Runs the program itself, which the dependency builds.
         .testTarget(

@@ -2,7 +2,7 @@
 ///
 /// Give it every entry from the file's first on, in file order, and write an image only after `check` has
 /// returned it. A missing or doubled entry behind the images written so far can only be found then.
-public struct CosiEntryChecker: Sendable {
+package struct CosiEntryChecker: Sendable {
     private let metadata: CosiMetadata
     private let partitionByNumber: [Int: GPTPartition]
 
@@ -17,7 +17,7 @@ public struct CosiEntryChecker: Sendable {
     private var unplacedHashes: [[UInt8]: (place: String, image: CosiMetadata.ImageFile)] = [:]
 
     /// Checks the metadata against the GPT: every region has an entry that is large enough for its image.
-    public init(metadata: CosiMetadata, gpt: GPT) throws(FormatError) {
+    package init(metadata: CosiMetadata, gpt: GPT) throws(FormatError) {
         self.metadata = metadata
         partitionByNumber = Dictionary(uniqueKeysWithValues: gpt.partitions.map { ($0.number, $0) })
         guard metadata.disk.lbaSize == gpt.blockBytes,
@@ -34,7 +34,7 @@ public struct CosiEntryChecker: Sendable {
     }
 
     /// Checks the next entry of the file; returns the image to be written when it carries one.
-    public mutating func check(_ entry: TarEntry) throws(FormatError) -> CosiLayout.Image? {
+    package mutating func check(_ entry: TarEntry) throws(FormatError) -> CosiLayout.Image? {
         defer { entryCount += 1 }
         warnOnName(entry)
         if entry.isNamed(CosiLayout.metadataName) {
@@ -71,13 +71,13 @@ public struct CosiEntryChecker: Sendable {
     }
 
     /// The warnings that were not taken yet.
-    public mutating func takeWarnings() -> [FormatWarning] {
+    package mutating func takeWarnings() -> [FormatWarning] {
         defer { warnings = [] }
         return warnings
     }
 
     /// After the last entry: nothing is missing. With the warnings that were not taken before.
-    public consuming func finish() throws(FormatError) -> (CosiLayout, [FormatWarning]) {
+    package consuming func finish() throws(FormatError) -> (CosiLayout, [FormatWarning]) {
         guard hasMetadata else {
             throw FormatError(
                 .notCosi, place: "tar archive", problem: "has no entry '\(CosiLayout.metadataName)': this is not a COSI file")

@@ -1,49 +1,49 @@
 /// What a COSI file puts where: metadata, tar entries and GPT, checked against each other.
-public struct CosiLayout: Sendable {
+package struct CosiLayout: Sendable {
     /// The name of the empty file that a COSI file begins with.
-    public static let markerName = "cosi-marker"
+    package static let markerName = "cosi-marker"
     /// The name of the entry that says what the others are.
-    public static let metadataName = "metadata.json"
+    package static let metadataName = "metadata.json"
 
     /// One compressed image in the file.
-    public struct GPTImage: Sendable {
+    package struct GPTImage: Sendable {
         /// The entry's name in the tar.
-        public let path: String
+        package let path: String
         /// Where the compressed bytes begin in the file.
-        public let fileOffset: UInt64
+        package let fileOffset: UInt64
         /// Of the entry's data.
-        public let compressedSizeBytes: UInt64
+        package let compressedSizeBytes: UInt64
         /// At most ``GPT/imageBytesMax``.
-        public let decodedBytes: UInt64
+        package let decodedBytes: UInt64
         /// Of the compressed bytes.
-        public let sha384: [UInt8]
+        package let sha384: [UInt8]
     }
 
     /// One partition's compressed image in the file, and where its bytes go.
-    public struct Image: Sendable {
+    package struct Image: Sendable {
         /// The GPT entry's number, from 1.
-        public let number: Int
+        package let number: Int
         /// The entry's name in the tar.
-        public let path: String
+        package let path: String
         /// Where the compressed bytes begin in the file.
-        public let fileOffset: UInt64
+        package let fileOffset: UInt64
         /// Of the entry's data.
-        public let compressedSizeBytes: UInt64
+        package let compressedSizeBytes: UInt64
         /// At most `partition.sizeBytes`.
-        public let decodedBytes: UInt64
+        package let decodedBytes: UInt64
         /// Of the compressed bytes.
-        public let sha384: [UInt8]
+        package let sha384: [UInt8]
         /// Where the bytes go.
-        public let partition: GPTPartition
+        package let partition: GPTPartition
         /// The filesystem the metadata describes for it; nil for verity hashes and raw partitions.
-        public let filesystem: CosiMetadata.Filesystem?
+        package let filesystem: CosiMetadata.Filesystem?
     }
 
     /// In file order, which need not be the disk's.
-    public let images: [Image]
+    package let images: [Image]
 
     /// The one `metadata.json`: a regular file within ``CosiMetadata/inputBytesMax``.
-    public static func metadataEntry(in entries: [TarEntry]) throws(FormatError) -> TarEntry {
+    package static func metadataEntry(in entries: [TarEntry]) throws(FormatError) -> TarEntry {
         let found = entries.filter { $0.isNamed(metadataName) }
         guard let entry = found.first else {
             throw FormatError(.notCosi, place: "tar archive", problem: "has no entry '\(metadataName)': this is not a COSI file")
@@ -60,7 +60,7 @@ public struct CosiLayout: Sendable {
     /// Where the primary GPT's image is, to be fetched, hashed and decoded before ``check(metadata:entries:gpt:)``.
     ///
     /// - Parameter entries: all entries, or in a stream just the one that the GPT's region names.
-    public static func gptImage(
+    package static func gptImage(
         metadata: CosiMetadata, entries: [TarEntry]
     ) throws(FormatError) -> GPTImage {
         var found: GPTImage?
@@ -86,7 +86,7 @@ public struct CosiLayout: Sendable {
     /// partition image, is accepted with a warning, since random access reads it all the same.
     ///
     /// - Parameter entries: all of the file's, in file order.
-    public static func check(
+    package static func check(
         metadata: CosiMetadata, entries: [TarEntry], gpt: GPT
     ) throws(FormatError) -> (CosiLayout, [FormatWarning]) {
         var checker = try CosiEntryChecker(metadata: metadata, gpt: gpt)

@@ -7,15 +7,15 @@
 /// everywhere; a key that is twice in one object is refused, wherever it is.
 public struct CosiMetadata: Sendable {
     /// Input beyond this is refused. Real metadata is tens to hundreds of kilobytes, nearly all of it packages.
-    public static let inputBytesMax = 16 << 20
+    package static let inputBytesMax = 16 << 20
     /// Arrays and objects may nest this deep; the format's own nest 5 deep.
-    public static let depthMax = 64
+    package static let depthMax = 64
     /// Arrays, objects and their members, all together. A package of the list takes six: room for 80,000.
-    public static let valueCountMax = 500_000
+    package static let valueCountMax = 500_000
     /// Regions beyond this are refused, those of unknown type too: twice what a GPT has entries for.
-    public static let regionCountMax = 2 * GPT.entryCountMax
+    package static let regionCountMax = 2 * GPT.entryCountMax
     /// What zstd can encode: ZSTD_WINDOWLOG_MIN to ZSTD_WINDOWLOG_MAX of a 64-bit build.
-    public static let windowLogRange = 10...31
+    package static let windowLogRange = 10...31
 
     /// Of the format.
     public struct Version: Sendable, Equatable, CustomStringConvertible {
@@ -78,7 +78,7 @@ public struct CosiMetadata: Sendable {
         public let verity: Verity?
 
         /// Whether ``mountPoint`` is a path.
-        public var isMounted: Bool { mountPoint.utf8.first == UInt8(ascii: "/") }
+        package var isMounted: Bool { mountPoint.utf8.first == UInt8(ascii: "/") }
     }
 
     /// An installed package.
@@ -162,7 +162,7 @@ public struct CosiMetadata: Sendable {
     let filesystemIndexByPath: [[UInt8]: Int]
 
     /// The region that a tar entry carries, by its name.
-    public func region(for entry: TarEntry) -> Region? {
+    package func region(for entry: TarEntry) -> Region? {
         regionIndexByPath[entry.nameBytes].map { disk.gptRegions[$0] }
     }
 

@@ -1,17 +1,17 @@
 /// What a file that is no COSI image is, told by its bytes, and what to do about it.
 ///
 /// Knows what is given for an image by mistake most often; it is asked only about files that do not begin as a tar.
-public struct ForeignFormat: Sendable, Equatable {
+package struct ForeignFormat: Sendable, Equatable {
     /// Such as `a qcow2 disk image`.
-    public let name: String
+    package let name: String
     /// Such as `convert it to COSI first`.
-    public let advice: String
+    package let advice: String
 
     /// Nil for what is not known.
     ///
     /// - Parameter head: the file's first bytes; what is not there is not looked at. 128 KiB hold all that is known here.
     /// - Parameter tail: the file's last 512 bytes where they can be had: a fixed VHD is a raw disk with a footer.
-    public init?(head: [UInt8], tail: [UInt8] = []) {
+    package init?(head: [UInt8], tail: [UInt8] = []) {
         func has(_ bytes: [UInt8], at offset: Int = 0) -> Bool {
             offset + bytes.count <= head.count && head[offset..<offset + bytes.count].elementsEqual(bytes)
         }

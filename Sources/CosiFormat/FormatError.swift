@@ -39,7 +39,7 @@ public struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
     public let problem: String
 
     /// What is wrong, and where.
-    public init(_ code: Code, place: String, problem: String) {
+    package init(_ code: Code, place: String, problem: String) {
         self.code = code
         self.place = place
         self.problem = problem
@@ -56,7 +56,7 @@ public struct FormatWarning: Sendable, Equatable, CustomStringConvertible {
     public let message: String
 
     /// What is wrong, and where.
-    public init(place: String, message: String) {
+    package init(place: String, message: String) {
         self.place = place
         self.message = message
     }

@@ -1,14 +1,14 @@
 extension GPT {
     /// What goes where on a device, each piece in whole blocks.
-    public struct Placement: Sendable {
+    package struct Placement: Sendable {
         /// Block 0, byte for byte as in the image.
-        public let mbr: [UInt8]
+        package let mbr: [UInt8]
         /// From block 1 up to the end of the primary region, the last block filled up with zeros.
-        public let primary: [UInt8]
+        package let primary: [UInt8]
         /// The entry array, filled up with zeros to whole blocks, then the header block: up to the device's last block.
-        public let backup: [UInt8]
+        package let backup: [UInt8]
         /// Where `backup` begins on the device.
-        public let backupOffsetBytes: UInt64
+        package let backupOffsetBytes: UInt64
     }
 
     /// Works out both tables for a device of this size, at least the image's disk; a trailing partial block is
@@ -17,7 +17,7 @@ extension GPT {
     /// On a device of the image's own size the primary region is the image's, byte for byte. On a larger one the
     /// backup sits at the device's end, and only the primary's alternate LBA, last usable LBA and CRC follow it.
     /// An alternate LBA that was wrong in the image is put right on either.
-    public func placement(onDeviceOf deviceSizeBytes: UInt64) throws(FormatError) -> Placement {
+    package func placement(onDeviceOf deviceSizeBytes: UInt64) throws(FormatError) -> Placement {
         let deviceBlocks = deviceSizeBytes / UInt64(blockBytes)
         guard deviceBlocks >= diskBlocks else {
             throw FormatError(

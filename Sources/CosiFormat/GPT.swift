@@ -7,9 +7,9 @@ public struct GPTPartition: Sendable, Equatable {
     /// Its own.
     public let uniqueGUID: GUID
     /// Its first block.
-    public let firstLBA: UInt64
+    package let firstLBA: UInt64
     /// The last block that belongs to it.
-    public let lastLBA: UInt64
+    package let lastLBA: UInt64
     /// As recorded (UEFI 2.10, table 5-7).
     public let attributes: UInt64
     /// From UTF-16 up to the first NUL; unpaired surrogates are replaced.
@@ -25,31 +25,31 @@ public struct GPTPartition: Sendable, Equatable {
 /// A checked primary GPT with its protective MBR (UEFI 2.10 §5.2.3, §5.3).
 public struct GPT: Sendable {
     /// Entries beyond this are refused; the usual number is 128.
-    public static let entryCountMax = 1024
+    package static let entryCountMax = 1024
     /// Entries larger than this are refused; the usual size is 128.
-    public static let entrySizeBytesMax = 4096
+    package static let entrySizeBytesMax = 4096
     /// A primary-GPT image larger than this is refused before it is fetched. The largest array takes 4 MiB; what
     /// stands before it (a boot loader in a gap, as on boards whose firmware reads fixed blocks) has the rest.
-    public static let imageBytesMax = 8 << 20
+    package static let imageBytesMax = 8 << 20
 
     /// The logical block size in bytes: 512 or 4096.
     public let blockBytes: Int
     /// The size of the disk that the image was taken from, in blocks.
-    public let diskBlocks: UInt64
+    package let diskBlocks: UInt64
     /// The disk's own.
     public let diskGUID: GUID
     /// No partition begins before this block.
-    public let firstUsableLBA: UInt64
+    package let firstUsableLBA: UInt64
     /// No partition ends behind this block.
-    public let lastUsableLBA: UInt64
+    package let lastUsableLBA: UInt64
     /// Where the primary header says the backup is; not trusted for writing, see ``placement(onDeviceOf:)``.
-    public let alternateLBA: UInt64
+    package let alternateLBA: UInt64
     /// Where the entry array begins.
-    public let entryArrayLBA: UInt64
+    package let entryArrayLBA: UInt64
     /// Of used and unused entries.
-    public let entryCount: Int
+    package let entryCount: Int
     /// 128 times a power of two.
-    public let entrySizeBytes: Int
+    package let entrySizeBytes: Int
     /// The used entries, by number.
     public let partitions: [GPTPartition]
 
@@ -58,7 +58,7 @@ public struct GPT: Sendable {
     let region: [UInt8]
 
     /// The used entry with this number.
-    public func partition(number: Int) -> GPTPartition? {
+    package func partition(number: Int) -> GPTPartition? {
         partitions.first { $0.number == number }
     }
 

@@ -6,9 +6,9 @@ public struct GUID: Sendable, Hashable, CustomStringConvertible {
     private let low: UInt64
 
     /// An unused entry's type.
-    public static let zero = GUID(high: 0, low: 0)
+    package static let zero = GUID(high: 0, low: 0)
     /// The EFI system partition.
-    public static let efiSystemPartition = GUID(high: 0xC12A_7328_F81F_11D2, low: 0xBA4B_00A0_C93E_C93B)
+    package static let efiSystemPartition = GUID(high: 0xC12A_7328_F81F_11D2, low: 0xBA4B_00A0_C93E_C93B)
 
     private init(high: UInt64, low: UInt64) {
         self.high = high
@@ -16,7 +16,7 @@ public struct GUID: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Reads `8-4-4-4-12` hexadecimal digits of any case; nil for anything else.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count == 36 else { return nil }
         var digits: [UInt8] = []

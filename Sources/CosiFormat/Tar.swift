@@ -1,33 +1,33 @@
 /// One member of a tar archive.
-public struct TarEntry: Sendable, Equatable {
+package struct TarEntry: Sendable, Equatable {
     /// The name as recorded, a leading `./` removed. Not necessarily UTF-8: compare these, not ``name``.
-    public let nameBytes: [UInt8]
+    package let nameBytes: [UInt8]
     /// Whether a leading `./` was removed.
-    public let nameHadDotSlash: Bool
+    package let nameHadDotSlash: Bool
     /// False for directories, links, devices, sparse files and anything unknown.
-    public let isRegularFile: Bool
+    package let isRegularFile: Bool
     /// Where the entry begins in the file: its first header block, extension headers included.
-    public let headerOffset: UInt64
+    package let headerOffset: UInt64
     /// Where its data begins in the file, a multiple of 512.
-    public let dataOffset: UInt64
+    package let dataOffset: UInt64
     /// Bytes of data. `dataOffset + sizeBytes` is at most `Int64.max`.
-    public let sizeBytes: UInt64
+    package let sizeBytes: UInt64
 
     /// The name for people: bytes that are not UTF-8 are replaced.
-    public var name: String { String(decoding: nameBytes, as: UTF8.self) }
+    package var name: String { String(decoding: nameBytes, as: UTF8.self) }
 
     /// Compares byte for byte. `String`'s own `==` takes canonically equivalent text for equal.
-    public func isNamed(_ name: String) -> Bool { nameBytes.elementsEqual(name.utf8) }
+    package func isNamed(_ name: String) -> Bool { nameBytes.elementsEqual(name.utf8) }
 
     var place: String { "tar entry \(quoted(name))" }
 }
 
 /// The end of an archive without the blocks that mark it.
-public struct UnmarkedTarEnd: Sendable, Equatable {
+package struct UnmarkedTarEnd: Sendable, Equatable {
     /// Nil when the archive has ended before.
-    public let warning: FormatWarning?
+    package let warning: FormatWarning?
     /// What is wrong when an entry is missing: the file was cut off in a header.
-    public let truncation: FormatError?
+    package let truncation: FormatError?
 }
 
 /// Reads the headers of a tar archive (v7, USTAR, GNU, PAX), one piece at a time, and leaves the fetching to the
@@ -37,13 +37,13 @@ public struct UnmarkedTarEnd: Sendable, Equatable {
 ///
 /// The first zero block ends the archive; what follows it is never asked for. After an error the scanner must
 /// not be fed again.
-public struct TarScanner: Sendable {
+package struct TarScanner: Sendable {
     /// A PAX or GNU long-name payload beyond this is refused: real ones are a few hundred bytes.
-    public static let extensionBytesMax = 64 << 10
+    package static let extensionBytesMax = 64 << 10
     /// Entries beyond this are refused: a COSI file has a few more than its disk has partitions.
-    public static let entryCountMax = 4096
+    package static let entryCountMax = 4096
     /// Names beyond this are refused (Linux's PATH_MAX).
-    public static let nameBytesMax = 4096
+    package static let nameBytesMax = 4096
     /// Extension headers before one entry; real archives have at most a global, a PAX and two GNU ones.
     private static let extensionHeaderCountMax = 16
 
@@ -70,14 +70,14 @@ public struct TarScanner: Sendable {
     private var gnuName: [UInt8]?
 
     /// The end-of-archive marker's offset, once it was seen.
-    public private(set) var endMarkerOffset: UInt64?
+    package private(set) var endMarkerOffset: UInt64?
 
     /// At the file's first byte.
-    public init() {}
+    package init() {}
 
     /// The next bytes the scanner needs, as absolute file offsets: a header block of 512 bytes, or an extension
     /// payload of 1 to 65,536 bytes. Nil when the archive has ended.
-    public var needs: Range<UInt64>? {
+    package var needs: Range<UInt64>? {
         switch wanted {
         case .header: offset..<(offset + UInt64(TarHeader.blockBytes))
         case .payload(_, let sizeBytes): offset..<(offset + sizeBytes)
@@ -87,7 +87,7 @@ public struct TarScanner: Sendable {
 
     /// Takes exactly the bytes of ``needs`` (fewer count as a truncated file) and returns an entry when one is
     /// complete; `needs` is then the header after its data.
-    public mutating func feed(_ bytes: [UInt8]) throws(FormatError) -> TarEntry? {
+    package mutating func feed(_ bytes: [UInt8]) throws(FormatError) -> TarEntry? {
         guard let needs else {
             throw FormatError(.tar, place: "tar archive", problem: "has ended and takes no more bytes")
         }
@@ -105,7 +105,7 @@ public struct TarScanner: Sendable {
 
     /// Feeds everything that `bytes`, which begin at file offset `start`, hold of the headers, and returns the
     /// entries found. Afterwards ``needs`` is the first range not wholly inside.
-    public mutating func feed(from bytes: [UInt8], startingAt start: UInt64 = 0) throws(FormatError) -> [TarEntry] {
+    package mutating func feed(from bytes: [UInt8], startingAt start: UInt64 = 0) throws(FormatError) -> [TarEntry] {
         var entries: [TarEntry] = []
         while let needs, needs.lowerBound >= start, needs.upperBound - start <= UInt64(bytes.count) {
             let range = Int(needs.lowerBound - start)..<Int(needs.upperBound - start)
@@ -118,7 +118,7 @@ public struct TarScanner: Sendable {
     ///
     /// Between two entries an archive may end without its end marker, also when less than a block follows the last
     /// entry; tar tolerates both. Throws where the file ends inside an entry.
-    public func end(at offset: UInt64) throws(FormatError) -> UnmarkedTarEnd {
+    package func end(at offset: UInt64) throws(FormatError) -> UnmarkedTarEnd {
         guard let needs else { return UnmarkedTarEnd(warning: nil, truncation: nil) }
         let truncation = truncated(needs, at: offset)
         guard case .header = wanted, entryOffset == nil, needs.lowerBound <= offset else { throw truncation }

@@ -233,7 +233,7 @@ private func check(
     }
 }
 
-@Suite struct StreamedLayoutTests {
+@Suite struct LayoutStreamTests {
     /// A stream: each entry is checked before what follows it is known.
     @Test func entriesAreCheckedOneByOne() throws {
         let metadata = try MetadataSample().parse().0

@@ -5,7 +5,7 @@ import Testing
 
 extension CommandLineContract {
     /// `verify` and `stream --verify` as a script meets them.
-    @Suite struct VerifyTests {
+    @Suite struct VerifyCommandTests {
         private func withWritten(_ body: (_ image: SampleImage, _ disk: String) throws -> Void) throws {
             let image = try SampleImage.make()
             try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, _ in

@@ -81,10 +81,37 @@ import Testing
     @Test("Every suite that docs/SAFETY.md names is there")
     func suitesExist() throws {
         let safety = try String(contentsOf: Self.root.appending(path: "docs/SAFETY.md"), encoding: .utf8)
-        let tests = Self.sources("Tests").map(\.text).joined(separator: "\n")
+        // A suite has its file's name, as the next rule says.
+        let files = Set(Self.sources("Tests").map(\.path).compactMap { $0.split(separator: "/").last.map(String.init) })
         for match in safety.matches(of: #/`(\w+Tests)`/#) {
-            #expect(tests.contains("struct \(match.1)"), "\(match.1)")
+            #expect(files.contains("\(match.1).swift"), "\(match.1)")
         }
+    }
+
+    @Test("A suite is named as its file; more of them in a file begin like it")
+    func suitesAreNamedAsTheirFiles() {
+        for source in Self.sources("Tests") {
+            let file = String(source.path.split(separator: "/").last?.dropLast(".swift".count) ?? "")
+            // A suite inside another one: EndToEnd's FailureTests are in EndToEndFailureTests.
+            let inner = #/(?m)^extension (\w+) \{\n(?: *\n| *@.*\n)* *(?:@Suite.*)?struct \w+Tests\b/#
+            let outer = source.code.firstMatch(of: inner).map { String($0.1) }.flatMap { file.hasPrefix($0) ? $0 : nil } ?? ""
+            let suites = source.code.matches(of: #/(?m)^ *(?:@Suite.*)?struct (\w+Tests)\b/#).map { outer + String($0.1) }
+            guard !suites.isEmpty else { continue }
+            #expect(suites.contains(file), "\(source.path) has \(suites)")
+            let stem = file.hasSuffix("Tests") ? String(file.dropLast("Tests".count)) : file
+            for suite in suites { #expect(suite.hasPrefix(stem), "\(source.path) has \(suite)") }
+        }
+    }
+
+    /// Lower it when less is public. Raise it only for what a caller of the library needs.
+    private static let publicDeclarationsMax = 345
+
+    @Test("What the libraries make public stays under its ceiling")
+    func publicSurface() {
+        let count = (Self.sources("Sources/StreamDisk") + Self.sources("Sources/CosiFormat")).reduce(0) { sum, source in
+            sum + source.code.matches(of: #/(?m)^ *public (?!import\b)/#).count
+        }
+        #expect(count <= Self.publicDeclarationsMax, "\(count) are public: make them package, unless a caller needs them")
     }
 
     @Test("What a file declares is used in another one, or it is an entry")

@@ -1,9 +1,9 @@
 import CXXHash
 
 extension DirectBuffer {
-    /// XXH3, 64 bits, of bytes that nobody is writing: against a disk's mistakes, not against an adversary.
+    /// XXH3, 64 bits, of bytes that no thread is writing. Detects disk faults, not deliberate changes.
     func checksum(_ offset: Int, count: Int) -> UInt64 {
-        // SAFETY: `address` checks that so many bytes lie there.
+        // SAFETY: `address` checks that `count` bytes lie there.
         unsafe XXH3_64bits(address(offset, count: count), count)
     }
 }

@@ -1,27 +1,27 @@
 import CZstd
 
-/// The header of a zstd frame of data (RFC 8878 §3.1.1.1).
+/// The header of a zstd data frame (RFC 8878 §3.1.1.1).
 struct ZstdFrameHeader: Equatable, Sendable {
     var windowBytes: UInt64
-    /// Nil when the frame does not say.
+    /// Nil if the frame does not state it.
     var contentBytes: UInt64?
     var blockBytesMax: Int
     var needsDictionary: Bool
     var hasChecksum: Bool
 }
 
-/// Finds the frames in compressed bytes that arrive in pieces, without decoding them: by their headers and the sizes of their
-/// blocks (RFC 8878 §3.1). So frames can be dealt to several decoders while the bytes still come.
+/// Finds the frames in compressed bytes as they arrive, without decoding them, by their headers and block sizes (RFC 8878
+/// §3.1). So frames can go to several decoders while bytes still arrive.
 struct FrameSplitter {
     /// What the next `byteCount` bytes are.
     enum Piece: Equatable {
-        /// Part of a header that is not complete yet; they come again with `frame`.
+        /// Part of a header that is not complete yet. Its bytes are repeated with `frame`.
         case held
         /// The end of a frame's header. `bytes` is the whole header.
         case frame(ZstdFrameHeader, bytes: [UInt8])
-        /// Content of the frame that began last.
+        /// Content of the latest frame.
         case content
-        /// The same, and the frame ends with them.
+        /// Content that ends the latest frame.
         case contentToEnd
         /// Part of a skippable frame.
         case skippable
@@ -40,7 +40,7 @@ struct FrameSplitter {
     private var header: [UInt8] = []
     private var hasChecksum = false
 
-    /// Whether everything so far was whole frames.
+    /// Whether all bytes so far form whole frames.
     var isAtFrameEnd: Bool {
         switch state {
         case .between: header.isEmpty
@@ -49,7 +49,7 @@ struct FrameSplitter {
         }
     }
 
-    /// Says what the first bytes of `bytes`, which must not be empty, are; and how many of them.
+    /// Classifies the first bytes of `bytes`, which must not be empty, and returns how many they are.
     mutating func next(_ bytes: RawSpan) throws(ZstdError) -> (piece: Piece, byteCount: Int) {
         if case .skippable(let left) = state {
             if left == 0 {
@@ -117,7 +117,7 @@ struct FrameSplitter {
         return (.content, index)
     }
 
-    /// Moves on from what has no bytes left; true when that was the frame.
+    /// Moves past parts that have no bytes left; returns whether that ended the frame.
     private mutating func passEmptyParts() -> Bool {
         if case .block(left: 0, let isLast) = state {
             state = isLast ? .checksum(left: hasChecksum ? 4 : 0) : .blockHeader(have: 0, value: 0)

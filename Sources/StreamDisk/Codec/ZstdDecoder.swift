@@ -2,39 +2,40 @@ import CZstd
 
 enum ZstdError: Error, Equatable {
     case truncated
-    /// libzstd's own words.
+    /// libzstd's error text.
     case corrupt(String)
 
-    /// libzstd's words for a frame whose content is not what its checksum says.
+    /// libzstd's error for a frame whose content does not match its checksum.
     static let wrongChecksum = ZstdError.corrupt(unsafe String(cString: ZSTD_getErrorString(ZSTD_error_checksum_wrong)))
 
     init(_ code: Int) { self = .corrupt(unsafe String(cString: ZSTD_getErrorName(code))) }
 }
 
-/// Decodes frames block by block into memory that the caller owns and that also serves as the window: nothing is copied
-/// after the decoder.
+/// Decodes frames block by block into memory that the caller owns and that also serves as the window. Nothing is copied after
+/// the decoder.
 ///
-/// This is the seam for libzstd's buffer-less calls (zstd.h, "Buffer-less streaming functions"): should a release take them
-/// away, `ZSTD_decompressStream` and one copy serve the same contract.
+/// This is the one place that uses libzstd's buffer-less calls (zstd.h, "Buffer-less streaming functions"). If a release
+/// removes them, `ZSTD_decompressStream` and one copy can serve the same contract.
 @safe
 struct ZstdDecoder: ~Copyable {
-    /// How far past a block's end the decoder may scribble: what it is given as capacity beyond the block's bytes.
+    /// How many bytes past a block's end the decoder may overwrite; they are part of the capacity it is given.
     static let overrunBytes = 64
 
-    // SAFETY: both are made in `init`, freed in `deinit`, used by one thread.
+    // SAFETY: both are made in `init`, freed in `deinit`, and used by one thread.
     private let context: OpaquePointer
-    /// One byte outside of any ring.
+    /// One byte outside any ring.
     private let apart: UnsafeMutableRawPointer
     private var history = DecoderHistory()
-    /// What has come of the frame's header.
+    /// The bytes of the frame's header received so far.
     private var header: [UInt8] = []
 
-    /// Nil without memory.
+    /// Nil if there is no memory.
     init?() {
         guard let context = unsafe ZSTD_createDCtx() else { return nil }
         unsafe self.context = context
         unsafe apart = .allocate(byteCount: 1, alignment: 1)
-        // zstd.h, ZSTD_d_forceIgnoreChecksum: `FrameChecksumVerifier` looks at what comes out. A refusal would cost speed only.
+        // zstd.h, ZSTD_d_forceIgnoreChecksum: `FrameChecksumVerifier` verifies the content. If libzstd refuses, only speed is
+        // lost.
         _ = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_experimentalParam3, 1)
     }
 
@@ -43,9 +44,9 @@ struct ZstdDecoder: ~Copyable {
         unsafe apart.deallocate()
     }
 
-    /// The bytes that must stay addressable while decoding a frame: the ring is at least this large.
+    /// The number of bytes that must stay addressable while a frame is decoded. A ring has at least this size.
     static func windowAreaBytes(windowBytes: UInt64, contentBytes: UInt64?) -> UInt64 {
-        // SIZE_MAX-like values come back for absurd windows; callers check the window against their limit first.
+        // Absurd windows give values near SIZE_MAX; callers check the window against their limit first.
         UInt64(ZSTD_decodingBufferSize_min(windowBytes, contentBytes ?? UInt64.max))
     }
 
@@ -57,26 +58,26 @@ struct ZstdDecoder: ~Copyable {
         header = []
     }
 
-    /// Exactly how many bytes the next `decode` takes; 0 when the frame has ended.
+    /// Exactly the number of bytes that the next `decode` takes; 0 if the frame has ended.
     var nextInputBytes: Int { unsafe ZSTD_nextSrcSizeToDecompress(context) }
 
-    /// Whether the next piece is the content's checksum: four bytes, the lowest first. It is not checked here.
+    /// Whether the next input is the content checksum: four bytes, little-endian. It is not verified here.
     var isAtChecksum: Bool { unsafe ZSTD_nextInputType(context) == ZSTDnit_checksum }
 
-    /// Decodes the next piece of the frame: header, block header, block or checksum. A block that looks back past the frame's
-    /// window is an error, whatever of it is still in `buffer`.
+    /// Decodes the next part of the frame: header, block header, block or checksum. Throws if a block refers to bytes beyond
+    /// the frame's window, even if they are still in `buffer`.
     ///
     /// - Parameters:
     ///   - input: exactly `nextInputBytes` bytes.
-    ///   - output: where the block goes in `buffer`; successive blocks lie one behind the other, but for a jump to another
-    ///     place when the ring wraps. At least the frame's largest block and `overrunBytes` are there.
-    /// - Returns: the bytes that were decoded, 0 for pieces without content.
+    ///   - output: where the block goes in `buffer`. Successive blocks are contiguous, except for a jump when the ring wraps.
+    ///     There is room for the frame's largest block and `overrunBytes`.
+    /// - Returns: the number of decoded bytes; 0 for parts without content.
     mutating func decode(_ input: RawSpan, into buffer: DirectBuffer, at output: Int, capacity: Int) throws(ZstdError) -> Int {
         let type = unsafe ZSTD_nextInputType(context)
         if type == ZSTDnit_frameHeader { unsafe input.withUnsafeBytes { unsafe header.append(contentsOf: $0) } }
         history.goOn(at: output)
         if type == ZSTDnit_block || type == ZSTDnit_lastBlock { boundHistory(in: buffer) }
-        // SAFETY: the caller owns these bytes of the ring: free slots, written by nobody else.
+        // SAFETY: the caller owns these bytes of the ring: their slots are free, and no other thread writes there.
         let target = unsafe buffer.address(output, count: capacity)
         let code = unsafe input.withUnsafeBytes { source in
             unsafe ZSTD_decompressContinue(context, target, capacity, source.baseAddress, source.count)
@@ -87,7 +88,7 @@ struct ZstdDecoder: ~Copyable {
         return code
     }
 
-    /// It comes in two pieces.
+    /// It arrives in two parts.
     private mutating func readHeader() throws(ZstdError) {
         var parsed = ZSTD_frameHeader()
         let code = unsafe header.withUnsafeBytes { unsafe ZSTD_getFrameHeader(&parsed, $0.baseAddress, $0.count) }
@@ -95,12 +96,11 @@ struct ZstdDecoder: ~Copyable {
         if code == 0 { history.windowBytes = Int(clamping: parsed.windowSize) }
     }
 
-    /// Makes libzstd know of no more than the window.
+    /// Restricts what libzstd knows of to the window.
     private func boundHistory(in buffer: DirectBuffer) {
         guard let (before, current) = history.bounded else { return }
-        // It knows of the stretch told last, and of the one told before that. Where all of the window is in one piece, the one
-        // before is a copy of the byte before it: so a block can look at the right bytes only, or is refused.
-        // SAFETY: these bytes of the ring were decoded, and stay until the lap has gone by; libzstd only notes the addresses.
+        // libzstd knows two segments: the one inserted last and the one before it. If the window fits into one segment, the
+        // other is set to a copy of the byte before it, so that a block refers to the right bytes or is refused.
         if before.isEmpty {
             unsafe apart.copyMemory(from: buffer.address(current.lowerBound - 1, count: 1), byteCount: 1)
             _ = unsafe ZSTD_insertBlock(context, apart, 1)
@@ -112,11 +112,10 @@ struct ZstdDecoder: ~Copyable {
         }
     }
 
-    /// Decodes a small image (all frames) into memory, never more than `sizeBytes`, by the rules that partition images are
-    /// decoded by: frames of zstd's own format only, no dictionary, windows up to 2^`windowLogMax`, and in each frame as
-    /// many bytes as it states.
+    /// Decodes a small image (all frames) into memory, `sizeBytes` at most, by the rules for partition images: only zstd's own
+    /// frame format, no dictionary, windows up to 2^`windowLogMax`, and in each frame exactly the stated number of bytes.
     ///
-    /// - Returns: all that came out, which may be less than `sizeBytes`.
+    /// - Returns: the decoded bytes, which may be fewer than `sizeBytes`.
     static func decode(_ input: [UInt8], sizeBytes: Int, windowLogMax: Int) throws(ZstdError) -> [UInt8] {
         guard let context = unsafe ZSTD_createDCtx() else { throw .corrupt("no memory") }
         defer { unsafe ZSTD_freeDCtx(context) }
@@ -135,7 +134,7 @@ struct ZstdDecoder: ~Copyable {
                 frame = (header, at - bytes.count)
             case .contentToEnd:
                 guard let (header, start) = frame.take() else { preconditionFailure("a frame without its header") }
-                // SAFETY: each pointer lies in the array whose closure it is used in, with the count from there to the end.
+                // SAFETY: each pointer is used only inside its array's closure, with the count from there to the array's end.
                 let count = unsafe output.withUnsafeMutableBytes { into in
                     unsafe input.withUnsafeBytes { from in
                         let (target, source) = unsafe (into[produced...], from[start..<at])

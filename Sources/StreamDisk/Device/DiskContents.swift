@@ -3,57 +3,57 @@ import Glibc
 
 /// What is on a disk now: its partition table, and the file systems and other signatures that libblkid knows.
 ///
-/// It is for people, who are to see what would be lost. Nothing rests on it: what cannot be told is left out.
+/// For display only, so that a user sees what a run would destroy. No decision depends on it; what cannot be read is omitted.
 public struct DiskContents: Sendable, Equatable {
-    /// What a place holds: a file system, swap space, an encrypted volume, a part of a RAID or of a volume group.
+    /// What a disk or partition holds: a file system, swap space, an encrypted volume, a RAID or volume group member.
     public struct Signature: Sendable, Equatable {
-        /// libblkid's name for it (TYPE): `ext4`, `vfat`, `swap`, `crypto_LUKS`, `LVM2_member`, `linux_raid_member` … Where
-        /// several contradict each other, all of them, with commas.
+        /// libblkid's name for it (TYPE): `ext4`, `vfat`, `swap`, `crypto_LUKS`, `LVM2_member`, `linux_raid_member` … If
+        /// several contradictory signatures are found, all of them, separated by commas.
         public let type: String
-        /// What its maker calls it; nil where it has none.
+        /// The label; nil if there is none.
         public let label: String?
-        /// As libblkid writes it; nil where it has none.
+        /// The UUID as libblkid writes it; nil if there is none.
         public let uuid: String?
     }
 
-    /// An entry of its partition table.
+    /// An entry of the partition table.
     public struct Partition: Sendable, Equatable {
-        /// Of the table's entry, from 1.
+        /// The number of the table entry, from 1.
         public let number: Int
-        /// Of its GPT entry.
+        /// The name in the GPT entry; nil if there is none.
         public let name: String?
-        /// Where it begins on the disk.
+        /// Offset of its first byte from the start of the disk.
         public let offsetBytes: UInt64
-        /// How long it is.
+        /// Its size in bytes.
         public let sizeBytes: UInt64
-        /// Nil: nothing that is known, which may be data all the same.
+        /// Nil if libblkid finds no known signature. The partition may still hold data.
         public let signature: Signature?
     }
 
-    /// More partitions than this are counted, not looked into.
+    /// Partitions beyond this number are counted but not probed.
     package static let partitionsMax = 32
 
-    /// libblkid's name for the partition table (PTTYPE): `gpt`, `dos`, `PMBR` (a protective MBR without its GPT) …; nil when
+    /// libblkid's name for the partition table (PTTYPE): `gpt`, `dos`, `PMBR` (a protective MBR without its GPT) …; nil if
     /// there is none.
     public let tableType: String?
-    /// How many the table has.
+    /// Number of partitions in the table.
     public let partitionCount: Int
     /// The first `partitionsMax` of them, in the table's order.
     public let partitions: [Partition]
-    /// What the disk as a whole holds, outside a table or beside it.
+    /// A signature of the whole disk, found without or beside a partition table.
     public let signature: Signature?
 
-    /// Nothing that is known: an empty disk, or data that nobody can tell.
+    /// Whether neither a table nor a signature was found: the disk is empty, or holds data of an unknown format.
     public var isUnknown: Bool { tableType == nil && signature == nil }
 }
 
 extension TargetDisk {
-    /// What is on it now; nil when that could not be told within two seconds. Reads about 1 MiB a partition.
+    /// What is on the disk now; nil if that could not be determined within two seconds. Reads about 1 MiB per partition.
     func contents() -> DiskContents? { DiskContents.look(at: lock.number) }
 }
 
 extension HostDisks {
-    /// What is on the disk now; nil when it may not be opened, or could not be told within two seconds.
+    /// What is on the disk now; nil if it may not be opened, or if that could not be determined within two seconds.
     public func contents(of disk: DiskInfo) -> DiskContents? {
         guard disk.sizeBytes > 0, let file = try? Descriptor(opening: disk.path, O_RDONLY | O_NONBLOCK),
             let status = try? file.status(), status.st_mode & S_IFMT == S_IFBLK, DeviceNumber(status.st_rdev) == disk.number
@@ -65,8 +65,8 @@ extension HostDisks {
 extension DiskContents {
     static let timeoutSeconds = 2.0
 
-    /// Looks at what is open for reading, without O_DIRECT. Waits no longer than the time-out, for a disk that does not answer:
-    /// the thread that waits for it is left to end by itself then.
+    /// Probes an open descriptor, without O_DIRECT. If the disk does not answer within the timeout, returns nil; the probing
+    /// thread then ends on its own once the disk answers.
     static func look(at descriptor: Int32) -> DiskContents? {
         let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
         guard own >= 0 else { return nil }
@@ -85,7 +85,7 @@ extension DiskContents {
         return result.wait(until: deadline) { $0 } ?? nil
     }
 
-    /// Nil when nothing could be read, or not in time.
+    /// Nil if nothing could be read, or not in time.
     private init?(descriptor: Int32, deadline: Instant) {
         let sizeBytes = lseek(descriptor, 0, SEEK_END)
         guard sizeBytes > 0 else { return nil }
@@ -108,8 +108,8 @@ extension DiskContents {
     }
 }
 
-/// Has the kernel read both ends of an area at once, where nearly all signatures are: libblkid reads a few bytes at some thirty
-/// places, one after the other, each of them a request to the disk (on a hard disk, each of them a seek).
+/// Asks the kernel to read both ends of a range in one go. Nearly all signatures lie there, and libblkid otherwise reads some
+/// thirty places one after the other, each a request (on a hard disk, a seek).
 private func readAhead(_ descriptor: Int32, _ bytes: Range<UInt64>) {
     let length = min(UInt64(bytes.count), 512 << 10)
     for start in Set([bytes.lowerBound, bytes.upperBound - length]) {
@@ -117,7 +117,7 @@ private func readAhead(_ descriptor: Int32, _ bytes: Range<UInt64>) {
     }
 }
 
-/// The partition table of a disk, without a look into its partitions.
+/// The partition table of a disk; does not probe its partitions.
 private struct PartitionTable {
     struct Entry {
         let number: Int
@@ -128,7 +128,7 @@ private struct PartitionTable {
     var type: String?
     var entries: [Entry] = []
 
-    /// A regular file does not tell its block size: a GPT is looked for with both that there are.
+    /// A regular file has no block size, so a GPT is looked for with both sizes: 512 and 4096 bytes.
     init?(descriptor: Int32) {
         guard let probe = Probe(descriptor) else { return nil }
         read(probe)
@@ -140,21 +140,21 @@ private struct PartitionTable {
 
     private mutating func read(_ probe: borrowing Probe) {
         (type, entries) = (nil, [])
-        // Told of a protective MBR alone, too, which is no table with partitions.
+        // libblkid also reports a protective MBR without a GPT; it has no partitions.
         type = probe.tableType()
         let handle = unsafe probe.handle
         // SAFETY: list and partitions belong to the probe, which lives to the end of this call; strings are copied.
         guard type != nil, let list = unsafe blkid_probe_get_partitions(handle) else { return }
         for index in 0..<max(unsafe blkid_partlist_numof_partitions(list), 0) {
             guard let partition = unsafe blkid_partlist_get_partition(list, index),
-                // An extended partition is a box for others, which have entries of their own.
+                // An extended partition only contains others, which have their own entries.
                 unsafe blkid_partition_is_extended(partition) == 0
             else { continue }
-            // Both in 512 bytes, whatever the disk's blocks (libblkid, "Partitions probing").
+            // Both count in units of 512 bytes, whatever the disk's block size (libblkid, "Partitions probing").
             let start = UInt64(clamping: unsafe blkid_partition_get_start(partition)).multipliedReportingOverflow(by: 512)
             let size = UInt64(clamping: unsafe blkid_partition_get_size(partition)).multipliedReportingOverflow(by: 512)
             let end = start.partialValue.addingReportingOverflow(size.partialValue)
-            // Beyond it, offsets have no name: lseek(2).
+            // Offsets above this cannot be expressed: lseek(2).
             guard !start.overflow, !size.overflow, !end.overflow, end.partialValue <= UInt64(Int64.max),
                 size.partialValue > 0
             else { continue }
@@ -166,15 +166,15 @@ private struct PartitionTable {
     }
 }
 
-/// One look of libblkid's at a disk or a part of it (libblkid, "Low-level probing").
+/// A libblkid probe of a disk or part of it (libblkid, "Low-level probing").
 @safe
 private struct Probe: ~Copyable {
     let handle: OpaquePointer
     let isRegularFile: Bool
 
     /// - Parameters:
-    ///   - bytes: the part; nil for all of it.
-    ///   - blockBytes: for a regular file, which tells none.
+    ///   - bytes: the range to probe; nil for all of it.
+    ///   - blockBytes: for a regular file, which has no block size of its own.
     init?(_ descriptor: Int32, _ bytes: Range<UInt64>? = nil, blockBytes: UInt32? = nil) {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0,
@@ -192,7 +192,7 @@ private struct Probe: ~Copyable {
         unsafe blkid_probe_set_partitions_flags(handle, CInt(BLKID_PARTS_ENTRY_DETAILS))
     }
 
-    // The descriptor stays the caller's.
+    // Does not close the descriptor: the caller owns it.
     deinit { unsafe blkid_free_probe(handle) }
 
     func tableType() -> String? {
@@ -209,7 +209,7 @@ private struct Probe: ~Copyable {
         case -2: break
         default: return nil
         }
-        // Signatures that contradict each other: named one by one.
+        // Contradictory signatures are listed one by one.
         unsafe blkid_reset_probe(handle)
         var types: [String] = []
         while types.count < 4, unsafe blkid_do_probe(handle) == 0 {
@@ -221,15 +221,15 @@ private struct Probe: ~Copyable {
     private func value(_ name: String) -> String? {
         var data: UnsafePointer<CChar>?
         guard unsafe blkid_probe_lookup_value(handle, name, &data, nil) == 0 else { return nil }
-        // SAFETY: the probe's own, NUL-ended until the next probing; copied here.
+        // SAFETY: the string belongs to the probe and is NUL-terminated; it is copied before the next probe.
         return unsafe text(data)
     }
 }
 
-/// A copy of a C string; nil for none and for an empty one.
+/// A copy of a C string; nil if it is null or empty.
 private func text(_ string: UnsafePointer<CChar>?) -> String? {
     guard let string = unsafe string else { return nil }
-    // SAFETY: libblkid's strings end in NUL.
+    // SAFETY: libblkid's strings are NUL-terminated.
     let text = unsafe String(cString: string)
     return text.isEmpty ? nil : text
 }

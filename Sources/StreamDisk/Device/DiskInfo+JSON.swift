@@ -1,7 +1,7 @@
-// What `disks`, `inspect` and the events say alike, under the same keys: docs/EVENTS.md lists them.
+// The fields that `disks`, `inspect` and the events share. docs/EVENTS.md lists them.
 
 extension DiskInfo {
-    /// What it is; not what it holds, nor what disqualifies it.
+    /// The disk's properties, without its contents and rejections.
     package var fields: [String: JSONValue] {
         let fields: [String: JSONValue] = [
             "name": .text(name), "path": .text(path), "sizeBytes": .count(sizeBytes),
@@ -13,7 +13,7 @@ extension DiskInfo {
         return place.map { fields.adding(["wholeDisk": .text($0.diskPath)]) } ?? fields
     }
 
-    /// What `disks` gives programs of it (docs/EVENTS.md).
+    /// The disk as `disks` prints it for programs (docs/EVENTS.md).
     package func json(_ contents: DiskContents?) -> JSONValue {
         let fields: [String: JSONValue] = [
             "candidate": .flag(obstacles.isEmpty), "reasons": .list(obstacles.map(\.json)),

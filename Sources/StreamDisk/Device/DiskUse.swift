@@ -1,29 +1,29 @@
 import CLinux
 import Glibc
 
-/// Which block devices and files are in use and for what, from /proc, and which loop devices lie over others, from /sys.
+/// Which block devices and files are in use and for what (from /proc), and which loop devices are backed by them (from /sys).
 struct DiskUse: Sendable {
     /// The first mount point of each mounted device.
     var mountPoints: [DeviceNumber: String] = [:]
     var swaps: Set<DeviceNumber> = []
     var swapFiles: Set<FileIdentity> = []
-    /// The loop devices over a block device. The kernel does not count them among its holders, nor does their use keep others
-    /// from opening the device exclusively.
+    /// The loop devices backed by each block device. The kernel does not list them as holders, and their use does not prevent
+    /// an exclusive open of the block device.
     var loops: [DeviceNumber: [String]] = [:]
-    /// The loop devices over a regular file.
+    /// The loop devices backed by each regular file.
     var fileLoops: [FileIdentity: [String]] = [:]
-    /// What others hold on a file or a node, by flock(2) or fcntl(2); empty where it was not asked for.
+    /// Locks that others hold on a file or device node, by flock(2) or fcntl(2). Empty if they were not requested.
     var locks: [FileIdentity: [DiskRejection]] = [:]
-    /// The names under /dev/disk that lead to a device.
+    /// The links below /dev/disk that lead to each device.
     var links: [DeviceNumber: [String]] = [:]
-    /// Files that could not be read or understood: nothing can be said of any disk then.
+    /// Files that could not be read or parsed. If there are any, the use of every disk is unknown.
     var unreadable: [String] = []
 
-    /// The kernel allows 100,000 mounts a namespace by default (fs.mount-max).
+    /// The default limit is 100,000 mounts per namespace (fs.mount-max).
     static let tableBytesMax = 64 << 20
 
-    /// - Parameter withLocks: for a list. An opening finds locks out by itself, and /proc/locks is slow: the kernel keeps every
-    ///   processor from changing one while it is read, and waits for that some 10 ms (percpu_down_write, in fs/locks.c).
+    /// - Parameter withLocks: set for a list only. Opening a disk detects locks anyway, and reading /proc/locks is slow: the
+    ///   kernel blocks all lock changes meanwhile, which takes some 10 ms (percpu_down_write, in fs/locks.c).
     init(of tree: HostFiles, withLocks: Bool) {
         readMounts(of: tree, "/proc/self/mountinfo")
         readSwaps(of: tree, "/proc/swaps")
@@ -40,7 +40,7 @@ struct DiskUse: Sendable {
         }
     }
 
-    /// What others have locked of what lies at `path`, seen without opening it.
+    /// The locks that others hold on the node at `path`, determined without opening it.
     func locks(onNodeAt path: String) -> [DiskRejection] {
         FileIdentity(at: path).flatMap { locks[$0] } ?? []
     }
@@ -55,7 +55,7 @@ struct DiskUse: Sendable {
                 unreadable.append(file)
                 return
             }
-            // btrfs and others number their mounts 0:N; the device is then only named.
+            // btrfs and others have anonymous device numbers, 0:N. Their device is known by its path only.
             var number: DeviceNumber? = mount.number
             if mount.number.major == 0 {
                 number = mount.source.hasPrefix("/dev/") ? tree.number(ofDevice: mount.source) : nil
@@ -69,7 +69,7 @@ struct DiskUse: Sendable {
         do {
             bytes = try tree.bytes(of: file, limitBytes: Self.tableBytesMax)
         } catch {
-            // A kernel without swap has no such file.
+            // A kernel without swap support has no such file.
             if error.code != ENOENT { unreadable.append(file) }
             return
         }
@@ -83,13 +83,13 @@ struct DiskUse: Sendable {
         }
     }
 
-    /// proc_locks(5): `1: FLOCK ADVISORY WRITE 708 00:05:11 0 EOF`. It only adds to what opening finds out; where it cannot be
-    /// read, nothing is missing but a word in a list.
+    /// proc_locks(5): `1: FLOCK ADVISORY WRITE 708 00:05:11 0 EOF`. Opening the disk detects locks, too. So if the file cannot
+    /// be read, a list only lacks a reason.
     private mutating func readLocks(of tree: HostFiles, _ file: String) {
         let bytes = (try? tree.bytes(of: file, limitBytes: Self.tableBytesMax)) ?? []
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-            // One that is still waited for has an arrow before its kind.
+            // A waiting request has an arrow before its type.
             guard fields.count >= 6 else { continue }
             let lock: DiskRejection
             switch fields[1] {
@@ -115,7 +115,7 @@ struct MountLine: Equatable {
 
     init?(_ line: ArraySlice<UInt8>) {
         let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        // Six fields, any number of optional ones, "-", and then type, source and options.
+        // Six fields, any number of optional ones, "-", then type, source and options.
         guard fields.count >= 10, let number = DeviceNumber(String(decoding: fields[2], as: UTF8.self)),
             let separator = fields[6...].firstIndex(where: { $0.elementsEqual([UInt8(ascii: "-")]) }),
             separator + 2 < fields.count
@@ -126,7 +126,7 @@ struct MountLine: Equatable {
     }
 }
 
-/// Undoes the kernel's octal escapes: space, tab, newline and backslash are written `\040` and so on.
+/// Decodes the kernel's octal escapes: space, tab, newline and backslash are written `\040` and so on.
 private func unescaped(_ bytes: ArraySlice<UInt8>) -> String {
     var plain: [UInt8] = []
     var rest = bytes

@@ -1,19 +1,19 @@
-// What a disk is, as sysfs tells: its makers' names and how it is attached.
+// The hardware properties of a disk, from sysfs: vendor, model, serial number, transport.
 
 extension HostDisks {
     func vendor(_ folder: String) -> String? {
-        // SCSI and ATA. virtio and others have a number there.
+        // SCSI and ATA. virtio and others have a number here.
         guard let text = tree.text(folder + "/device/vendor"), !text.hasPrefix("0x") else { return nil }
         return text
     }
 
     func model(_ folder: String) -> String? {
-        // SCSI, ATA and NVMe; then MMC.
+        // SCSI, ATA and NVMe first, then MMC.
         tree.text(folder + "/device/model") ?? tree.text(folder + "/device/name")
     }
 
     func serial(_ folder: String) -> String? {
-        // virtio; then NVMe and MMC.
+        // virtio first, then NVMe and MMC.
         if let text = tree.text(folder + "/serial") ?? tree.text(folder + "/device/serial") { return text }
         // SCSI and ATA: vital product data page 0x80: type, page, length (two bytes), text (SPC-5 §7.7.18).
         guard let page = try? tree.bytes(of: folder + "/device/vpd_pg80", limitBytes: 65536), page.count > 4 else {
@@ -25,11 +25,11 @@ extension HostDisks {
     }
 
     func wwid(_ folder: String) -> String? {
-        // NVMe; then SCSI and ATA.
+        // NVMe first, then SCSI and ATA.
         tree.text(folder + "/wwid") ?? tree.text(folder + "/device/wwid")
     }
 
-    /// Told from NVMe's own word, else from the devices that the disk hangs on, the nearest first.
+    /// Taken from the NVMe transport if there is one, else from the parent devices, nearest first.
     func transport(_ name: String, _ folder: String) -> String? {
         if name.hasPrefix("nvme") { return nvmeTransport(folder) }
         let device = tree.resolved(folder + "/device") ?? tree.resolved(folder) ?? ""
@@ -38,14 +38,14 @@ extension HostDisks {
             if let found = transports.first(where: { isCounted(part, $0.prefix) }) { return found.name }
             guard isCounted(part, "host") else { continue }
             isSCSI = true
-            // A host of another machine's disks is known by its class, whatever hangs between.
+            // A host of network disks is recognised by its class, whatever lies between.
             if let found = networkHosts.first(where: { tree.exists("/sys/class/\($0)_host/\(part)") }) { return found }
         }
         return isSCSI ? "scsi" : nil
     }
 
-    /// pcie (here: nvme), or over fabrics tcp, rdma, fc, loop. A disk with several paths has one per controller, found below the
-    /// subsystem; one of them over a network makes it a disk of the network.
+    /// pcie (returned as `nvme`), or over fabrics tcp, rdma, fc or loop. A multipath disk has one transport per controller,
+    /// found below the subsystem. If one of them is a network, the disk counts as a network disk.
     private func nvmeTransport(_ folder: String) -> String? {
         let device = folder + "/device"
         let below = tree.names(in: device).filter { isCounted($0[...], "nvme") }.map { "\(device)/\($0)" }
@@ -58,7 +58,7 @@ extension HostDisks {
         return mask >= 0 && mask < 1 << 20 ? mask + 1 : 512
     }
 
-    /// Whether the disk is another machine's.
+    /// Whether the transport is a network.
     static func isNetwork(_ transport: String) -> Bool {
         networkHosts.contains(transport) || transport.hasPrefix("nvme-")
     }
@@ -68,13 +68,13 @@ private let networkHosts = ["iscsi", "fc", "srp"]
 
 private let nvmeFabrics = ["tcp", "rdma", "fc", "loop"]
 
-/// Names of the kernel's devices, a number behind each (Documentation/driver-api/scsi.rst and the drivers' own).
+/// The kernel's device names, each followed by a number (Documentation/driver-api/scsi.rst and the drivers).
 private let transports: [(prefix: String, name: String)] = [
     ("session", "iscsi"), ("rport-", "fc"), ("end_device-", "sas"), ("ata", "sata"), ("usb", "usb"),
     ("virtio", "virtio"), ("mmc", "mmc"), ("vbd-", "xen"),
 ]
 
-/// Whether `part` is `prefix` and a number, which may go on with colons and dashes.
+/// Whether `part` is `prefix` followed by a number, and perhaps more after a colon or dash.
 private func isCounted(_ part: Substring, _ prefix: String) -> Bool {
     guard part.hasPrefix(prefix), let digit = part.dropFirst(prefix.count).utf8.first else { return false }
     return (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit)
@@ -83,7 +83,7 @@ private func isCounted(_ part: Substring, _ prefix: String) -> Bool {
 enum DiskKind {
     case candidate, bootArea, other
 
-    /// Told from the kernel's name (Documentation/admin-guide/devices.txt).
+    /// Derived from the kernel's name (Documentation/admin-guide/devices.txt).
     init(of name: String) { self = kind(of: name) }
 }
 

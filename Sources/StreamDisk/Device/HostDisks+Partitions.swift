@@ -5,7 +5,7 @@ import Glibc
 struct KernelPartition: Equatable {
     /// Such as sda1, nvme0n1p1.
     let name: String
-    /// Of its node; nil where sysfs does not say.
+    /// The number of its node; nil if sysfs does not have it.
     let device: DeviceNumber?
     /// The GPT entry's number, from 1.
     let number: Int
@@ -14,18 +14,18 @@ struct KernelPartition: Equatable {
 }
 
 extension HostDisks {
-    /// The name of the partition of this number; nil when it is none.
+    /// The name of the partition with this device number; nil if it is not a partition.
     func partition(_ number: DeviceNumber) -> String? {
         guard let name = tree.name(of: number), tree.exists("/sys/class/block/\(name)/partition") else { return nil }
         return name
     }
 
-    /// The partitions that the kernel knows on this disk, by their numbers.
+    /// The partitions of this disk that the kernel knows, ordered by number.
     func partitions(of disk: String) -> [KernelPartition] {
         tree.partitions(of: disk).compactMap { name -> KernelPartition? in
             let folder = "/sys/class/block/\(disk)/\(name)"
             guard let number: Int = tree.number(folder + "/partition") else { return nil }
-            // Both count in 512 bytes, as the disk's size does.
+            // Both count in units of 512 bytes, as the disk's size does.
             let start = (tree.number(folder + "/start") ?? Int64(0)).multipliedReportingOverflow(by: 512)
             let length = (tree.number(folder + "/size") ?? Int64(0)).multipliedReportingOverflow(by: 512)
             return KernelPartition(

@@ -1,12 +1,12 @@
 extension HostDisks {
-    /// What this host's uses of disks and files are read from, and is not there.
+    /// The file systems, of those that show the use of disks and files, that are not mounted.
     var missingTrees: [String] {
         [("/proc", "/self/mountinfo"), ("/sys", "/class/block")]
             .filter { !tree.exists($0.0 + $0.1) }.map { tree.prefix + $0.0 }
     }
 
-    /// Throws `.useUnknown` where this host's disks cannot be told, since sysfs, in which the kernel lists them, is not mounted:
-    /// no disk found is then no word about the host.
+    /// Throws `.useUnknown` if sysfs, where the kernel lists disks, is not mounted. An empty list of disks would then say
+    /// nothing about the host.
     package func expectReadable() throws(DiskSelectionError) {
         guard missingTrees.contains(tree.prefix + "/sys") else { return }
         throw DiskSelectionError(

@@ -1,28 +1,28 @@
-/// A disk that was looked at for an image.
+/// A disk that was considered for an image.
 public struct ConsideredDisk: Sendable, Equatable {
     /// The disk.
     public let disk: DiskInfo
-    /// What stands against it; empty for one that fits. Of those that fit, the smallest is taken, and of equal ones the first
+    /// The reasons not to use it; empty if it fits. Of the disks that fit, the smallest is selected; of equal ones, the first
     /// by name.
     public let reasons: [DiskRejection]
 
-    /// Whether it fits, now or when another program has done with it.
+    /// Whether it fits, now or once another program has released it.
     package var fits: Bool { reasons.allSatisfy(\.isPassing) }
 }
 
-/// Which disk an image goes onto when none was named.
+/// Selects a disk for an image when the user named none.
 extension HostDisks {
-    /// Every disk with what stands against it, in natural order of their names. What nothing is bound to is left out.
+    /// Every disk with the reasons not to use it, in natural order of names. Devices without a backing file are left out.
     package static func consider(_ disks: [DiskInfo], for requirement: DiskRequirement) -> [ConsideredDisk] {
         disks.filter { !$0.isUnbound }.map {
             ConsideredDisk(disk: $0, reasons: $0.obstacles(to: requirement, isNamed: false))
         }
     }
 
-    /// The smallest disk that fits and that nothing stands against; of equal ones the first by name.
+    /// The smallest disk that fits and is not disqualified; of equal ones the first by name.
     ///
-    /// One that another program is at work on at the moment is chosen all the same: it is still the one to be expected, and to
-    /// open it then fails. Throws `.noneFits` with every disk and its reason when there is none.
+    /// A disk that another program is using at the moment can be selected, too: it is the one the user expects. Opening it then
+    /// fails. If no disk fits, throws `.noneFits` with every disk and its reasons.
     package static func choose(
         among disks: [DiskInfo], for requirement: DiskRequirement
     ) throws(DiskSelectionError) -> DiskInfo {

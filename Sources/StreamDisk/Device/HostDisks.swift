@@ -3,29 +3,28 @@ import Glibc
 
 /// The disks of a host, read from its /sys, /proc and /dev.
 ///
-/// Nothing is kept between calls: each looks anew. Nothing is written. May be used from any thread.
+/// Keeps no state: each call reads everything again. Writes nothing. May be used from any thread.
 public struct HostDisks: Sendable {
     let tree: HostFiles
 
-    /// Of this host.
+    /// The disks of this host.
     public init() { self.init(root: "/") }
 
-    /// - Parameter root: where sys, proc and dev lie; another than `/` serves tests, with a tree laid out like them.
+    /// - Parameter root: the folder that contains sys, proc and dev. Tests pass a made-up tree.
     package init(root: String) {
         tree = HostFiles(root: root)
     }
 
-    /// All whole disks, also those that are never chosen by themselves (loop, zram, dm, md …), in natural order of
-    /// their names.
+    /// All whole disks in natural order of names, including those that are never selected automatically (loop, zram, dm, md …).
     ///
-    /// Left out are partitions and what the kernel hides (the single paths of a multipath NVMe disk). No disk is opened: to
-    /// open one exclusively, even for a moment, would hinder whoever is about to use it. So what only its opening can tell
-    /// (`.openedExclusively`) is not among the obstacles.
+    /// Partitions and devices that the kernel hides (the single paths of a multipath NVMe disk) are left out. No disk is
+    /// opened, since even a short exclusive open can disturb another program. So `obstacles` never contains
+    /// `.openedExclusively`, which only opening shows.
     public func list() -> [DiskInfo] { list(DiskUse(of: tree, withLocks: true), source: nil) }
 
-    /// The same without what is of the moment: nobody's locks are among the obstacles.
+    /// The same without transient reasons: locks are not among the obstacles.
     ///
-    /// - Parameter source: what an image is read from, an obstacle to every disk that has it.
+    /// - Parameter source: where the image is read from. A disk that contains it is disqualified.
     func list(source: LocalOrigin?) -> [DiskInfo] { list(DiskUse(of: tree, withLocks: false), source: source) }
 
     private func list(_ use: DiskUse, source: LocalOrigin?) -> [DiskInfo] {
@@ -33,9 +32,9 @@ public struct HostDisks: Sendable {
         return withUses(all, among: all, use, source: source).sorted { naturallyPrecedes($0.name, $1.name) }
     }
 
-    /// The whole disk of this number, as in `list(source:)`; nil for a partition or what is not there.
+    /// The whole disk with this device number, as in `list(source:)`; nil for a partition and for an unknown number.
     ///
-    /// What other disks are in use for is read only where they lead to the same bytes.
+    /// Reads the uses of other disks only if they share bytes with this one.
     func disk(_ number: DeviceNumber, source: LocalOrigin? = nil) -> DiskInfo? {
         guard let own = hardware(number) else { return nil }
         let all = allHardware(with: own.name)
@@ -43,7 +42,7 @@ public struct HostDisks: Sendable {
         return withUses(paths, among: all, DiskUse(of: tree, withLocks: false), source: source).first { $0.number == number }
     }
 
-    /// The same without a look at what it is in use for: it has no obstacles. A dozen files, where `disk` reads hundreds.
+    /// The same without uses, so with no obstacles. Reads a dozen files, where `disk` reads hundreds.
     func hardware(_ number: DeviceNumber) -> DiskInfo? {
         tree.name(of: number).flatMap(hardware(named:)).flatMap { $0.number == number ? $0 : nil }
     }
@@ -55,7 +54,7 @@ public struct HostDisks: Sendable {
     }
 
     /// - Parameters:
-    ///   - disks: those that are wanted, with every path to their bytes.
+    ///   - disks: the disks to complete, including every path to their bytes.
     ///   - all: every disk of the host.
     private func withUses(
         _ disks: [DiskInfo], among all: [DiskInfo], _ use: DiskUse, source: LocalOrigin?
@@ -79,14 +78,14 @@ public struct HostDisks: Sendable {
         name.hasPrefix("loop") && tree.text("/sys/class/block/\(name)/size") == "0"
     }
 
-    /// Another node that leads to a disk's bytes.
+    /// Another device node for the same bytes.
     struct OtherPath {
         let path: String
         let number: DeviceNumber
     }
 
-    /// The other paths to the same bytes: two nodes for one medium; what a loop device lies over, and the other loop devices
-    /// over that.
+    /// The other paths to the same bytes: further nodes of one medium, the device below a loop device, and the other loop
+    /// devices on top of that.
     func otherPaths(to disk: DiskInfo) -> [OtherPath] {
         let same =
             disk.identity.map { identity in
@@ -113,7 +112,7 @@ public struct HostDisks: Sendable {
         }
     }
 
-    /// The files that a disk's loop devices lie over, and what the kernel calls them.
+    /// The files that back a disk's loop devices, with the kernel's path for each.
     func filesBelow(_ disk: DiskInfo) -> [(file: FileIdentity, path: String)] {
         let files = Storage(unguardedBelow: disk.number, tree).files
         var found: [FileIdentity: String] = [:]
@@ -125,7 +124,7 @@ public struct HostDisks: Sendable {
 
     func node(named name: String) -> String { tree.prefix + "/dev/" + String(name.map { $0 == "!" ? "/" : $0 }) }
 
-    /// What a regular file is in use for, which forbids to write onto it; its locks not among it.
+    /// The uses of a regular file that forbid writing to it, without its locks.
     func uses(ofFile file: FileIdentity, source: LocalOrigin?) -> [DiskRejection] {
         let use = DiskUse(of: tree, withLocks: false)
         var found: [DiskRejection] = []
@@ -136,7 +135,7 @@ public struct HostDisks: Sendable {
         return found + (use.fileLoops[file] ?? []).map { .held(by: $0) }
     }
 
-    /// What one path to a disk is used for counts against its other paths, too.
+    /// The use of one path to a disk disqualifies its other paths, too.
     private func shareUses(among disks: inout [DiskInfo]) {
         let groups = Dictionary(grouping: disks.indices.filter { disks[$0].identity != nil }) { disks[$0].identity }
         for group in groups.values where group.count > 1 {
@@ -159,7 +158,7 @@ public struct HostDisks: Sendable {
         guard let number = tree.deviceNumber(folder + "/dev"),
             !tree.exists(folder + "/partition"), tree.text(folder + "/hidden") != "1", !isNVMePath(name)
         else { return nil }
-        // The kernel counts this one in 512 bytes, whatever the disk's blocks (Documentation/ABI/stable/sysfs-block).
+        // Always in units of 512 bytes, whatever the disk's block size (Documentation/ABI/stable/sysfs-block).
         let size = (tree.number(folder + "/size") ?? UInt64(0)).multipliedReportingOverflow(by: 512)
         return DiskInfo(
             name: name,
@@ -174,7 +173,7 @@ public struct HostDisks: Sendable {
             wwid: wwid(folder),
             transport: transport(name, folder),
             links: [],
-            // What cannot be read counts against it.
+            // A property that cannot be read counts against the disk.
             isRemovable: tree.text(folder + "/removable") != "0",
             isReadOnly: tree.text(folder + "/ro") != "0",
             isRotational: tree.text(folder + "/queue/rotational") == "1",
@@ -245,7 +244,7 @@ public struct HostDisks: Sendable {
     }
 }
 
-/// One path of a multipath NVMe disk, such as nvme0c1n1: older kernels do not mark it hidden.
+/// A single path of a multipath NVMe disk, such as nvme0c1n1. Older kernels do not mark it as hidden.
 private func isNVMePath(_ name: String) -> Bool {
     name.hasPrefix("nvme") && name.dropFirst(4).contains("c")
 }

@@ -1,27 +1,27 @@
 import CLinux
 import Glibc
 
-/// What a loop device lies over: a file, or another block device.
+/// The backing of a loop device: a file or another block device.
 struct LoopBacking: Sendable {
     /// The kernel's name, such as loop3.
     let name: String
-    /// By the kernel's name for it, which leads astray in another mount namespace or once it was removed.
+    /// The kernel's path for it. It can be wrong in another mount namespace, or after the file was removed.
     let path: String
     let file: FileIdentity?
     let device: DeviceNumber?
 
-    /// All that are bound to something.
+    /// All loop devices that have a backing.
     static func all(of tree: HostFiles) -> [LoopBacking] {
         tree.blockDevices().filter { $0.hasPrefix("loop") }.compactMap { LoopBacking(named: $0, of: tree) }
     }
 
-    /// Nil when nothing is bound to it, or it is no loop device.
+    /// Nil if the device has no backing, or is not a loop device.
     init?(named name: String, of tree: HostFiles) {
-        // Absent where nothing is bound to it.
+        // This file is absent if the device has no backing.
         guard let path = tree.text("/sys/class/block/\(name)/loop/backing_file") else { return nil }
         self.name = name
         self.path = tree.prefix + path
-        // Numbers never lead astray.
+        // Device and inode numbers are always right, unlike the path.
         if let info = Self.status(of: name, tree) {
             let isDevice = info.lo_rdevice != 0
             device = isDevice ? DeviceNumber(dev_t(info.lo_rdevice)) : nil
@@ -32,7 +32,7 @@ struct LoopBacking: Sendable {
         }
     }
 
-    /// loop(4), LOOP_GET_STATUS64; nil where its node is missing, another's, or may not be opened.
+    /// loop(4), LOOP_GET_STATUS64; nil if the node is missing, belongs to another device, or may not be opened.
     private static func status(of name: String, _ tree: HostFiles) -> loop_info64? {
         guard let number = tree.deviceNumber("/sys/class/block/\(name)/dev"),
             blockDeviceNumber(tree.prefix + "/dev/\(name)") == number,

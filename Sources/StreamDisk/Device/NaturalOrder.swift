@@ -1,16 +1,16 @@
-/// Disk names in the order a person counts them: nvme2n1 < nvme10n1, sda < sdb < sdaa.
+/// Compares disk names as a person would sort them: nvme2n1 < nvme10n1, sda < sdb < sdaa.
 ///
-/// Runs of digits, and the letters that count the disks of one driver, are compared by value, everything else by bytes.
+/// Digits, and the letters that count the disks of a driver, are compared by value; everything else byte by byte.
 func naturallyPrecedes(_ left: String, _ right: String) -> Bool {
     var (one, two) = (pieces(of: left)[...], pieces(of: right)[...])
     while let first = one.popFirst(), let second = two.popFirst() {
         if first.isNumber != second.isNumber { return first.isNumber }
         if first.isNumber, first.digits.count != second.digits.count { return first.digits.count < second.digits.count }
         if !first.digits.elementsEqual(second.digits) { return first.digits.lexicographicallyPrecedes(second.digits) }
-        // A piece was taken from both: the shorter list is the smaller only when the rest of the other is not empty.
+        // One part was taken from each list. The first list precedes only if the other has parts left.
         if one.isEmpty != two.isEmpty { return one.isEmpty }
     }
-    // What differs in leading zeros only is still put into one fixed order.
+    // Names that differ only in leading zeros still get a fixed order.
     return left.utf8.lexicographicallyPrecedes(right.utf8)
 }
 
@@ -18,7 +18,7 @@ private struct Piece {
     let isNumber: Bool
     let bytes: Substring.UTF8View
 
-    /// Without leading zeros where it is a number.
+    /// Without leading zeros if it is a number.
     var digits: Substring.UTF8View { isNumber ? bytes.drop { $0 == UInt8(ascii: "0") } : bytes }
 }
 

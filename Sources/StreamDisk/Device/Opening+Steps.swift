@@ -1,9 +1,9 @@
 import CLinux
 import Glibc
 
-// The steps of an opening, each with its own refusal.
+// The steps of opening a target. Each throws its own error.
 extension Opening {
-    /// What lies at the path, without opening it: opening alone starts some devices (a watchdog, a tape drive).
+    /// The status of the path, without opening it: opening alone triggers some devices (a watchdog, a tape drive).
     func look() throws(DiskSelectionError) -> stat {
         guard !path.utf8.contains(0) else { throw refusal(.notFound, "not a path") }
         var status = stat()
@@ -15,7 +15,7 @@ extension Opening {
         return status
     }
 
-    /// The disk of this number, and what it is in use for.
+    /// The disk with this device number, with its uses.
     func disk(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
         guard let info = isRegion ? hosts.partition(number, source: source) ?? hosts.disk(number, source: source)
             : hosts.disk(number, source: source)
@@ -23,7 +23,7 @@ extension Opening {
         return info
     }
 
-    /// The disk of this number, whatever it is in use for.
+    /// The disk with this device number, without its uses.
     func hardware(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
         try hosts.expectReadable()
         if isRegion, let partition = hosts.partitionHardware(number) { return partition }
@@ -38,8 +38,8 @@ extension Opening {
         refusal(.useUnknown, "nothing under /sys/dev/block/\(number) tells whether it is in use")
     }
 
-    /// Opens for the lock alone and takes it: the whole-disk node itself, as udev asks (systemd.io, "Locking Block
-    /// Device Access"). It must be what `before` was.
+    /// Opens the node for locking only and takes the lock, on the whole-disk node as udev asks (systemd.io, "Locking Block
+    /// Device Access"). Throws if the node is no longer the one that `before` describes.
     func lock(_ before: stat, exclusively: Bool? = nil) throws(DiskSelectionError) -> Descriptor {
         let lock: Descriptor
         do {
@@ -84,7 +84,7 @@ extension Opening {
         let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
         while true {
             do {
-                // Without O_NONBLOCK: io_uring would answer EAGAIN on it instead of waiting.
+                // Without O_NONBLOCK, with which io_uring would return EAGAIN instead of waiting.
                 return try Descriptor(
                     opening: path, (access == .readWrite ? O_RDWR : O_RDONLY) | exclusively | direct)
             } catch {
@@ -98,7 +98,7 @@ extension Opening {
         }
     }
 
-    /// Whether somebody, such as a file system of another mount namespace, has the disk for itself.
+    /// Whether another program, or a file system in another mount namespace, has the disk open exclusively.
     func isOpenedExclusively() -> Bool {
         do throws(SystemError) {
             _ = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK | O_EXCL)
@@ -108,7 +108,7 @@ extension Opening {
         }
     }
 
-    /// Throws when somebody, such as a virtual machine, has locked bytes of it (fcntl(2), "Open file description locks").
+    /// Throws if another program, such as a virtual machine, has locked part of it (fcntl(2), "Open file description locks").
     func expectNoByteLock(_ lock: borrowing Descriptor) throws(DiskSelectionError) {
         let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
         while isByteLocked(lock) {
@@ -119,11 +119,12 @@ extension Opening {
 
     func isByteLocked(_ file: borrowing Descriptor) -> Bool {
         var type: Int32 = 0
-        // Where locks cannot be asked for, nobody has one.
+        // Where the file system does not support the query, no lock is assumed.
         return unsafe cl_lock_against_writing(file.number, &type) == 0 && type != F_UNLCK
     }
 
-    /// Locks and opens the other paths to the same bytes, as if they were the target: nobody shall get them by one of them.
+    /// Locks and opens the other paths to the same bytes like the target itself, so that no other program can use the disk
+    /// through them.
     func holdOtherPaths(to disk: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
         var held: [HeldPath] = []
         var others = disk.place == nil ? hosts.otherPaths(to: disk) : []
@@ -139,13 +140,13 @@ extension Opening {
         for other in others { held.append(try hold(other.path, other.number, exclusively: isExclusive)) }
         for (file, path) in hosts.filesBelow(disk) {
             let opening = beside(path)
-            // One that has no name here cannot be asked.
+            // A file without a name in this mount namespace cannot be checked.
             guard let node = try? opening.look(), FileIdentity(node) == file else { continue }
             let lock: Descriptor
             do throws(DiskSelectionError) {
                 lock = try opening.lock(node, exclusively: isExclusive)
             } catch {
-                // Some file systems have no locks.
+                // Some file systems do not support locks.
                 if error.kind == .busy { throw error }
                 continue
             }
@@ -174,7 +175,7 @@ extension Opening {
         return opening
     }
 
-    /// Every write starts at a multiple of `DirectBuffer.alignmentBytes`; what wants more would fail in mid-run.
+    /// Every buffer starts at a multiple of `DirectBuffer.alignmentBytes`. A disk that requires more would fail in mid-run.
     func expectAlignment(_ bytes: Int) throws(DiskSelectionError) {
         guard DirectBuffer.alignmentBytes % bytes == 0 else {
             throw refusal(
@@ -209,12 +210,12 @@ extension Opening {
             sequence: knowsSequence ? sequence : nil, sizeBytes: size, blockBytes: Int(logical), isReadOnly: readOnly != 0)
     }
 
-    /// What direct I/O on a regular file asks for; 0 bytes of offset where there is none.
+    /// What direct I/O on a regular file requires; an offset alignment of 0 means that it is not supported.
     func directAlignment(_ file: borrowing Descriptor) -> (offsetBytes: Int, memoryBytes: Int) {
         var status = statx()
         guard unsafe cl_statx_direct_alignment(file.number, &status) == 0, status.stx_mask & CL_STATX_DIOALIGN != 0
         else {
-            // Before Linux 6.1, and on file systems that do not say: what every one of them takes that takes any.
+            // Before Linux 6.1, and for file systems that report nothing: 4096 suffices wherever direct I/O works at all.
             return (4096, 4096)
         }
         return (Int(status.stx_dio_offset_align), max(Int(status.stx_dio_mem_align), 1))
@@ -231,7 +232,7 @@ extension Opening {
     func resolved() -> String {
         guard let text = unsafe realpath(path, nil) else { return path }
         defer { unsafe free(text) }
-        // SAFETY: realpath returned a NUL-ended string that is ours to free.
+        // SAFETY: realpath returned a NUL-terminated string that this function must free.
         return unsafe String(cString: text)
     }
 
@@ -243,9 +244,9 @@ extension Opening {
         DiskSelectionError(kind, path: path, reason: reason, obstacles: obstacles, isChosen: chosen != nil)
     }
 
-    /// - Parameter obstacles: at least one; the first decides on the kind.
+    /// - Parameter obstacles: at least one; the first determines the kind.
     func refusal(_ obstacles: [DiskRejection]) -> DiskSelectionError {
-        // Who named no disk, and finds the one for it taken, can wait for it.
+        // If the disk was selected automatically and is only in use at the moment, the caller can wait and retry.
         let isPassing = chosen != nil && obstacles.contains(where: \.isPassing)
         return refusal(
             isPassing ? .busy : obstacles.first?.errorKind ?? .cannotOpen,
@@ -265,7 +266,8 @@ extension Opening {
     }
 }
 
-/// Another path to the target's bytes, locked and, where it is a block device, opened exclusively as long as this lives.
+/// Another path to the target's bytes. It stays locked and, if it is a block device, open exclusively for as long as this value
+/// lives.
 final class HeldPath: Sendable {
     private let lock: Descriptor
     private let working: Descriptor?

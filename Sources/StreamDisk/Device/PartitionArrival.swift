@@ -1,9 +1,9 @@
 import CosiFormat
 
-/// The way of new partitions into /dev: the kernel makes their nodes, and udev, where it runs, their links.
+/// Waits until new partitions appear in /dev: the kernel creates their nodes, and udev, if it runs, their links.
 ///
-/// udev leaves a locked disk alone, and when the lock is gone it reads the table once more: nodes and links go and come again in
-/// that moment. So whoever uses them right after the run needs somebody to wait, and that can only be after the disk was closed.
+/// udev ignores a locked disk. When the lock is released it reads the table again, and nodes and links briefly disappear. So a
+/// program that uses them right after the run needs this wait, and it can only start once the disk is closed.
 struct PartitionArrival: Sendable {
     struct Expected: Sendable {
         /// The GPT entry's number, from 1.
@@ -15,11 +15,11 @@ struct PartitionArrival: Sendable {
     let diskName: String
     let partitions: [Expected]
     var timeoutSeconds = 5.0
-    /// So long everything must stay as it should be, where udev is at work.
+    /// With udev, everything must stay unchanged for this long.
     var settledSeconds = 0.25
 
-    /// For a disk whose table was just read by the kernel; nil where that knows no partitions (no support for GPT, a regular
-    /// file, a loop device without partition scan): then none is to come.
+    /// For a disk whose new table the kernel has just read. Nil if the kernel shows no partitions (no GPT support, a regular
+    /// file, a loop device without partition scan): there is nothing to wait for.
     init?(on target: borrowing TargetDisk, _ table: GPT) {
         guard let info = target.info, !target.hosts.partitions(of: info.name).isEmpty else { return nil }
         self.init(
@@ -33,9 +33,9 @@ struct PartitionArrival: Sendable {
         self.partitions = partitions
     }
 
-    /// Waits until all are there, with a bound.
+    /// Waits until all partitions are there, or until the timeout.
     ///
-    /// - Returns: what is missing, or leads elsewhere, in words; nil when all is well.
+    /// - Returns: a description of what is missing or points elsewhere; nil if all is well.
     func wait() -> String? {
         let hasUdev = hosts.tree.exists("/run/udev/control")
         let deadline = Instant.after(seconds: timeoutSeconds)

@@ -1,7 +1,7 @@
-/// Who uses which bytes of this host's disks and files.
+/// Which bytes of this host's disks and files are in use, and by what.
 ///
-/// For loop devices: the kernel holds nobody off from using a file, or a disk, by two of them at once, or beside one. So what
-/// their bytes are in use for cannot be told from the disk itself.
+/// Needed for loop devices: the kernel lets several of them share a file or disk, or use it beside other programs. So the use
+/// of the bytes is not visible on the disk itself.
 struct SharedUses {
     private struct Use {
         let name: String
@@ -21,7 +21,7 @@ struct SharedUses {
         locks = use.locks
         for (number, mountPoint) in use.mountPoints { add(number) { .mounted(device: $0, mountPoint: mountPoint) } }
         for number in use.swaps { add(number) { .swap(device: $0) } }
-        // A loop device is built on no other in this sense (LoopBacking tells what it lies over), and a host may have dozens.
+        // Loop devices are left out here (`LoopBacking` has their backing): a host may have dozens.
         for name in tree.blockDevices()
         where !name.hasPrefix("loop") && !tree.names(in: "/sys/class/block/\(name)/slaves").isEmpty {
             if let number = tree.deviceNumber("/sys/class/block/\(name)/dev") { add(number) { .held(by: $0) } }
@@ -34,14 +34,14 @@ struct SharedUses {
         uses.append(Use(name: name, number: number, obstacle: obstacle(name), storage: Storage(writtenBy: number, tree)))
     }
 
-    /// What the bytes that a disk lies over are in use for, beside the disk.
+    /// The uses of the bytes below a disk, other than by the disk itself.
     ///
-    /// - Parameter family: the disk, its partitions and what is built on them, whose uses are told elsewhere.
+    /// - Parameter family: the disk, its partitions and their holders. The caller reports their uses.
     func obstacles(to disk: DeviceNumber, family: Set<String>) -> [DiskRejection] {
         let storage = Storage(unguardedBelow: disk, tree)
         var found = uses.filter { use in
             guard !family.contains(use.name), storage.overlaps(use.storage) else { return false }
-            // It lies over this one, which is not built on its bytes but is them.
+            // A loop device on top of this disk is the same bytes, not another user of them.
             if case .held = use.obstacle { return !storage.devices.contains(use.number) }
             return true
         }.map(\.obstacle)

@@ -1,23 +1,23 @@
 import CLinux
 import Glibc
 
-/// What holds the bytes of a file or a block device: partitions and disks, files under loop devices, what device-mapper and RAID
-/// are built of.
+/// Where the bytes of a file or block device are stored: partitions and disks, backing files of loop devices, and the
+/// components of device-mapper and RAID devices.
 struct Storage {
     private(set) var devices: Set<DeviceNumber> = []
     private(set) var files: Set<FileIdentity> = []
     private let reach: Reach
 
     private enum Reach {
-        /// Everything below counts, as far as the disk with the file system that an image file is on.
+        /// Everything below, down to the disk whose file system contains the image file.
         case source
-        /// What would be written.
+        /// What a write would change.
         case written
-        /// The same, but not what device-mapper and RAID keep for themselves, and divide among disks.
+        /// The same, without the components of device-mapper and RAID: the kernel holds those, and divides them among disks.
         case unguarded
     }
 
-    /// What an image is read from.
+    /// The storage that an image is read from.
     init(of origin: LocalOrigin, among disks: [DiskInfo], _ tree: HostFiles) {
         reach = .source
         if let device = origin.device { add(device, tree) } else { add(origin.file, tree) }
@@ -26,19 +26,20 @@ struct Storage {
         for disk in disks where disk.identity.map(identities.contains) == true { devices.insert(disk.number) }
     }
 
-    /// What is written when a disk is.
+    /// The bytes that change when the disk is written.
     init(writtenBy disk: DeviceNumber, _ tree: HostFiles) {
         reach = .written
         add(disk, tree)
     }
 
-    /// What is written when a disk is, and others can get at it by a way that the kernel does not keep them from: loop devices.
+    /// The bytes that change when the disk is written and that the kernel does not protect from others: those below loop
+    /// devices.
     init(unguardedBelow disk: DeviceNumber, _ tree: HostFiles) {
         reach = .unguarded
         add(disk, tree)
     }
 
-    /// What is written when a file is.
+    /// The bytes that change when the file is written.
     init(writtenBy file: FileIdentity) {
         reach = .written
         files = [file]
@@ -58,13 +59,13 @@ struct Storage {
             addBelow(name, tree)
             return
         }
-        // In sysfs a partition lies in its disk. Whoever writes a partition does not write all of its disk.
+        // In sysfs a partition lies inside its disk. Writing a partition does not write the whole disk.
         guard let disk = tree.resolved(folder)?.split(separator: "/").dropLast().last.map(String.init) else { return }
         if reach == .source, let number = tree.deviceNumber("/sys/class/block/\(disk)/dev") { devices.insert(number) }
         addBelow(disk, tree)
     }
 
-    /// What a whole disk is made of, where it is no real one.
+    /// The components of a virtual disk.
     private mutating func addBelow(_ name: String, _ tree: HostFiles) {
         for slave in tree.names(in: "/sys/class/block/\(name)/slaves") where reach != .unguarded {
             if let number = tree.deviceNumber("/sys/class/block/\(slave)/dev") { add(number, tree) }
@@ -75,7 +76,7 @@ struct Storage {
     }
 
     private mutating func add(_ file: FileIdentity, _ tree: HostFiles) {
-        // A file system without a device of its own (btrfs, overlay) is among the mounted ones, and in use by that.
+        // A file system without a device of its own (btrfs, overlay) counts as mounted, and so as in use.
         if files.insert(file).inserted, reach == .source, file.device.major != 0 { add(file.device, tree) }
     }
 }

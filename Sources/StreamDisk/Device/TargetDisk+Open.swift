@@ -2,14 +2,15 @@ import CLinux
 import Glibc
 
 extension TargetDisk {
-    /// Opens and locks what is at `path`: a whole disk (also by a symbolic link, also a loop device) or a regular file.
+    /// Opens and locks the target at `path`: a whole disk (also a loop device, also by a symbolic link) or a regular file.
     ///
-    /// The order: look, lock, look again, open exclusively, and see that it is still what was looked at. Nothing is
-    /// written. Blocks for at most about five seconds, waiting for a lock or another program's short look at the disk.
+    /// The order is: look, lock, look again, open exclusively, and check that the target is still the same. Writes nothing.
+    /// Blocks for about five seconds at most while another program holds a lock or has the disk open.
     ///
-    /// Throws `.busy` when another run holds the lock, `.notPermitted` when the kernel says so, else what is wrong with it.
+    /// Throws `.busy` if another run holds the lock, `.notPermitted` if the kernel denies access, or else an error that names
+    /// the problem.
     ///
-    /// - Parameter source: what the image is read from, which must not be written onto.
+    /// - Parameter source: where the image is read from. It is refused as a target.
     package static func open(
         path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil
     ) throws(DiskSelectionError) -> TargetDisk {
@@ -29,9 +30,9 @@ extension TargetDisk {
 
     /// Opens and locks the smallest disk that fits and that nothing stands against.
     ///
-    /// Never the next one in its place: when another program has it at the moment, a person or script that waits gets it, and
-    /// one that does not wait must not lose another disk. Throws like `open`, `.busy` when any program has it, and `.noneFits`
-    /// with every disk and its reason.
+    /// Never takes the next disk in its place. If another program is using the disk, a caller that waits gets it later, and one
+    /// that does not wait must not overwrite another disk. Throws like `open`, with `.busy` if any program is using the disk,
+    /// and `.noneFits` with every disk and its reasons.
     package static func openSmallest(
         requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, hosts: HostDisks = HostDisks()
     ) throws(DiskSelectionError) -> TargetDisk {
@@ -54,19 +55,19 @@ struct Opening {
     /// For one partition's image: a partition will do.
     var isRegion = false
     var hosts = HostDisks()
-    /// The disk as it was when it was chosen; nil when a person named it.
+    /// The disk as it was when it was selected automatically; nil if the user named it.
     var chosen: DiskInfo?
-    /// All disks as they were then.
+    /// All disks as they were at that time.
     var considered: [ConsideredDisk] = []
-    /// udev holds the lock for the moment of its look; another run for minutes.
+    /// udev holds the lock briefly while it probes; another run holds it for minutes.
     var lockTimeoutSeconds = 3.0
-    /// Partitioning tools and the kernel's own partition scan open exclusively for a moment too.
+    /// Partitioning tools and the kernel's partition scan briefly open the disk exclusively, too.
     var exclusiveTimeoutSeconds = 1.0
 
     func open() throws(DiskSelectionError) -> TargetDisk {
         let before = try look()
         if let chosen {
-            // Never what merely lies where its node should be.
+            // Not a file that merely lies where the node should be.
             guard before.st_mode & S_IFMT == S_IFBLK, DeviceNumber(before.st_rdev) == chosen.number else {
                 throw refusal(.changed, "what lies there is not the disk \(chosen.name)")
             }
@@ -89,10 +90,10 @@ struct Opening {
         // The disk first, as whoever wants all of it does.
         let diskLock = try lockDisk(of: first)
         let lock = try lock(before)
-        // Only now is what stands against it final: before, another run could still have been at work on it.
+        // The rejections are final only under the lock: before, another run could still have been using the disk.
         let info = try disk(number)
         guard info.isSameDisk(as: first) else { throw changed }
-        // What is of the moment is found out by lock and opening: the list tells of this run's own lock, too.
+        // Locking and opening detect transient uses. The list would include this run's own lock.
         var obstacles = info.obstacles(to: requirement, isNamed: chosen == nil).filter { !$0.isPassing }
         if isRegion, info.place == nil {
             let partitions = hosts.partitions(of: info.name).map(\.name)
@@ -115,11 +116,11 @@ struct Opening {
         let geometry = try geometry(of: working)
         guard geometry.sizeBytes == info.sizeBytes, geometry.blockBytes == info.blockBytes,
             geometry.sequence == nil || info.sequence == nil || geometry.sequence == info.sequence,
-            // The opening held off others; what happened just before it shows now.
+            // Others are now locked out. What changed just before shows here.
             try hardware(number).isSameDisk(as: info)
         else { throw changed }
         guard !geometry.isReadOnly || access == .compare else { throw refusal([.readOnly]) }
-        // Before Linux 6.0, memory had to be aligned like the blocks.
+        // Before Linux 6.0, memory had to be aligned to the block size.
         let alignment = isDirect ? max(info.dmaAlignmentBytes, info.blockBytes) : 1
         try expectAlignment(alignment)
         return TargetDisk(
@@ -138,7 +139,7 @@ struct Opening {
         } else {
             guard uses.isEmpty else { throw refusal(uses) }
             try expectNoByteLock(lock)
-            // Where images are built, in a chroot, there is often neither.
+            // Often neither is mounted where images are built, such as in a chroot.
             let missing = hosts.missingTrees
             if !missing.isEmpty {
                 notes.append(

@@ -1,26 +1,27 @@
 import CLinux
 import Glibc
 
-// What the kernel knows of the disk's partitions: the old ones go before their table does, the new ones come after theirs.
+// The kernel's view of the disk's partitions. It forgets the old ones before their table is removed, and reads the new ones
+// once theirs is written.
 extension TargetDisk {
     package enum RereadOutcome: Sendable, Equatable {
-        /// The kernel read the table anew. Where it lacks support for GPT it knows no partitions now.
+        /// The kernel read the table again. Without GPT support it now knows no partitions.
         case done
         /// A regular file has no partitions.
         case notABlockDevice
-        /// The kernel reads no partitions from this device (a loop device without partition scan).
+        /// The kernel does not scan this device for partitions (a loop device without partition scan).
         case unsupported(SystemError)
-        /// The kernel would not: EBUSY while a partition is in use, EACCES without CAP_SYS_ADMIN.
+        /// The kernel refused: EBUSY while a partition is in use, EACCES without CAP_SYS_ADMIN.
         case refused(SystemError)
     }
 
-    /// Makes the kernel forget the partitions of the old table, to be called before that table is removed: what is left of them
-    /// after a failed run is new bytes in old bounds, and must not be mounted.
+    /// Makes the kernel forget the partitions of the old table. Must be called before that table is removed: after a failed run
+    /// they would be new bytes within old boundaries, and must not be mounted.
     ///
-    /// A partition that somebody has open, even only to read, is found out by this and nothing else. Then none is forgotten, and
-    /// nothing was written. Waits some seconds for udev's look at a partition.
+    /// This is also the only way to find a partition that is open, even just for reading. Then no partition is forgotten and
+    /// nothing has been written. Waits a few seconds for udev to finish probing.
     ///
-    /// - Returns: what a person must know, where the kernel keeps them.
+    /// - Returns: a warning for the user if the kernel keeps partitions; else nil.
     func forgetPartitions(patienceSeconds: Double = 3) throws(DiskSelectionError) -> String? {
         guard let info else { return nil }
         let deadline = Instant.after(seconds: patienceSeconds)
@@ -37,7 +38,7 @@ extension TargetDisk {
                     restore(forgotten)
                     throw DiskSelectionError(
                         .inUse, path: path, reason: "in use: another program has its partition \(partition.name) open")
-                // It is gone already.
+                // Already gone.
                 case ENXIO: break
                 default:
                     restore(forgotten)
@@ -60,10 +61,10 @@ extension TargetDisk {
             working.number, operation, Int32(truncatingIfNeeded: partition.number), partition.startBytes, partition.lengthBytes)
     }
 
-    /// Asks the kernel to read the partition table anew.
+    /// Asks the kernel to read the partition table again.
     ///
-    /// Waits up to a second for whoever has a partition open. Never an error: the data are on the disk, and the next
-    /// boot reads the table in any case.
+    /// Waits up to a second while a partition is open. Never throws: the data are on the disk, and the next boot reads the
+    /// table in any case.
     package func rereadPartitionTable() -> RereadOutcome {
         guard info != nil else { return .notABlockDevice }
         let deadline = Instant.after(seconds: 1)

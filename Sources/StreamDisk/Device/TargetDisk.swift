@@ -1,38 +1,39 @@
 import CLinux
 import Glibc
 
-/// The opened, locked target of a run: a whole disk, or a regular file taken for one.
+/// The open, locked target of a run: a whole disk, or a regular file used as one.
 ///
-/// While it lives, no other run of this program gets it (flock), udev leaves it alone, and, where it is a block device,
-/// nothing can be mounted from it (O_EXCL). The descriptor may be used from any thread.
+/// While it lives, no other run can take it (flock), udev ignores it, and, if it is a block device, nothing on it can be
+/// mounted (O_EXCL). The descriptor may be used from any thread.
 package struct TargetDisk: ~Copyable, Sendable {
     package enum Access: Sendable {
-        /// Only reads, but after every check that a run which writes would make.
+        /// Read-only, but passes every check that a writing run makes.
         case readOnly
         case readWrite
-        /// Only reads, and harms nobody by it: also a disk that is in use or read-only, of which the notes tell.
+        /// Read-only. Also accepts a disk that is in use or write-protected; `notes` then says so.
         case compare
     }
 
-    /// As it was asked for.
+    /// The path as the caller gave it.
     package let path: String
-    /// Without symbolic links.
+    /// The path without symbolic links.
     package let resolvedPath: String
     package let access: Access
-    /// Of a regular file: whole blocks only.
+    /// In bytes. For a regular file, rounded down to whole blocks.
     package let sizeBytes: UInt64
-    /// Every offset and length of direct I/O is a multiple of it. Of a regular file: the requirement's.
+    /// The logical block size in bytes. Every offset and length of direct I/O is a multiple of it. For a regular file, the
+    /// requirement's.
     package let blockBytes: Int
-    /// Whether O_DIRECT is on.
+    /// Whether the descriptor has O_DIRECT.
     package let isDirect: Bool
-    /// What the address of a buffer must be a multiple of; 1 where I/O is not direct.
+    /// Buffer addresses must be a multiple of this; 1 without direct I/O.
     package let memoryAlignmentBytes: Int
-    /// What a person may want to know, such as why I/O is not direct.
+    /// Notes for the user, such as why I/O is not direct.
     package let notes: [String]
-    /// What sysfs tells of it; nil for a regular file.
+    /// What sysfs reports about it; nil for a regular file.
     package let info: DiskInfo?
 
-    /// All disks of the host when this one was chosen; empty for one that was named.
+    /// All disks of the host when this one was selected automatically; empty if the user named it.
     package let considered: [ConsideredDisk]
 
     let hosts: HostDisks
@@ -40,19 +41,19 @@ package struct TargetDisk: ~Copyable, Sendable {
     let working: Descriptor
     let otherPaths: [HeldPath]
 
-    /// The descriptor to read and write with, open as long as this value lives.
+    /// The descriptor for reading and writing, open for as long as this value lives.
     package var fileDescriptor: Int32 { working.number }
 
-    /// Where I/O is not direct: forgets what the page cache has of it, so that the next reads ask the disk. What is not
-    /// flushed stays. To be called while this value lives.
+    /// Without direct I/O: drops its pages from the page cache, so that the next reads come from the disk. Pages that are not
+    /// flushed stay. Call it only while this value lives.
     var dropCache: @Sendable () -> Void {
         if isDirect { return {} }
         let descriptor = working.number
         return { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
     }
 
-    /// Throws when a regular file is shorter than it was when it was opened: somebody has cut it, and later writes have made it long
-    /// again, with holes.
+    /// Throws if a regular file is shorter than when it was opened. Another program truncated it, and later writes have
+    /// extended it again, with holes.
     func expectWhole() throws(DiskIOError) {
         guard info == nil else { return }
         do throws(SystemError) {
@@ -63,10 +64,10 @@ package struct TargetDisk: ~Copyable, Sendable {
         throw DiskIOError(.write, path: path, offset: nil, lengthBytes: nil, cause: SystemError(EIO))
     }
 
-    /// Lets go of it. Throws what the kernel tells of earlier writes only now.
+    /// Closes the target. Throws errors of earlier writes that the kernel reports only now.
     ///
-    /// The lock goes first: udev looks at the disk again when the descriptor that wrote is closed, and would skip a
-    /// locked one.
+    /// Releases the lock first: udev probes the disk again when the descriptor that wrote is closed, and would skip a locked
+    /// disk.
     package consuming func close() throws(DiskIOError) {
         let path = self.path
         try? lock.close()
@@ -78,7 +79,7 @@ package struct TargetDisk: ~Copyable, Sendable {
     }
 }
 
-/// Between two tries of something that is busy.
+/// The pause between two attempts to use something that is busy.
 func waitAMoment() {
     usleep(50_000)
 }

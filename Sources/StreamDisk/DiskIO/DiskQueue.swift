@@ -1,30 +1,30 @@
 import CLinux
 
-/// The one seam between what decides and what acts: everything the library asks of a disk goes through here.
+/// The one seam between deciding and acting: all I/O on a disk goes through here.
 ///
-/// `UringQueue` is the real one, `PwriteQueue` serves where io_uring is refused, and tests put a simulated disk behind it.
-/// Used by one thread, the writer's; only `waker` may be used by others.
+/// `UringQueue` uses io_uring, `PwriteQueue` is used where io_uring is refused, and tests provide a simulated disk. A queue is
+/// used by one thread, the writer's; only `waker` may be used by others.
 package protocol DiskQueue: ~Copyable {
-    /// Which engine runs, for reports: `io_uring`, `pwrite`.
+    /// The engine's name for reports: `io_uring` or `pwrite`.
     var engineName: String { get }
-    /// How many requests may be outstanding. `submit` past that is a programming error.
+    /// How many requests may be outstanding. Submitting more is a programming error.
     var capacity: Int { get }
     /// Wakes a waiting `reap`. May be called from any thread; if nothing is waiting, the next `reap` returns at once.
     var waker: any QueueWaker { get }
 
-    /// Hands over a request. It may start at once or at the next `reap`.
+    /// Submits a request. It may start immediately or at the next `reap`.
     mutating func submit(_ request: DiskRequest)
 
-    /// Appends finished requests to `completions`, in the order they finished. Waits for one, for the waker or for `deadline`,
-    /// whichever is first; an expired deadline only looks.
+    /// Appends finished requests to `completions`, in the order in which they finished. Waits until one finishes, the waker is
+    /// used, or `deadline` passes. With a deadline in the past, it only polls.
     mutating func reap(until deadline: Instant, into completions: inout [DiskCompletion])
 }
 
-/// One request to the disk. Offset and length are multiples of the disk's block size.
+/// A request to the disk. Offset and length are multiples of the disk's block size.
 package struct DiskRequest {
     enum Operation: Sendable, Equatable {
         case write, read, flush
-        /// Zeroes the range without writing zeros from here; the range reads as zeros afterwards, or it is an error.
+        /// Zeroes the range without transferring zeros. Afterwards the range reads as zeros, or the request has failed.
         case zero(ZeroMethod)
     }
 
@@ -33,19 +33,19 @@ package struct DiskRequest {
     var file = 0
     /// Byte position in that file. To `RequestTable`: an address (`DiskGeometry`).
     var offset: UInt64
-    /// The memory, held until the completion was reaped. Nil for a flush and for zeroing.
+    /// The memory, kept alive until the completion is reaped. Nil for flushing and zeroing.
     var buffer: DirectBuffer?
     var bufferOffset: Int
     var lengthBytes: Int
-    /// Comes back with the completion: slot and generation of the writer's table.
+    /// Returned with the completion: index and generation in the request table.
     var tag: UInt64
 }
 
-/// How a device is asked to zero a range: fallocate(2), which block devices understand too (block/fops.c). Best first.
+/// How the device is asked to zero a range: fallocate(2), which block devices support, too (block/fops.c). Best first.
 enum ZeroMethod: Sendable, CaseIterable {
-    /// Deallocates. On a block device it fails rather than write zeros.
+    /// Deallocates. A block device fails rather than write zeros.
     case punchHole
-    /// Zeroes and keeps the space. The kernel may write zeros itself.
+    /// Zeroes and keeps the space allocated. The kernel may write zeros itself.
     case zeroRange
 
     var fallocateMode: Int32 {
@@ -56,7 +56,7 @@ enum ZeroMethod: Sendable, CaseIterable {
     }
 }
 
-/// A finished request: which, and the bytes moved or the error. Nothing else tells them apart, so identity is never lost.
+/// A finished request: its tag, and the number of bytes moved or the error. The tag is the request's only identity.
 package struct DiskCompletion: Sendable {
     let tag: UInt64
     let result: Result<Int, SystemError>

@@ -1,12 +1,12 @@
-/// How a disk is written and read.
+/// The kernel interface used to write and read a disk.
 public enum WriteEngine: String, Sendable, CaseIterable {
-    /// io_uring, else pwrite where the kernel refuses it.
+    /// io_uring, or pwrite if the kernel refuses it.
     case automatic
     case uring
     case pwrite
 }
 
-/// The disk of this host: through io_uring, or through pwrite where the kernel refuses that.
+/// A disk of this host, through io_uring, or through pwrite if the kernel refuses io_uring.
 package struct HostQueue: DiskQueue, ~Copyable {
     package let engineName: String
     package let capacity: Int
@@ -26,7 +26,7 @@ package struct HostQueue: DiskQueue, ~Copyable {
         pwrite = consume queue
     }
 
-    // One of the two is there. To ask costs nothing beside a request of a MiB.
+    // Exactly one of the two is set. The check costs nothing beside a request of 1 MiB.
     package mutating func submit(_ request: DiskRequest) {
         uring?.submit(request)
         pwrite?.submit(request)
@@ -37,12 +37,10 @@ package struct HostQueue: DiskQueue, ~Copyable {
         pwrite?.reap(until: deadline, into: &completions)
     }
 
-    /// Requests in the queue at once; their bytes have a bound of their own.
+    /// Maximum number of requests in the queue. Their bytes are limited separately.
     private static let depth = 64
 
-    /// The engine that was asked for; where the choice is free, io_uring, or pwrite and a word why.
-    ///
-    /// - Parameter descriptors: the files that requests name by their place here.
+    /// Opens the requested engine. With `.automatic`, falls back from io_uring to pwrite and reports why.
     static func open(
         _ descriptors: [Int32], engine: WriteEngine, note: (SystemError) -> Void
     ) throws(StreamFault) -> HostQueue {

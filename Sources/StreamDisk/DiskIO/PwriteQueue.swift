@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// The disk through plain pwrite(2), pread(2) and fsync(2) on a small pool of threads: for kernels and sandboxes that refuse
+/// The disk through pwrite(2), pread(2) and fsync(2) on a small pool of threads, for kernels and sandboxes that refuse
 /// io_uring. Same contract, same tests.
 package struct PwriteQueue: DiskQueue, ~Copyable {
     private struct State {
@@ -31,7 +31,7 @@ package struct PwriteQueue: DiskQueue, ~Copyable {
             do {
                 try threads.append(WorkerThread(name: "sd-pwrite-\(index)") { Self.work(state, fileDescriptors) })
             } catch {
-                // Some are enough; none is an error.
+                // Fewer threads are enough; none at all is an error.
                 if index == 0 { throw error }
             }
         }

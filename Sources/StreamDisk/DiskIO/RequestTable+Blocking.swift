@@ -1,6 +1,6 @@
-/// Single requests, each waited for: partition tables, flushes, and the end of all others.
+/// Requests that are waited for one at a time: partition tables and flushes. Also waits for all others to end.
 extension RequestTable where Queue: ~Copyable {
-    /// Flushes the caches of every target, which may take minutes.
+    /// Flushes the device's caches, which can take minutes.
     mutating func flush(tick: (DiskActivity) -> Void) throws(StreamFault) {
         for target in disk.targets {
             if !hasFreeRequest { try finishAll(tick: tick) }
@@ -23,12 +23,12 @@ extension RequestTable where Queue: ~Copyable {
         }
     }
 
-    /// Zeroes all the ranges by writing, also when one of them fails, and flushes. Throws the first error.
+    /// Writes zeros to all ranges, even if one fails, and flushes. Throws the first error.
     mutating func zero(_ ranges: [Range<UInt64>], tick: (DiskActivity) -> Void) throws(StreamFault) {
         var first: StreamFault?
         for range in ranges {
             do throws(StreamFault) {
-                // Tables and gaps take a few MiB at most.
+                // Tables and gaps are a few MiB at most.
                 try write([UInt8](repeating: 0, count: range.count), at: range.lowerBound, tick: tick)
             } catch {
                 first = first ?? error
@@ -38,8 +38,8 @@ extension RequestTable where Queue: ~Copyable {
         if let first { throw first }
     }
 
-    /// Compares `bytes`, whose length is a multiple of the block size, with what the disk has at `offset`. Returns where on the
-    /// disk they differ, from the first byte to the last; nil where they do not.
+    /// Compares `bytes`, whose length is a multiple of the block size, with the disk at `offset`. Returns the disk range from
+    /// the first to the last differing byte; nil if there is none.
     mutating func difference(
         from bytes: [UInt8], at offset: UInt64, tick: (DiskActivity) -> Void
     ) throws(StreamFault) -> Range<UInt64>? {
@@ -58,7 +58,7 @@ extension RequestTable where Queue: ~Copyable {
         return found
     }
 
-    /// Waits for everything in flight, whatever it is for. Throws the first error, which then is forgotten.
+    /// Waits for all requests in flight, whatever their purpose. Throws the first error and clears it.
     mutating func finishAll(tick: (DiskActivity) -> Void) throws(StreamFault) {
         var ended: [Ended] = []
         while requestsInFlight > 0 {

@@ -3,34 +3,35 @@ import Glibc
 /// What the disk is doing, told several times a second on the thread that works with it.
 package struct DiskActivity: Sendable {
     package var bytesInFlight = 0
-    /// How long it has left requests unanswered; 0 when it has none.
+    /// For how long it has completed no request; 0 if none is outstanding.
     var silenceSeconds = 0.0
-    /// Read from it and compared, so far.
+    /// Bytes read and compared so far.
     var comparedBytes: UInt64 = 0
 }
 
-/// The requests in flight on one disk. Hands them to the queue, looks at every completion, submits interrupted requests and the
-/// rest of short ones again, and keeps the first error.
+/// The requests in flight on one disk. Submits them to the queue, checks every completion, resubmits interrupted requests and
+/// the remainder of short ones, and keeps the first error.
 ///
-/// It belongs to the thread that made it. What has ended comes back with its purpose; no buffer may be reused before.
+/// Used only on the thread that created it. Finished requests are returned with their purpose; their buffers must not be reused
+/// before.
 struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
-    /// EINTR and EAGAIN for one request; past that they are an error like any other.
+    /// Limit of EINTR and EAGAIN results per request. Beyond it they are an error.
     private static var interruptionsMax: Int { 1000 }
 
     enum Outcome {
         case done
-        /// `firstError` has it, or an earlier one.
+        /// `firstError` holds this error or an earlier one.
         case failed
-        /// The device does not zero ranges in this way. That is no error: `ZeroFallback` has other ways.
+        /// The device does not support this way of zeroing. Not an error: `ZeroFallback` has others.
         case unsupported
     }
 
-    /// A request that was answered in full.
+    /// A request that has finished.
     struct Ended {
         let outcome: Outcome
         /// Nil for single requests.
         let purpose: Purpose?
-        /// The address that was asked for.
+        /// The originally requested range.
         let offset: UInt64
         let lengthBytes: Int
     }
@@ -39,14 +40,14 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
         /// As the queue has it, in bytes of its file.
         var request: DiskRequest
         let purpose: Purpose?
-        /// What was asked for first: a short transfer moves `request` on.
+        /// The originally requested offset; a short transfer advances `request`.
         let offset: UInt64
         let lengthBytes: Int
         var interruptions = 0
     }
 
     let disk: DiskGeometry
-    /// How often a caller hears of the disk while it is waited for.
+    /// How often the caller is called back while this waits for the disk.
     let tickSeconds: Double
     /// For single requests.
     let scratch: DirectBuffer
@@ -75,7 +76,7 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
     var engineName: String { queue.engineName }
     var waker: any QueueWaker { queue.waker }
     var hasFreeRequest: Bool { !freeIndices.isEmpty }
-    /// How long the disk has left requests unanswered, in seconds; 0 when it has none.
+    /// For how long the disk has completed no request, in seconds; 0 if none is outstanding.
     var silenceSeconds: Double { requestsInFlight == 0 ? 0 : Instant.now.seconds(since: lastCompletion) }
 
     mutating func submit(_ request: DiskRequest, for purpose: Purpose?) {
@@ -100,7 +101,7 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
         queue.submit(tagged)
     }
 
-    /// Waits for completions, a wake or `deadline`, and appends what has ended to `ended`.
+    /// Waits for completions, a wake or `deadline`, and appends finished requests to `ended`.
     mutating func reap(until deadline: Instant, into ended: inout [Ended]) {
         queue.reap(until: deadline, into: &completions)
         if completions.isEmpty { return }
@@ -109,10 +110,10 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
         completions.removeAll(keepingCapacity: true)
     }
 
-    /// Hands out the first error, which then is forgotten.
+    /// Returns the first error and clears it.
     mutating func takeFirstError() -> DiskIOError? { firstError.take() }
 
-    /// Nil where the request goes on.
+    /// Nil if the request continues.
     private mutating func complete(_ completion: DiskCompletion) -> Ended? {
         let index = Int(completion.tag & 0xffff_ffff)
         guard index < table.count, var record = table[index], record.request.tag == completion.tag else {
@@ -133,7 +134,7 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
             keep(error, of: request)
             return end(index, record, .failed)
         case .success(let moved) where moved < request.bytesToMove:
-            // Short: the rest again, from a block boundary, memory and position moved alike.
+            // Short transfer: resubmits the remainder from a block boundary, with memory and offset advanced alike.
             let whole = max(moved, 0) / disk.blockBytes * disk.blockBytes
             guard whole > 0 else {
                 keep(SystemError(EIO), of: request)
@@ -184,12 +185,12 @@ extension DiskRequest.Operation {
 }
 
 extension DiskRequest {
-    /// What a completion must report as moved.
+    /// How many bytes a completion must report as moved.
     var bytesToMove: Int { operation.isFlush || operation.isZeroing ? 0 : lengthBytes }
 }
 
 extension SystemError {
-    /// What fallocate(2) answers where file system or device do not know the mode.
+    /// The errors of fallocate(2) if the file system or device does not support the mode.
     fileprivate var saysZeroingIsUnsupported: Bool {
         [EOPNOTSUPP, ENOSYS, EINVAL, ENOTTY, ENODEV, EPERM].contains(code)
     }

@@ -1,13 +1,13 @@
 import CLinux
 import CUring
 
-/// The disk through io_uring(7): one ring, created on and used by the writer's thread only.
+/// The disk through io_uring(7): one ring, created and used on the writer's thread only.
 ///
-/// Registered files where the kernel grants it; `SINGLE_ISSUER | DEFER_TASKRUN` where it knows them, so that
-/// completions are only worked on when this thread asks for them.
+/// Uses a registered file if the kernel allows it, and `SINGLE_ISSUER
+/// DEFER_TASKRUN` if it supports them, so that completions are processed only when this thread asks for them.
 @safe
 package struct UringQueue: DiskQueue, ~Copyable {
-    /// No tag of the writer's, and not liburing's own: UInt64.max marks its time-outs (LIBURING_UDATA_TIMEOUT).
+    /// Never a tag of a request, and not UInt64.max, with which liburing marks its timeouts (LIBURING_UDATA_TIMEOUT).
     private static let wakeTag = UInt64.max - 1
 
     package let engineName = "io_uring"
@@ -15,8 +15,8 @@ package struct UringQueue: DiskQueue, ~Copyable {
     package var waker: any QueueWaker { eventWaker }
 
     // SAFETY: allocated in `init`, has a stable address, and is released in `deinit` after `io_uring_queue_exit`, when no
-    // transfer of ours can be outstanding (the writer drains before it drops us). The waker's poll names no memory, so the
-    // kernel may end it when it likes.
+    // transfer can be outstanding (the writer drains the queue before it drops it). The waker's poll refers to no memory, so
+    // the kernel may end it at any time.
     private let ring: UnsafeMutablePointer<io_uring>
     private let eventWaker: EventWaker
     /// What the SQEs name of each file: its index among the registered ones, or its descriptor.
@@ -24,15 +24,15 @@ package struct UringQueue: DiskQueue, ~Copyable {
     private let fileFlags: UInt32
     private var wakeArmed = false
 
-    /// What a ring asks of io_uring_setup(2), best first: completions are worked on only when the writer asks for them, else at
-    /// its next system call, else by interrupting it.
+    /// Flags for io_uring_setup(2), best first. Completions are processed only when the writer asks for them; else at its next
+    /// system call; else by interrupting it.
     package static let setupFlags = [cu_setup_single_issuer | cu_setup_defer_taskrun, cu_setup_coop_taskrun, 0]
 
-    /// The ring is tried before it is used: one that can be set up, and not entered or not asked for writes, is refused here.
+    /// The ring is tried out first: one that can be set up but not entered, or does not support writes, is refused here.
     ///
-    /// - Parameter setups: flags to try in turn: an older kernel answers EINVAL to what it does not know.
-    /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM); EOPNOTSUPP
-    ///   where it lacks an operation (before Linux 5.6).
+    /// - Parameter setups: flag sets to try in turn. Older kernels return EINVAL for unknown flags.
+    /// - Throws: the errno with which the kernel refuses io_uring (EPERM by sysctl or seccomp, ENOSYS, ENOMEM); EOPNOTSUPP if
+    ///   it lacks an operation (before Linux 5.6).
     package init(
         fileDescriptors: [Int32], capacity: Int, setups: [UInt32] = Self.setupFlags, registersFile: Bool = true
     ) throws(SystemError) {
@@ -68,7 +68,8 @@ package struct UringQueue: DiskQueue, ~Copyable {
     }
 
     deinit {
-        // The kernel takes a ring down later, on a thread of its own (some 50 ms); the disk must be free when the run has ended.
+        // The kernel releases a ring later, on a thread of its own (after some 50 ms), but the disk must be free when the run
+        // has ended.
         unsafe io_uring_unregister_files(ring)
         unsafe io_uring_queue_exit(ring)
         unsafe ring.deallocate()
@@ -104,7 +105,7 @@ package struct UringQueue: DiskQueue, ~Copyable {
             let code = unsafe left > 0 ? wait(seconds: left) : io_uring_submit_and_get_events(ring)
             let woken = collect(into: &completions)
             if completions.count > before || woken || code == -ETIME || left <= 0 { return }
-            // EINTR, EAGAIN and EBUSY pass; anything else is a broken ring, which no caller can mend.
+            // EINTR, EAGAIN and EBUSY are transient. Any other error is a broken ring, which no caller can repair.
             precondition(
                 code >= 0 || code == -EINTR || code == -EAGAIN || code == -EBUSY, "io_uring_enter: errno \(-code)")
         }
@@ -118,7 +119,7 @@ package struct UringQueue: DiskQueue, ~Copyable {
         return unsafe io_uring_submit_and_wait_timeout(ring, &first, 1, &time, nil)
     }
 
-    /// Takes every completion there is. Returns whether the waker was among them.
+    /// Takes all available completions. Returns whether the waker's was among them.
     private mutating func collect(into completions: inout [DiskCompletion]) -> Bool {
         var woken = false
         var entry: UnsafeMutablePointer<io_uring_cqe>?
@@ -138,7 +139,7 @@ package struct UringQueue: DiskQueue, ~Copyable {
         return woken
     }
 
-    /// Keeps one poll of the waker's eventfd outstanding: its completion is the wake.
+    /// Keeps one poll of the waker's eventfd outstanding. Its completion is the wake-up.
     private mutating func armWake() {
         guard !wakeArmed else { return }
         let entry = unsafe nextEntry()
@@ -149,13 +150,13 @@ package struct UringQueue: DiskQueue, ~Copyable {
 
     @unsafe
     private func nextEntry() -> UnsafeMutablePointer<io_uring_sqe> {
-        // The submission queue holds `capacity` requests and the wake's poll, and is emptied by each `reap`.
+        // The submission queue has room for `capacity` requests and the waker's poll, and each `reap` empties it.
         guard let entry = unsafe io_uring_get_sqe(ring) else { preconditionFailure("more requests than capacity") }
         return unsafe entry
     }
 }
 
-/// Wakes by an eventfd(2) that the ring polls.
+/// Wakes through an eventfd(2) that the ring polls.
 final class EventWaker: QueueWaker {
     let descriptor: Int32
 
@@ -169,11 +170,11 @@ final class EventWaker: QueueWaker {
 
     func wake() {
         var one: UInt64 = 1
-        // EAGAIN means the counter is full: then a wake is pending anyway.
+        // EAGAIN means that the counter is full, so a wake-up is already pending.
         unsafe write(descriptor, &one, 8)
     }
 
-    /// Takes back every wake so far; the caller has yet to look at what they were for.
+    /// Clears all wake-ups so far. The caller must then check its state.
     fileprivate func reset() {
         var count: UInt64 = 0
         unsafe read(descriptor, &count, 8)

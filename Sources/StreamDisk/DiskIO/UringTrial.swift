@@ -1,21 +1,21 @@
 import CUring
 import Glibc
 
-/// Whether a ring that was set up can be used for a run: asked once, before anything depends on it.
+/// Checks once, before a run depends on it, that a ring works after setup.
 enum UringTrial {
     private static let secondsMax: Int64 = 5
-    /// For a kernel, or a filter, that only ever says "try again".
+    /// For kernels or filters that only ever return EAGAIN.
     private static let retrySecondsMax = 1.0
 
-    /// Nil where it can be used; else why not.
+    /// Nil if the ring can be used; else the reason.
     @unsafe
     static func refusal(_ ring: UnsafeMutablePointer<io_uring>) -> SystemError? {
         guard unsafe knowsOperations(ring) else { return SystemError(EOPNOTSUPP) }
         return unsafe noOperation(ring)
     }
 
-    /// The operations that `UringQueue` asks for. A filter may refuse the question (io_uring_register(2)): then the features
-    /// that came with them tell.
+    /// The operations that `UringQueue` needs. If a filter refuses the query (io_uring_register(2)), the ring's feature flags,
+    /// introduced with the same kernels, decide.
     @unsafe
     private static func knowsOperations(_ ring: UnsafeMutablePointer<io_uring>) -> Bool {
         guard let probe = unsafe io_uring_get_probe_ring(ring) else {
@@ -26,9 +26,10 @@ enum UringTrial {
             .allSatisfy { unsafe io_uring_opcode_supported(probe, $0) != 0 }
     }
 
-    /// Sends a request that does nothing and waits for it, by the calls that a run uses: a filter may grant io_uring_setup(2)
-    /// and refuse io_uring_enter(2). A thread of the kernel's shall do it: flushes, zeroing and much of the writing need one, the
-    /// first stays as long as the ring, and where it is refused (pids.max, RLIMIT_NPROC) they would end with ECANCELED.
+    /// Submits a no-op and waits for it with the calls that a run uses: a filter may allow io_uring_setup(2) and refuse
+    /// io_uring_enter(2). A kernel worker thread executes it. Flushes, zeroing and many writes need one, and the first worker
+    /// lives as long as the ring. If the kernel cannot create it (pids.max, RLIMIT_NPROC), these requests would end with
+    /// ECANCELED.
     @unsafe
     private static func noOperation(_ ring: UnsafeMutablePointer<io_uring>) -> SystemError? {
         guard let entry = unsafe io_uring_get_sqe(ring) else { return SystemError(ENOMEM) }
@@ -43,7 +44,7 @@ enum UringTrial {
                 usleep(1000)
                 continue
             }
-            // Not in time, or no thread for it: not now.
+            // No completion in time, or no worker thread: unusable for now.
             if code == -ETIME { return SystemError(EAGAIN) }
             if code < 0 { return SystemError(-code) }
             guard let completion = unsafe first else { return SystemError(EAGAIN) }

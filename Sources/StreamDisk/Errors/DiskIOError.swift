@@ -1,17 +1,17 @@
-/// The disk failed: what was asked of it, where, and what it answered.
+/// The disk failed: the operation, where, and the kernel's error.
 public struct DiskIOError: Error, Sendable, Equatable {
-    /// What was asked of the disk.
+    /// The operation.
     public enum Operation: String, Sendable { case open, write, zero, read, flush, close }
 
-    /// What was asked of the disk.
+    /// The operation.
     public let operation: Operation
-    /// The disk, as it was asked for.
+    /// The disk's path as the caller gave it.
     public let path: String
-    /// Byte position on the device and length of the request; nil for a flush, an open or a close.
+    /// Byte offset of the request on the device; nil for a flush, an open or a close.
     public let offset: UInt64?
-    /// Of the request; nil where `offset` is.
+    /// Length of the request in bytes; nil if `offset` is nil.
     public let lengthBytes: Int?
-    /// What the kernel answered.
+    /// The kernel's error.
     public let cause: SystemError
 
     package init(_ operation: Operation, path: String, offset: UInt64?, lengthBytes: Int?, cause: SystemError) {

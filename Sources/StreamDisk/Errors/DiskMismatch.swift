@@ -1,9 +1,9 @@
-/// A disk that reads, but not what it should hold: other bytes than were written onto it, or than the image has.
+/// The disk could be read, but its contents differ from what was written (read back) or from the image (verify).
 public struct DiskMismatch: Error, Sendable, Equatable {
     /// What the disk was compared with.
     public enum Expectation: String, Sendable { case written, image }
 
-    /// The part of the disk that the first difference is in.
+    /// The part of the disk that contains the first difference.
     public enum Area: Sendable, Equatable, CustomStringConvertible {
         case mbr, primaryTable, backupTable
         /// GPT entry number, from 1, and name.
@@ -21,16 +21,17 @@ public struct DiskMismatch: Error, Sendable, Equatable {
 
     /// What the disk was compared with.
     public let expectation: Expectation
-    /// The disk, as it was asked for.
+    /// The disk's path as the caller gave it.
     public let path: String
-    /// The part it is in; nil between the partitions.
+    /// The part that contains the difference; nil between the partitions.
     public let area: Area?
-    /// Bytes of the disk: where the image is at hand, from the first that differs to the last of the same piece; else the whole
-    /// piece (1 MiB at most) whose checksum is wrong.
+    /// Byte offset on the disk. When compared with the image, the first byte that differs; when read back, the start of the
+    /// extent (1 MiB at most) whose checksum is wrong.
     public let offset: UInt64
-    /// Of what differs; see `offset`.
+    /// When compared with the image, the length from the first to the last differing byte of one extent; when read back, the
+    /// length of the extent.
     public let lengthBytes: Int
-    /// How many pieces differ, where all of the disk was compared.
+    /// Number of differing extents, if the whole disk was compared; else 1.
     public let count: Int
 
     init(_ expectation: Expectation, path: String, area: Area?, range: Range<UInt64>, count: Int = 1) {

@@ -1,42 +1,42 @@
-/// A reason not to write onto a disk.
+/// A reason not to write to a disk.
 public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
-    /// `device` (the disk, a partition, or what is stacked on them) is mounted; the first of its mount points.
+    /// `device` (the disk, a partition, or a device built on them) is mounted; `mountPoint` is its first mount point.
     case mounted(device: String, mountPoint: String)
     case swap(device: String)
-    /// `by` (such as dm-0, md127, loop3) is built on the disk or on a partition of it.
+    /// The device `by` (such as dm-0, md127, loop3) is built on the disk or one of its partitions.
     case held(by: String)
-    /// `name` is another path to the same disk, and in use.
+    /// `name` is another path to the same disk, and is in use.
     case otherPath(name: String)
-    /// Another program has it open exclusively: a file system of another mount namespace, a multi-device file system …
+    /// Another program has it open exclusively, such as a file system in another mount namespace.
     case openedExclusively
-    /// Another program holds its lock (flock), as a run of this program does.
+    /// Another program holds its lock (flock), as another run of this program does.
     case locked
-    /// Another program has locked bytes of it (fcntl), as a virtual machine that runs from it does.
+    /// Another program has locked part of it (fcntl), as a virtual machine that uses it does.
     case byteLocked
-    /// What would tell whether it is in use cannot be read.
+    /// The file that would show whether it is in use cannot be read.
     case useUnknown(file: String)
-    /// The image is read from it, or from what is built on it.
+    /// The image is stored on it, or on a device built on it.
     case isSource
     case readOnly
-    /// No medium, or nothing bound to it.
+    /// It has no medium, or no backing.
     case zeroSize
     case removable
-    /// A disk of another machine: iSCSI, Fibre Channel, NVMe over fabrics.
+    /// A network disk: iSCSI, Fibre Channel, NVMe over fabrics.
     case network(transport: String)
-    /// Not a kind of disk that is ever chosen by itself (loop, zram, dm, md, optical …).
+    /// A kind of device that is never selected automatically (loop, zram, dm, md, optical …).
     case wrongKind(name: String)
-    /// A boot or replay-protected area of an eMMC.
+    /// A boot partition or replay-protected area of an eMMC.
     case bootArea(name: String)
-    /// Bytes.
+    /// Sizes in bytes.
     case tooSmall(need: UInt64, has: UInt64)
-    /// Bytes of a logical block.
+    /// Logical block sizes in bytes.
     case wrongBlockSize(need: Int, has: Int)
     /// A partition that does not begin with a block of its disk.
     case misaligned(startBytes: UInt64, blockBytes: Int)
     /// A whole disk, where one of its partitions may be meant.
     case partitioned(names: [String])
 
-    /// For programs; never changes.
+    /// A stable code for programs.
     public var code: String {
         switch self {
         case .mounted: "mounted"
@@ -61,7 +61,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether it only keeps the disk from being chosen by itself, and not from being named.
+    /// Whether it only prevents automatic selection; a disk that the user names may still be used.
     package var isForChoiceOnly: Bool {
         switch self {
         case .removable, .network, .wrongKind, .bootArea: true
@@ -71,7 +71,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether it stands against writing only: the disk can be read all the same.
+    /// Whether it prevents writing only, and the disk can still be read.
     var isForWritingOnly: Bool {
         switch self {
         case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
@@ -81,8 +81,8 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether it is the state of a moment, in which another program is at work on the disk. It does not make another disk the
-    /// best one: whoever waits gets this one.
+    /// Whether it is transient: another program is using the disk at the moment. It does not make another disk the best choice;
+    /// a caller that waits gets this disk.
     var isPassing: Bool {
         switch self {
         case .openedExclusively, .locked, .byteLocked: true
@@ -90,7 +90,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether it is a use by somebody, which another path to the same disk shares.
+    /// Whether it is a use that other paths to the same disk share.
     var isUse: Bool {
         switch self {
         case .mounted, .swap, .held: true
@@ -113,7 +113,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What the kernel's name of a block device tells of it, for people: nothing is decided by it.
+    /// The kind of device, by its kernel name. For messages only.
     private static func kind(_ name: String) -> String {
         let kinds = [
             ("loop", "a loop device"), ("dm-", "a device-mapper device"), ("md", "a RAID array"), ("zram", "a RAM disk"),

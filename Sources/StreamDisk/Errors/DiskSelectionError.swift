@@ -1,24 +1,24 @@
-/// No disk, or not this one: nothing was written.
+/// No disk fits, or the target cannot be used. Nothing was written.
 public struct DiskSelectionError: Error, Sendable, Equatable {
-    /// Why, for programs: `disk.` and this is the `kind` of an `error` event.
+    /// The reason, for programs. The `kind` of an `error` event is `disk.` followed by this.
     public enum Kind: String, Sendable, CaseIterable {
-        /// Mounted, swap, held, open or locked by another program: itself, a partition, or another path to it.
+        /// Mounted, swap, held, open or locked by another program: the disk, a partition, or another path to it.
         case inUse
-        /// Whether it is in use cannot be told.
+        /// It cannot be determined whether it is in use.
         case useUnknown
         case tooSmall
-        /// Another logical block size than the image's.
+        /// Its logical block size is not the image's.
         case blockSize
         case readOnly
-        /// Nothing is there, or no node of the disk that would be taken.
+        /// The path does not exist, or the selected disk has no node.
         case notFound
-        /// No medium in it, or nothing bound to it.
+        /// It has no medium, or no backing.
         case noMedium
         /// A partition, a directory, a character device …
         case notADisk
-        /// The image is read from it.
+        /// The image is stored on it.
         case isSource
-        /// It is not what it was a moment before.
+        /// It is no longer the disk or file that was looked at before.
         case changed
         /// It wants memory aligned to more than this program's buffers are, or a partition begins inside a block of its disk.
         case alignment
@@ -26,23 +26,23 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
         case partitioned
         /// The kernel would not open it, for another reason.
         case cannotOpen
-        /// None was named, and none of this host's fits.
+        /// None was named, and no disk of this host fits.
         case noneFits
-        /// Another run has it, or, where no disk was named, another program has the one that would be taken.
+        /// Another run is using it; or, if it was selected automatically, any other program.
         case busy
-        /// Opening it was not permitted.
+        /// The kernel denied permission to open it.
         case notPermitted
     }
 
-    /// Why, for programs.
+    /// The reason, for programs.
     public let kind: Kind
-    /// The path asked for, or of the disk that would be taken; nil when none fits.
+    /// The path that was given, or that of the selected disk; nil if none fits.
     public let path: String?
-    /// Why, in words; several disks and their reasons where none fits.
+    /// The reason in words; if none fits, all disks with their reasons.
     public let reason: String
-    /// What stands against it, where that was the reason.
+    /// The rejections, if those were the reason.
     public let obstacles: [DiskRejection]
-    /// The disk was not named but chosen: the one that fits best. No other is taken in its place.
+    /// Whether the disk was selected automatically, as the best fit. No other disk is used in its place.
     public let isChosen: Bool
 
     package init(_ kind: Kind, path: String?, reason: String, obstacles: [DiskRejection] = [], isChosen: Bool = false) {

@@ -1,5 +1,5 @@
-/// The exit codes of the command line (sysexits.h): a contract with scripts. The library knows them, so that each program that
-/// runs on it gives the same code for the same fault.
+/// The exit codes of the command line (sysexits.h), a stable contract with scripts. They are in the library so that every
+/// program built on it returns the same code for the same fault.
 package enum ExitCodes {
     package static let done: Int32 = 0
     package static let usage: Int32 = 64
@@ -12,6 +12,6 @@ package enum ExitCodes {
     package static let unsupportedServer: Int32 = 76
     package static let notPermitted: Int32 = 77
     package static let unusableDisk: Int32 = 78
-    /// SIGINT's. Other signals give 128 and their number too.
+    /// Exit code for SIGINT. Other signals also give 128 plus their number.
     package static let interrupted: Int32 = 130
 }

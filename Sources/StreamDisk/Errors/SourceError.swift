@@ -1,16 +1,16 @@
-/// Why a source could not deliver: final, after all retries.
+/// The source could not deliver the image. Final, after all retries.
 public struct SourceError: Error, Sendable, Equatable {
-    /// Why, for programs: `source.` and this is the `kind` of an `error` event.
+    /// The reason, for programs. The `kind` of an `error` event is `source.` followed by this.
     public enum Kind: String, Sendable {
-        /// 404, no such file.
+        /// HTTP 404, or no such file.
         case notFound
-        /// Not reached, or went away, until the retry timeout; or an answer that no retry mends.
+        /// It could not be reached, or was lost, until the retry timeout; or a response that no retry can change.
         case unreachable
-        /// 401, 403, 407, a file that may not be read.
+        /// HTTP 401, 403 or 407, or a file that may not be read.
         case notPermitted
-        /// The server cannot serve this: ranges refused and no way round.
+        /// The server cannot serve the image: it refuses ranges, and a single pass is not possible.
         case unsupported
-        /// The source is not what it was when the run began, or shorter than it said.
+        /// The source changed since the run began, or is shorter than it stated.
         case changed
         /// What a registry names by its digest are other bytes, or it names them by another one.
         case digest
@@ -20,25 +20,27 @@ public struct SourceError: Error, Sendable, Equatable {
         case invalidReference
         /// A file that `SourceOptions` or the environment names is missing, or not what it should be. Then `source` is its path.
         case unusableFile
-        /// The run was cancelled, or the sink wants no more.
+        /// The run was cancelled, or the sink refused more bytes.
         case stopped
     }
 
-    /// What a person can do about it, where more is known than `kind` says.
+    /// What a user can do, if more is known than `kind` says.
     public enum Advice: Sendable, Equatable {
-        /// Name an authority that the server's certificate is signed by (`SourceOptions.caFile`).
+        /// Name the authority that signed the server's certificate (`SourceOptions.caFile`).
         case trustAuthority
-        /// A certificate is not valid yet, or no longer, by this host's clock.
+        /// By this host's clock, a certificate is not yet valid or has expired.
         case checkClock
-        /// The certificate is for another name than the URL's.
+        /// The certificate is for a name other than the URL's.
         case useCertifiedName
-        /// The server wants one, or another one (`SourceOptions.clientCertificateFile` and `clientKeyFile`).
+        /// The server requires a client certificate, or another one (`SourceOptions.clientCertificateFile` and
+        /// `clientKeyFile`).
         case giveClientCertificate
-        /// Both speak TLS, and agree on no version or cipher, or the server wants a client certificate: it does not say.
+        /// Both sides speak TLS but agree on no version or cipher, or the server requires a client certificate: it does not say
+        /// which.
         case agreeOnTLS
-        /// Nothing speaks TLS there: an http URL, or another port.
+        /// The server does not speak TLS: use an http URL, or another port.
         case usePlainHTTP
-        /// What is there speaks TLS: an https URL.
+        /// The server speaks TLS: use an https URL.
         case useTLS
         /// Give credentials for the registry, or others.
         case logIn
@@ -51,20 +53,20 @@ public struct SourceError: Error, Sendable, Equatable {
         case authorities, clientCertificate, clientKey, registryCredentials
     }
 
-    /// Why, for programs.
+    /// The reason, for programs.
     public let kind: Kind
     /// The source's name, without credentials.
     public let source: String
     /// What happened, in words.
     public let reason: String
-    /// Position of the image, where one is known.
+    /// Byte position in the image, if known.
     public let offset: UInt64?
-    /// What to do; nil where no more is known than `kind` says.
+    /// What to do; nil if no more is known than `kind` says.
     public let advice: Advice?
-    /// The source's size was not known, and it has ended at `offset`, before what was asked for.
+    /// Whether the source, whose size was unknown, ended at `offset`, before the requested range.
     public let isEnd: Bool
 
-    /// For sources of your own.
+    /// For custom sources.
     public init(
         _ kind: Kind, source: String, reason: String, offset: UInt64? = nil, advice: Advice? = nil, isEnd: Bool = false
     ) {

@@ -1,12 +1,12 @@
 import CosiFormat
 import Glibc
 
-// A fault for programs: a word, a number, a position. docs/EVENTS.md lists the words.
+// The representation of a fault for programs: kind, exit code, offset. docs/EVENTS.md lists the kinds.
 
 extension StreamFault {
-    /// A stable word, such as `image.hash`, `source.unreachable` or `disk.inUse`.
+    /// A stable identifier, such as `image.hash`, `source.unreachable` or `disk.inUse`.
     ///
-    /// What stands before the point says which part failed. Later releases add words, and change none.
+    /// The part before the point names the component. Later releases may add identifiers but never change one.
     public var kind: String {
         switch self {
         case .image(let error): "image.\(error.code.rawValue)"
@@ -22,17 +22,17 @@ extension StreamFault {
         }
     }
 
-    /// The exit code of the command line: 65 for an invalid image, 78 for a disk that cannot be used …, after sysexits.h.
+    /// The exit code of the command line, based on sysexits.h: 65 for an invalid image, 78 for an unusable disk …
     public var code: Int32 {
         switch self {
         case .image, .architecture: ExitCodes.invalidImage
-        // With stream, the disk failed; with verify, the same is found: it does not hold what it should.
+        // In `stream`, the disk failed. In `verify`, it has the wrong contents.
         case .device, .mismatch: ExitCodes.deviceFailed
         case .memory: ExitCodes.unusableDisk
         case .cancelled: ExitCodes.interrupted
-        // A sandbox that refuses what was asked for, such as io_uring by name, is no bug.
+        // The kernel or a sandbox refused a feature that was asked for by name, such as io_uring. That is not a bug.
         case .host(_, let cause) where [EPERM, EACCES, ENOSYS, EOPNOTSUPP].contains(cause.code): ExitCodes.notPermitted
-        // No memory or no thread: as with `.memory`.
+        // No memory or no thread: the same as `.memory`.
         case .host(_, let cause) where [ENOMEM, EAGAIN].contains(cause.code): ExitCodes.unusableDisk
         case .host: ExitCodes.software
         case .disk(let error): error.code
@@ -41,7 +41,7 @@ extension StreamFault {
         }
     }
 
-    /// The byte of the image or of the disk at which it happened; nil where there is none.
+    /// The byte of the image or disk where it happened; nil if there is none.
     public var offset: UInt64? {
         switch self {
         case .source(let error): error.offset

@@ -2,17 +2,17 @@ public import CosiFormat
 
 /// What went wrong.
 public enum StreamFault: Error, Sendable {
-    /// The image is invalid, corrupt or not the one asked for.
+    /// The image is invalid, corrupt, or not the one that was requested.
     case image(FormatError)
-    /// The image is for another machine than this host, whose disk would have been chosen automatically.
+    /// The image is for another architecture than this host, and the disk would have been selected automatically.
     case architecture(image: CosiMetadata.Architecture, host: CosiMetadata.Architecture?)
     /// The source could not deliver.
     case source(SourceError)
     /// The disk failed.
     case device(DiskIOError)
-    /// The disk answers, but holds other bytes than it should.
+    /// The disk works, but its contents are wrong.
     case mismatch(DiskMismatch)
-    /// No disk, or not this one.
+    /// No disk fits, or the target cannot be used.
     case disk(DiskSelectionError)
     /// No partition of the image, or not one.
     case partition(PartitionError)
@@ -20,7 +20,7 @@ public enum StreamFault: Error, Sendable {
     case memory(neededBytes: UInt64, limit: MemoryLimit)
     /// The run was cancelled.
     case cancelled
-    /// The host refused something every run needs (a thread, memory).
+    /// The host refused a resource that every run needs (a thread, memory).
     case host(operation: String, cause: SystemError)
 }
 
@@ -29,12 +29,12 @@ extension StreamFault {
         .image(FormatError(code, place: place, problem: problem))
     }
 
-    /// What a source said, unless it only passes on that the run was stopped.
+    /// The source's error; `.cancelled` if it only reports that the run was stopped.
     init(_ error: SourceError) { self = error.kind == .stopped ? .cancelled : .source(error) }
 }
 
 extension DirectBuffer {
-    /// A buffer, or the failure of the run that needs it.
+    /// Returns a buffer, or throws the fault of the run that needs it.
     static func reserved(sizeBytes: Int) throws(StreamFault) -> DirectBuffer {
         do throws(SystemError) {
             return try DirectBuffer(sizeBytes: sizeBytes)
@@ -45,7 +45,7 @@ extension DirectBuffer {
 }
 
 extension MemoryLimits {
-    /// Throws `.memory`, with the tightest limit, where `need` does not fit into all of them.
+    /// Throws `.memory` with the tightest limit if `need` exceeds any limit.
     func expectRoom(for need: MemoryNeed) throws(StreamFault) {
         if let limit = exceeded(by: need) { throw .memory(neededBytes: need.bytes(under: limit), limit: limit) }
     }

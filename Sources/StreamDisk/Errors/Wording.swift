@@ -1,4 +1,4 @@
-/// What a user can set to mend a fault. The library does not know what that is called where it runs.
+/// A setting that a user can change to correct a fault. The library does not know its name in a front-end.
 public enum Setting: Sendable, CaseIterable {
     /// The target: ``StreamTarget/path(_:)`` instead of the smallest disk.
     case disk
@@ -16,20 +16,20 @@ public enum Setting: Sendable, CaseIterable {
     case plainHTTP
 }
 
-/// How a front-end speaks to its users, where the library's own words are not enough.
+/// How a front-end words its messages where the library's own words do not suffice.
 public struct Wording: Sendable {
     /// Why the transfer was cancelled.
     public var cancelled: String
-    /// What a setting is called here, such as an option of a command line; nil where it cannot be set.
+    /// The front-end's name for a setting, such as a command-line option; nil if it cannot be set there.
     public var name: @Sendable (Setting) -> String?
 
-    /// The library's own: "interrupted", and settings without a name.
+    /// The library's defaults: "interrupted", and settings without a name.
     public init(cancelled: String = "interrupted", name: @escaping @Sendable (Setting) -> String? = { _ in nil }) {
         self.cancelled = cancelled
         self.name = name
     }
 
-    /// The names in parentheses, to be put behind what they stand for; empty without a name.
+    /// The names in parentheses, to follow what they refer to; empty if there are none.
     func naming(_ settings: Setting...) -> String {
         let names = settings.compactMap(name)
         return names.isEmpty ? "" : " (\(names.joined(separator: ", ")))"

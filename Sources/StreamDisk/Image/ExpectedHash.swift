@@ -1,13 +1,13 @@
 import CosiFormat
 
-/// What the user says an image's metadata must hash to.
+/// The hash that the user expects of an image's metadata.
 public enum ExpectedHash: Sendable, Equatable {
-    /// Anything: the images' own hashes are checked all the same.
+    /// Any hash is accepted. The images' own hashes are still checked.
     case ignored
     /// SHA-384 of the bytes of `metadata.json`: 48 bytes.
     case sha384([UInt8])
 
-    /// Reads `ignored` or `sha384:` and 96 hexadecimal digits, in any case; nil for anything else.
+    /// Parses `ignored` or `sha384:` and 96 hexadecimal digits, in any case; nil for anything else.
     public init?(_ text: String) {
         let lower = text.lowercased()
         if lower == "ignored" {
@@ -21,7 +21,7 @@ public enum ExpectedHash: Sendable, Equatable {
         self = .sha384(bytes)
     }
 
-    /// Why `text` is no hash that could be expected, and what to give instead; nil when it is one.
+    /// Why `text` cannot be an expected hash, and what to give instead; nil if it can.
     public static func refusal(of text: String) -> String? {
         if ExpectedHash(text) != nil { return nil }
         let lower = text.lowercased()

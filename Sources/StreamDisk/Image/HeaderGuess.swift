@@ -1,36 +1,37 @@
 import CosiFormat
 
-/// Where the next headers of a tar are, if the images that the metadata names follow in a known order, each with as many header
-/// blocks as the ones before it.
+/// Predicts where the next tar headers are, if the images named in the metadata follow in a known order, each with as many
+/// header blocks as those before it.
 ///
-/// Only a guess: the scanner is fed with what stands there, and finds out what it is. A wrong guess costs the bytes.
+/// A prediction only: the scanner reads what is there and detects errors. A wrong one costs the bytes that were read.
 enum HeaderGuess {
-    /// Read for one header: extended headers fit in, and a few blocks more or less than expected before it.
+    /// Bytes to read per header, enough for extended headers and for a few blocks more or fewer than expected before it.
     private static let windowBytes: UInt64 = 4096
-    /// So much of that lies in front of where the header is expected.
+    /// How much of that lies before the expected offset of the header.
     private static let marginBytes: UInt64 = 1024
-    /// A smaller gap between two windows is read, too: that costs less than a request.
+    /// A smaller gap between two windows is read, too: that costs less than another request.
     private static let gapBytes: UInt64 = 4096
-    /// Where the partition table's image is small, it comes with its header.
+    /// A small partition table image is read together with its header.
     private static let tableBytesMax: UInt64 = 64 << 10
-    /// Headers of one guess: as many as a partition table usually has room for. They are at most 1 MiB and a table.
+    /// Maximum number of headers per prediction, as many as a partition table usually has entries. They are 1 MiB at most, plus
+    /// a table.
     static let headersMax = 128
 
-    /// What holds `needs` and what follows it at once: for the scanner that needs `needs`, as the only range.
+    /// A single range that contains `needs` and what follows directly, for the scanner.
     static func window(at needs: Range<UInt64>, fileBytes: UInt64) -> Range<UInt64> {
         needs.lowerBound..<max(needs.upperBound, min(needs.lowerBound + windowBytes, fileBytes))
     }
 
-    /// The ranges to be read together, in ascending order and inside the file. The first holds `needs`, where the next entry
-    /// begins; the others hold the headers behind it, up to the archive's end marker.
+    /// The ranges to read together, ascending and inside the file. The first contains `needs`, where the next entry begins; the
+    /// others contain the later headers, up to the archive's end marker.
     ///
     /// - Parameters:
     ///   - needs: inside the file.
-    ///   - entries: what was read so far, in file order.
+    ///   - entries: the entries read so far, in file order.
     static func ranges(
         at needs: Range<UInt64>, behind entries: [TarEntry], of metadata: CosiMetadata, fileBytes: UInt64
     ) -> [Range<UInt64>] {
-        // As the scanner has it; so no sum below overflows.
+        // The scanner uses the same bound, so no sum below overflows.
         let fileBytes = min(fileBytes, UInt64(Int64.max))
         var ranges = [window(at: needs, fileBytes: fileBytes)]
         let headerBytes = HeaderBytes(entries.filter { metadata.region(for: $0) != nil }, other: entries.last)
@@ -57,8 +58,8 @@ enum HeaderGuess {
         }
     }
 
-    /// The regions whose images have not been seen, in the order in which they are expected: as the metadata lists them, or by
-    /// number where only that agrees with what was seen.
+    /// The regions whose images have not been found, in the order expected: that of the metadata, or by number if only that
+    /// agrees with the images found so far.
     private static func missing(behind entries: [TarEntry], of metadata: CosiMetadata) -> [CosiMetadata.Region] {
         let listed = metadata.disk.gptRegions
         let seen = entries.compactMap { metadata.region(for: $0)?.image.path }
@@ -75,8 +76,8 @@ enum HeaderGuess {
     }
 }
 
-/// How many bytes of headers an image is expected to have: as many as the last one had whose name fits a plain header as this
-/// one's does, or does not.
+/// The expected number of header bytes of an image: that of the last image whose name, like this one's, fits a plain header, or
+/// does not.
 private struct HeaderBytes {
     private let short: UInt64
     private let long: UInt64

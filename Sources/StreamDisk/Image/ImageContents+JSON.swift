@@ -4,7 +4,7 @@ extension ImageContents {
     /// `sha384:` and the hexadecimal SHA-384 of the metadata.
     package var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
 
-    /// What `inspect` gives programs (docs/EVENTS.md).
+    /// The output of `inspect` for programs (docs/EVENTS.md).
     package var json: JSONValue {
         .object([
             "image": .text(name), "version": .text(metadata.version.description),
@@ -18,7 +18,7 @@ extension ImageContents {
         ])
     }
 
-    /// PRETTY_NAME of the image's os-release(5), or its NAME.
+    /// PRETTY_NAME of the image's os-release(5), or else NAME.
     package var osName: String {
         for key in ["PRETTY_NAME=", "NAME="] {
             for line in metadata.osRelease.split(whereSeparator: \.isNewline) where line.hasPrefix(key) {

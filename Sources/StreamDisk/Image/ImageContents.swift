@@ -1,57 +1,57 @@
 public import CosiFormat
 
-/// All that is known of an image before any disk is looked at: read, checked, and nothing written.
+/// An image that was read and checked, as far as possible without a disk.
 public struct ImageContents: Sendable {
     /// The source's name, without credentials.
     public let name: String
-    /// Of the whole file; nil when the server does not say.
+    /// Size of the whole file in bytes; nil if the server does not state it.
     public let fileSizeBytes: UInt64?
-    /// What `metadata.json` says.
+    /// The contents of `metadata.json`.
     public let metadata: CosiMetadata
-    /// SHA-384 of `metadata.json`, 48 bytes: what ``StreamOptions/hash`` is compared with.
+    /// SHA-384 of `metadata.json`, 48 bytes. ``StreamOptions/hash`` is compared with it.
     public let metadataSHA384: [UInt8]
-    /// The partition table, checked.
+    /// The checked partition table.
     public let gpt: GPT
-    /// The images in file order. Where `isSequential`, only what the metadata says of them (their place in the file is found
-    /// on the way).
-    public let images: [CosiLayout.Image]
-    /// The source can only be read once from front to back.
+    /// The images in file order. If `isSequential`, only what the metadata says about them: their offsets become known during
+    /// the pass.
+    package let images: [CosiLayout.Image]
+    /// Whether the source can only be read once, from start to end.
     public let isSequential: Bool
-    /// What each read of the source under way may keep in memory (`ImageHead.readBufferBytes`).
+    /// The memory that each read of the source may use (`ImageHead.readBufferBytes`).
     let readBufferBytes: Int
-    /// Of `metadata.json`: for what it takes of memory.
+    /// Size of `metadata.json`, from which its memory is computed.
     let metadataBytes: UInt64
-    /// What the image should not have, and does no harm.
+    /// Harmless deviations from the format.
     public let warnings: [FormatWarning]
 
-    /// Where the scan of the tar stands, for a sequential source.
+    /// The state of the tar scan, for a sequential source.
     let pending: PendingScan?
 
-    /// Σ compressed and Σ decompressed bytes of the partition images, as the metadata states them.
+    /// Total compressed size of the partition images in bytes, as the metadata states it.
     public var compressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.compressedSizeBytes } }
-    /// Σ decompressed bytes of the partition images, as the metadata states them.
+    /// Total decoded size of the partition images in bytes, as the metadata states it.
     public var decodedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
 
-    /// The window that decoding any of the images may need, in bytes.
-    public var windowBytesMax: UInt64 { 1 << UInt64(metadata.maxWindowLog) }
+    /// The largest window that decoding any of the images may need, in bytes.
+    package var windowBytesMax: UInt64 { 1 << UInt64(metadata.maxWindowLog) }
 
     package var requirement: DiskRequirement {
         DiskRequirement(sizeBytes: metadata.disk.sizeBytes, blockBytes: metadata.disk.lbaSize)
     }
 
-    /// The regions that carry partitions: all but the primary GPT.
-    public var partitionRegions: [CosiMetadata.Region] {
+    /// The regions that belong to partitions: all except the primary GPT.
+    package var partitionRegions: [CosiMetadata.Region] {
         metadata.disk.gptRegions.filter { if case .partition = $0.kind { true } else { false } }
     }
 
-    /// The partition a region goes to; nil only for the primary GPT, since every region's number was checked.
+    /// The partition of a region; nil only for the primary GPT, since every region's number was checked.
     package func partition(of region: CosiMetadata.Region) -> GPTPartition? {
         guard case .partition(let number) = region.kind else { return nil }
         return gpt.partition(number: number)
     }
 }
 
-/// A tar read as far as the first partition image's header.
+/// A tar that was read up to the header of the first partition image.
 struct PendingScan: Sendable {
     var scanner: TarScanner
     var checker: CosiEntryChecker

@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// What `inspectImage` says, on the calling thread and without its events. An error of the format names the image first.
+/// Does the work of `inspectImage`, on the calling thread and without events. Errors of the format name the image first.
 package func readContents(
     of source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
 ) throws(StreamFault) -> ImageContents {
@@ -27,9 +27,9 @@ private struct ImageInspection {
     var scanner = TarScanner()
     var entries: [TarEntry] = []
     var warnings: [FormatWarning] = []
-    /// The archive has ended, without its end marker.
+    /// The archive has ended without its end marker.
     var end: UnmarkedTarEnd?
-    /// So many guesses may still be made of where headers are: a wrong one shows a form of tar that the next one may fit.
+    /// How many predictions of header offsets may still be made. A wrong one reveals a form of tar that the next one may fit.
     var guessesLeft = 3
 
     init(reader: ImageReader, memory: PreflightMemory) {
@@ -39,7 +39,7 @@ private struct ImageInspection {
 
     mutating func run(hash: ExpectedHash) throws(StreamFault) -> ImageContents {
         try refuseForeign()
-        // First the metadata and its hash: nothing else of an image that is not the one asked for is worth reading.
+        // The metadata and its hash come first: nothing else matters if it is not the requested image.
         func isMetadata(_ entry: TarEntry) -> Bool { entry.isNamed(CosiLayout.metadataName) }
         try scan { entries in entries.contains(where: isMetadata) }
         try refuseCut(unless: entries.contains(where: isMetadata))
@@ -72,7 +72,7 @@ private struct ImageInspection {
         return contents(metadata: metadata, digest: digest, gpt: gpt, images: layout.images, pending: nil)
     }
 
-    /// One pass: headers up to the first partition image's, the others as they come.
+    /// A single pass: headers up to the first partition image's now, the others as they arrive.
     private mutating func sequential(metadata: CosiMetadata, digest: [UInt8]) throws(StreamFault) -> ImageContents {
         func kind(_ entry: TarEntry) -> CosiMetadata.Region.Kind? { metadata.region(for: entry)?.kind }
         try scan { entries in
@@ -80,7 +80,7 @@ private struct ImageInspection {
                 || entries.contains { kind($0) == .primaryGPT }
         }
         guard entries.contains(where: { kind($0) == .primaryGPT }) else {
-            // Either it is missing, or it stands behind data that could not be read again.
+            // It is either missing, or comes after data that cannot be read a second time.
             try refuseCut(unless: false)
             if scanner.needs == nil || end != nil { _ = try readGPT(metadata) }
             throw .source(
@@ -101,13 +101,13 @@ private struct ImageInspection {
         }
         try refuseCut(unless: checked.1 != nil)
         guard let first = checked.1 else {
-            // The archive ended without any partition image: the checker says which is missing.
+            // The archive ended without a partition image; the checker names the missing one.
             let (layout, layoutWarnings) = try valid { () throws(FormatError) in try checked.0.finish() }
             warnings += layoutWarnings
             return contents(metadata: metadata, digest: digest, gpt: gpt, images: layout.images, pending: nil)
         }
-        // Where in the file the others are is not known yet, but that all of them lie behind the first, each with a header
-        // and padded to whole blocks, but for the last one's padding.
+        // The offsets of the other images are not known yet. All of them follow the first, each with a header and padded to
+        // whole blocks, except for the last one's padding.
         let regions = metadata.disk.gptRegions.dropFirst()
         let least = regions.reduce(0) { $0 + ($1.image.compressedSizeBytes + 511) / 512 * 512 + 512 } - 512 - 511
         if let size = reader.sizeBytes, first.fileOffset > size || least > size - first.fileOffset {
@@ -131,9 +131,9 @@ private struct ImageInspection {
             pending: pending)
     }
 
-    /// Reads headers until `enough` says so or the archive ends.
+    /// Reads headers until `enough` returns true or the archive ends.
     ///
-    /// - Parameter metadata: what is known of the entries to come.
+    /// - Parameter metadata: what is known about the entries to come.
     private mutating func scan(
         of metadata: CosiMetadata? = nil, until enough: ([TarEntry]) -> Bool
     ) throws(StreamFault) {
@@ -156,7 +156,7 @@ private struct ImageInspection {
         }
     }
 
-    /// Brings the header at `needs`, and in the same round trip the headers behind it, where it can be guessed where they are.
+    /// Reads the header at `needs`, and in the same round trip the headers after it if their offsets can be predicted.
     private mutating func readAhead(_ needs: Range<UInt64>, of metadata: CosiMetadata?) throws(StreamFault) {
         let fileBytes = reader.sizeBytes ?? 0
         guard let metadata, guessesLeft > 0 else {
@@ -165,11 +165,11 @@ private struct ImageInspection {
         }
         guessesLeft -= 1
         let ranges = HeaderGuess.ranges(at: needs, behind: entries, of: metadata, fileBytes: fileBytes)
-        // A server that does not answer all at once is asked for one at a time.
+        // If a server does not answer all requests at once, headers are read one by one.
         if try !reader.readAhead(ranges) { guessesLeft = 0 }
     }
 
-    /// An entry that is missing from a file that was cut in a header was there once.
+    /// An entry missing from a file that was truncated in a header may have been there.
     private func refuseCut(unless isComplete: Bool) throws(StreamFault) {
         if !isComplete, let truncation = end?.truncation { throw .image(truncation) }
     }
@@ -212,10 +212,10 @@ private struct ImageInspection {
     }
 }
 
-// MARK: What is not the image meant
+// MARK: The wrong file
 
 extension ImageInspection {
-    /// What does not begin as a tar, and of which it can be told what it is.
+    /// The error for a file that is not a tar and whose format is recognised.
     fileprivate func refuseForeign() throws(StreamFault) {
         let head = reader.head.bytes
         if beginsAsTar(head) { return }
@@ -237,14 +237,13 @@ extension ImageInspection {
         }
     }
 
-    /// The last block, where it can be had for one more request; else nothing.
+    /// The last block, if one more request can read it; else empty.
     private func lastBytes() -> [UInt8] {
         guard !reader.isSequential, let size = reader.sizeBytes, size >= 512 else { return [] }
         return (try? reader.bytes(size - 512, count: 512)) ?? []
     }
 
-    /// The hash that was given may be that of the whole file: `sha384sum image.cosi`. Where that costs a second at most, it is
-    /// looked at.
+    /// The hash given may be that of the whole file: `sha384sum image.cosi`. This is checked if it takes a second at most.
     fileprivate func wrongHash(_ digest: [UInt8], expected: [UInt8]) -> StreamFault {
         let difference = "has SHA-384 \(digest.hexadecimal), asked for was \(expected.hexadecimal)"
         let why =
@@ -254,10 +253,10 @@ extension ImageInspection {
         return .image(.hash, CosiLayout.metadataName, difference + why)
     }
 
-    /// Files larger than this are not read for a hint: at most a second of hashing.
+    /// Larger files are not hashed for a hint: it would take more than a second.
     private static let hintBytesMax: UInt64 = 256 << 20
 
-    /// Of a file of this host, or of what is here already; nil where it would have to be fetched.
+    /// The hash of a local file, or of an image that is already in memory; nil if it would have to be fetched.
     private func wholeFileDigest() -> [UInt8]? {
         guard let size = reader.sizeBytes else { return nil }
         if size == UInt64(reader.head.bytes.count) { return SHA384.digest(of: reader.head.bytes) }
@@ -268,9 +267,9 @@ extension ImageInspection {
     }
 }
 
-/// Hashes what it is given, and keeps nothing.
+/// Hashes the bytes it receives and keeps none of them.
 private final class HashSink: ByteSink, @unchecked Sendable {
-    // SAFETY of Sendable: used by the thread that made it only.
+    // SAFETY of Sendable: used only by the thread that created it.
     private var hash = SHA384()
 
     func append(_ bytes: RawSpan) { hash.update(bytes) }

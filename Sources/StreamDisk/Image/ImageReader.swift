@@ -1,21 +1,21 @@
 import CosiFormat
 
-/// What came of asking for a piece of a tar's headers.
+/// The result of requesting part of a tar's headers.
 enum TarPiece {
     case bytes([UInt8])
-    /// The file ends there, before the piece does.
+    /// The file ends there, before the part does.
     case end(at: UInt64)
 }
 
-/// Small reads of an image: from the head that is already here, else from the source.
+/// Small reads of an image: from the head in memory, else from the source.
 struct ImageReader {
-    /// Marker, metadata and GPT of most images, in one request.
+    /// Enough for marker, metadata and GPT of most images, in one request.
     static let headBytes = 1 << 20
 
     let source: any ImageSource
     let head: ImageHead
     let observer: SourceObserver
-    /// Beside the head.
+    /// Bytes read in addition to the head.
     private var known: [KnownBytes] = []
 
     init(source: any ImageSource, head: ImageHead, observer: SourceObserver) {
@@ -25,7 +25,7 @@ struct ImageReader {
     var sizeBytes: UInt64? { head.sizeBytes }
     var isSequential: Bool { head.isSequential }
 
-    /// What of a tar's headers stands in `range`, or where the file ends before it.
+    /// The bytes of the tar's headers in `range`, or the offset at which the file ends before it.
     func headerBytes(_ range: Range<UInt64>) throws(StreamFault) -> TarPiece {
         if let sizeBytes, range.upperBound > sizeBytes { return .end(at: sizeBytes) }
         do throws(StreamFault) {
@@ -66,16 +66,16 @@ struct ImageReader {
         return nil
     }
 
-    // MARK: Ahead
+    // MARK: Reading ahead
 
-    /// Whether it saves round trips to read more than `range`: it is not here yet, and the source can read ahead.
+    /// Whether reading more than `range` saves round trips: it is not in memory yet, and the source can read ahead.
     func shouldReadAhead(_ range: Range<UInt64>) -> Bool {
         guard !isSequential, source is any ReadsAhead, let sizeBytes, range.upperBound <= sizeBytes else { return false }
         return knownBytes(range) == nil
     }
 
-    /// Reads the first of `ranges`, which are inside the file and ascend, and what can be had of the others at the same time.
-    /// Returns whether all of them came. What was known and lies before them is forgotten.
+    /// Reads the first of `ranges`, which are ascending and inside the file, and as many of the others as possible at the same
+    /// time. Returns whether all were read. Forgets earlier bytes that lie before them.
     mutating func readAhead(_ ranges: [Range<UInt64>]) throws(StreamFault) -> Bool {
         guard let source = source as? any ReadsAhead, let first = ranges.first else { return false }
         let collector = CollectingSink(bytesMax: first.count)
@@ -91,7 +91,7 @@ struct ImageReader {
     }
 }
 
-/// Runs a check of the format and gives its error the run's type.
+/// Runs a format check and converts its error.
 func valid<Value>(_ check: () throws(FormatError) -> Value) throws(StreamFault) -> Value {
     do throws(FormatError) { return try check() } catch { throw .image(error) }
 }

@@ -1,19 +1,20 @@
 package import CosiFormat
 
 extension ImageContents {
-    /// A partition of the image's GPT, with all that the metadata says of it.
+    /// A partition of the image's GPT, with everything that the metadata says about it.
     package struct Row: Sendable {
         package let partition: GPTPartition
-        /// Nil where it has no image.
+        /// Nil if it has no image.
         package let region: CosiMetadata.Region?
         package let filesystem: CosiMetadata.Filesystem?
-        /// Whose dm-verity hash tree this partition holds; nil where that lies behind the file system itself.
+        /// The file system whose dm-verity hash tree this partition holds; nil if the tree follows the file system itself.
         package let hashedPartition: GPTPartition?
-        /// The partition that holds the file system's hash tree: its own when that lies behind it; nil where none does.
+        /// The partition that holds the file system's hash tree: this one if the tree follows the file system; nil if there is
+        /// none.
         package let hashPartition: GPTPartition?
     }
 
-    /// Every partition, in the order of the disk.
+    /// All partitions, in disk order.
     package var rows: [Row] {
         let filesystems = metadata.images
         func place(of image: CosiMetadata.ImageFile?) -> GPTPartition? {

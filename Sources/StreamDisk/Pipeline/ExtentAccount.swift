@@ -1,15 +1,15 @@
-/// Which bytes of the disk were handed to the writer, or compared: the proof that images were covered, each byte exactly once.
+/// The bytes of the disk that were handed to the consumer: the proof that the images were covered, each byte exactly once.
 ///
-/// It trusts nobody's lengths, neither a frame's nor a lane's: only the extents themselves count. Extents that touch become one
-/// range, so what is kept is about one range a lane and a partition, and a stretch of frames that wait for an earlier one.
+/// It uses no length that a frame or lane states; only the extents count. Adjacent extents are merged, so it holds about one
+/// range per lane and partition, plus frames that wait for an earlier one.
 package struct ExtentAccount {
-    /// In order, disjoint, and never touching.
+    /// Sorted, disjoint and never adjacent.
     private(set) var ranges: [Range<UInt64>] = []
     private(set) var totalBytes: UInt64 = 0
 
-    /// Counts a range; what of it was counted before is returned, and then nothing is counted.
+    /// Counts a range. If part of it was counted before, returns that part and counts nothing.
     mutating func add(_ range: Range<UInt64>) -> Range<UInt64>? {
-        // Most extents continue the last range but few.
+        // Most extents continue one of the last ranges.
         var after = ranges.count
         while after > 0, ranges[after - 1].upperBound > range.upperBound { after -= 1 }
         if after < ranges.count, ranges[after].lowerBound < range.upperBound {
@@ -32,9 +32,9 @@ package struct ExtentAccount {
         return nil
     }
 
-    /// The first bytes that only one of the two has; nil when both have the same.
+    /// The first range that only one of the two contains; nil if they are equal.
     func firstDifference(from expected: ExtentAccount) -> Range<UInt64>? {
-        // Where both begin or end, neither differs from the other: what is left are the bounds of what only one has.
+        // Bounds common to both cancel out. What remains are the bounds of ranges that only one contains.
         let bounds = bounds.symmetricDifference(expected.bounds).sorted()
         return bounds.count < 2 ? nil : bounds[0]..<bounds[1]
     }

@@ -1,18 +1,18 @@
-/// Extents on their way from the lanes to the consumer's thread: a bounded number, since zeros hold no slot.
+/// Carries extents from the lanes to the consumer's thread. Their number is bounded, since zeros hold no slot.
 package final class ExtentQueue: Sendable {
     private static let extentsMax = 4096
 
     private struct State {
         var extents: [DecodedExtent] = []
-        /// Lanes at work, and one more until `close`: lanes may still begin.
+        /// Running lanes, plus one until `close`: new lanes may still start.
         var sourcesLeft = 1
-        /// Something came, or a lane ended, since the consumer last looked.
+        /// Whether an extent arrived or a lane ended since the consumer last checked.
         var changed = false
         var consumerWaits = false
         var lanesWait = false
         var stopped = false
 
-        /// Notes a change; true when the consumer must be woken for it.
+        /// Records a change; returns whether the consumer must be woken.
         mutating func change() -> Bool {
             changed = true
             defer { consumerWaits = false }
@@ -23,14 +23,14 @@ package final class ExtentQueue: Sendable {
     private let waker: any QueueWaker
     private let keepsChecksums: Bool
 
-    /// - Parameter keepsChecksums: every extent gets the checksum of its bytes, on the lane's thread and while they are in its
+    /// - Parameter keepsChecksums: adds a checksum to every extent with data, on the lane's thread, while its bytes are in the
     ///   cache.
     package init(waker: any QueueWaker, keepsChecksums: Bool = false) {
         self.keepsChecksums = keepsChecksums
         self.waker = waker
     }
 
-    /// From a lane: hands over an extent.
+    /// Called by a lane: hands over an extent.
     package func push(_ extent: DecodedExtent) {
         var extent = extent
         if keepsChecksums, let memory = extent.memory {
@@ -47,13 +47,13 @@ package final class ExtentQueue: Sendable {
         if wake { waker.wake() }
     }
 
-    /// A lane will hand over extents, until `laneEnded`. Not after `close`.
+    /// A lane starts and will hand over extents until `laneEnded`. Not allowed after `close`.
     func laneStarted() { state.withLock { $0.sourcesLeft += 1 } }
 
-    /// From a lane: it will hand over no more.
+    /// Called by a lane: it hands over no more extents.
     func laneEnded() { endSource() }
 
-    /// No more lanes will begin.
+    /// No more lanes will start.
     package func close() { endSource() }
 
     private func endSource() {
@@ -65,13 +65,14 @@ package final class ExtentQueue: Sendable {
         if wake { waker.wake() }
     }
 
-    /// No lane shall wait any longer, and the consumer looks again.
+    /// Aborts: no lane waits any longer, and the consumer is woken.
     func stop() {
         state.mutateAndNotify { $0.stopped = true }
         waker.wake()
     }
 
-    /// From the consumer: moves what has come to the end of `extents`, unless that has enough. Returns whether more may come.
+    /// Called by the consumer: appends waiting extents to `extents`, unless that already has enough. Returns whether more may
+    /// come.
     package func take(into extents: inout [DecodedExtent]) -> Bool {
         let (isMore, lanesWait) = state.withLock { state in
             if extents.count < Self.extentsMax {
@@ -88,7 +89,8 @@ package final class ExtentQueue: Sendable {
         return isMore
     }
 
-    /// From the consumer, before it waits: false when something has changed since `take`; else the next change wakes it.
+    /// Called by the consumer before it waits. Returns false if something changed since `take`; otherwise the next change wakes
+    /// it.
     package func willWait() -> Bool {
         state.withLock { state in
             guard !state.changed else { return false }

@@ -1,16 +1,16 @@
 import CXXHash
 import Glibc
 
-/// Verifies the content checksum of a lane's frames (RFC 8878 §3.1.1: the low four bytes of XXH64 of what was decoded) on a thread of
-/// its own: the decoder is what most runs wait for, and this is a tenth of its work.
+/// Verifies the content checksums of a lane's frames (RFC 8878 §3.1.1: the low four bytes of XXH64 of the decoded content) on a
+/// separate thread: the decoder limits most runs, and this is a tenth of its work.
 ///
-/// The decode thread says what it decoded, slot by slot, and what the frame's end states. A slot is retained until it was verified,
-/// so the decoder cannot run away. The lane ends only when this is done, too.
+/// The decode thread passes on each range it has decoded, and the checksum that the frame states. A slot is retained until it
+/// is verified, which bounds how far the decoder can get ahead. The lane ends only after its verifier.
 final class FrameChecksumVerifier: Sendable {
     private enum Item {
         /// The next bytes of the frame, all in one slot.
         case content(slot: Int, offset: Int, count: Int)
-        /// The frame ends and states a checksum.
+        /// The frame ends and states this checksum.
         case end(checksum: UInt32, image: ImageJob, position: UInt64)
     }
 
@@ -18,13 +18,13 @@ final class FrameChecksumVerifier: Sendable {
         var items: [Item] = []
         var ended = false
         var stopped = false
-        /// Its thread has ended.
+        /// The verifier's thread has ended.
         var isDone = false
     }
     private let state = Monitor(State())
     private let ring: SlotRing
     private let counters: TransferCounters
-    /// A ring has not many more slots; frames without content hold none.
+    /// A ring has few slots; the bound is for frames without content, which hold none.
     private static let itemsMax = 256
 
     init(ring: SlotRing, counters: TransferCounters) {
@@ -32,9 +32,9 @@ final class FrameChecksumVerifier: Sendable {
         self.counters = counters
     }
 
-    // MARK: The decode thread
+    // MARK: Called on the decode thread
 
-    /// Part of a frame that has a checksum: bytes that stay as they are while their slot is held.
+    /// Part of a frame that has a checksum. The bytes do not change while their slot is retained.
     func content(_ range: Range<Int>) {
         guard !range.isEmpty else { return }
         let slot = range.lowerBound / ring.slotBytes
@@ -43,15 +43,15 @@ final class FrameChecksumVerifier: Sendable {
         push(.content(slot: slot, offset: range.lowerBound, count: range.count))
     }
 
-    /// The frame's content ends at `position` of the image, for messages.
+    /// The frame's content ends at `position` of the image (for messages).
     func end(checksum: UInt32, of image: ImageJob, at position: UInt64) {
         push(.end(checksum: checksum, image: image, position: position))
     }
 
-    /// No frame will come.
+    /// No more frames will come.
     func end() { state.mutateAndNotify { $0.ended = true } }
 
-    /// Waits until all that came before `end` is verified, or has failed the transfer.
+    /// Waits until everything before `end` is verified or has failed the transfer.
     func waitUntilDone() { state.wait { $0.isDone ? () : nil } }
 
     private func push(_ item: Item) {
@@ -63,9 +63,9 @@ final class FrameChecksumVerifier: Sendable {
         if wake { state.broadcast() }
     }
 
-    // MARK: Its thread
+    // MARK: The verifier's thread
 
-    /// Verifies what comes until `end`; fails the transfer at the first frame that is not what it states.
+    /// Verifies items until `end`. Fails the transfer at the first wrong checksum.
     func verify(for transfer: TransferState) {
         defer { state.mutateAndNotify { $0.isDone = true } }
         guard let hash = unsafe XXH64_createState() else {
@@ -86,7 +86,7 @@ final class FrameChecksumVerifier: Sendable {
             for item in items {
                 switch item {
                 case .content(let slot, let offset, let count):
-                    // SAFETY: decoded, and held: nobody writes there before `release`.
+                    // SAFETY: the slot is decoded and retained: no thread writes there before `release`.
                     unsafe XXH64_update(hash, ring.buffer.address(offset, count: count), count)
                     ring.release(slot: slot)
                 case .end(let checksum, let image, let position):
@@ -100,6 +100,6 @@ final class FrameChecksumVerifier: Sendable {
         }
     }
 
-    /// Nobody shall wait any longer.
+    /// Aborts all waits.
     func stop() { state.mutateAndNotify { $0.stopped = true } }
 }

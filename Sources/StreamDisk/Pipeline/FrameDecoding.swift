@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Decodes one frame from a lane's pipe into its ring, to its exact end.
+/// Decodes one frame from a lane's pipe into its ring, up to its exact end.
 struct FrameDecoding {
     private let frame: FrameTask
     private let pipe: BytePipe
@@ -18,9 +18,9 @@ struct FrameDecoding {
         let header = frame.header
         let done = frame.streamOffset + cursor.streamOffset
         precondition(done <= frame.image.decodedBytes && header.windowBytes <= limits.windowBytesMax)
-        // Where it begins was not known when it was dealt out, if a frame before did not state its size.
+        // If an earlier frame did not state its size, this offset was unknown when the frame was assigned to the lane.
         guard (header.contentBytes ?? 0) <= frame.image.decodedBytes - done else { throw frame.image.tooLong }
-        // What the frame can hold bounds what it looks back on.
+        // The frame's content size limits how far its blocks can refer back.
         cursor.startFrame(
             lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.decodedBytes - done),
             hasChecksum: header.hasChecksum)
@@ -52,10 +52,11 @@ struct FrameDecoding {
                 cursor.endFrame(
                     checksum: checksum, of: frame.image, at: frame.streamOffset + cursor.streamOffset)
             }
-            // Other lanes write where this frame says that it ends, and libzstd compares only where the last block is not empty.
+            // Other lanes write where this frame states that it ends, and libzstd compares the length only if the last block is
+            // not empty.
             frameBytes += UInt64(produced)
             if let stated = header.contentBytes, frameBytes > stated { throw lies(stated, "more") }
-            // A bomb stops here: nothing past the limit is ever handed to the writer.
+            // Stops a decompression bomb: nothing beyond the limit reaches the consumer.
             guard UInt64(produced) <= frame.image.decodedBytes - frame.streamOffset - cursor.streamOffset else {
                 throw frame.image.tooLong
             }

@@ -1,13 +1,13 @@
 import Synchronization
 
-/// Takes an image's bytes on a fetch thread: hashes them while they are in its cache, finds the frames, and deals these to
-/// lanes.
+/// Receives an image's bytes on a fetch thread: hashes them while they are in the cache, finds the frames, and assigns each to
+/// a lane.
 ///
 /// A frame may start on another lane only if its position in the image is known and aligned, so that two lanes never share a block,
 /// and if the current group of frames has filled at least one slot, so that small frames do not become small writes. It then goes
 /// to the least loaded lane.
 final class FrameRouter: ByteSink, @unchecked Sendable {
-    // SAFETY of Sendable: used by the fetch thread that made it only.
+    // SAFETY of Sendable: used only by the fetch thread that made it.
     private let pool: LanePool
     private let limits: LaneLimits
     private let counters: TransferCounters
@@ -16,12 +16,12 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
     private var image: ImageJob
     private var splitter = FrameSplitter()
     private var lane: Lane?
-    /// Where the present group of frames begins in the decoded image, and where the next frame begins; nil when a frame
-    /// does not say how long it is.
+    /// Offsets in the decoded image: the start of the current group of frames, and the start of the next frame; nil if a frame
+    /// does not state its size.
     private var groupOffset: UInt64 = 0
     private var nextOffset: UInt64? = 0
     private var takenBytes: UInt64 = 0
-    /// Why `append` wanted no more.
+    /// Why `append` stopped.
     private var fault: StreamFault?
 
     init(_ image: ImageJob, pool: LanePool, counters: TransferCounters) {
@@ -44,7 +44,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         }
     }
 
-    /// After the image's last byte, or the source's error: checks hash and end, and lets go of the lane.
+    /// Called after the image's last byte or the source's error: checks the hash and the end, and releases the lane.
     func finish(_ sourceError: SourceError?) throws(StreamFault) {
         defer { release() }
         if let fault { throw fault }
@@ -89,7 +89,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         takenBytes += UInt64(bytes.byteCount)
     }
 
-    /// A frame begins: checks what it asks for, chooses its lane, and gives it the task.
+    /// A frame begins: checks its header, chooses its lane, and gives that the task.
     private func begin(_ header: ZstdFrameHeader) throws(StreamFault) {
         guard !header.needsDictionary else {
             throw .image(.data, image.place, "a frame needs a dictionary; there are none in COSI")
@@ -125,8 +125,8 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
                     nextMayGoElsewhere: end.map { mayGoElsewhere($0) } ?? false)))
     }
 
-    /// Whether a frame that begins there may start on another lane. Not before the present group has filled a slot: each group
-    /// hands over its last slot as it is, and many small frames would be many small writes.
+    /// Whether a frame at this offset may start on another lane. The current group must have filled a slot: each group hands
+    /// over its last slot as it is, and many small groups would mean many small writes.
     private func mayGoElsewhere(_ offset: UInt64) -> Bool {
         offset % UInt64(SlotRing.alignmentBytes) == 0 && offset - groupOffset >= UInt64(limits.slotBytes)
     }

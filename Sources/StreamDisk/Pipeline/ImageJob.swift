@@ -2,7 +2,7 @@ package import CosiFormat
 
 /// One compressed image and the range of the device it goes to.
 package struct ImageJob: Sendable {
-    /// How it is called in messages.
+    /// The image's name in messages.
     package let name: String
     /// Of its partition's GPT entry; 0 where it has none.
     package let number: Int
@@ -10,9 +10,9 @@ package struct ImageJob: Sendable {
     package let sourceRange: Range<UInt64>
     /// SHA-384 of those bytes, 48 bytes.
     package let sha384: [UInt8]
-    /// Exactly so many bytes come out.
+    /// The exact number of decoded bytes.
     package let decodedBytes: UInt64
-    /// Where they go on the device, in bytes; a multiple of its block size.
+    /// Byte offset on the device, a multiple of its block size.
     package let deviceOffset: UInt64
 
     package init(
@@ -30,15 +30,15 @@ package struct ImageJob: Sendable {
     var place: String { "image '\(name)'" }
 }
 
-/// Deals images to fetch threads. Called by several of them at once.
+/// Hands out images to fetch threads. Several threads call it concurrently.
 package protocol JobFeed: Sendable {
-    /// How many images may be fetched side by side; at least 1.
+    /// How many images may be fetched concurrently; at least 1.
     var concurrentMax: Int { get }
 
-    /// The next image for the thread that asks, nil when there are no more.
+    /// The next image for the calling thread; nil when there are no more.
     func next(observer: SourceObserver) throws(StreamFault) -> ImageJob?
 
-    /// What was seen on the way that does no harm; to be asked for when there are no more.
+    /// Harmless findings so far. Complete once `next` has returned nil.
     var warnings: [FormatWarning] { get }
 }
 
@@ -46,7 +46,7 @@ extension JobFeed {
     package var warnings: [FormatWarning] { [] }
 }
 
-/// Images known beforehand, the largest first: the longest job must not be the last to begin.
+/// Images known in advance, largest first, so that the longest job does not start last.
 package final class ListedJobs: JobFeed {
     package let concurrentMax: Int
     private let waiting: Monitor<[ImageJob]>

@@ -1,9 +1,9 @@
 import Glibc
 import Synchronization
 
-/// One decoder: frames come through its pipe and go into its ring, one after another, on threads of its own.
+/// A decoder. Frames arrive through its pipe and are decoded into its ring, one after another, on its own threads.
 ///
-/// A fetch thread that holds the lane (`LanePool.acquire`) is the only one that starts it and gives it tasks and bytes.
+/// Only the fetch thread that holds the lane (`LanePool.acquire`) starts it and gives it tasks and bytes.
 final class Lane: Sendable {
     let pipe: BytePipe
     private let number: Int
@@ -14,13 +14,13 @@ final class Lane: Sendable {
 
     private struct Tasks {
         var waiting: [LaneTask] = []
-        /// Given and not finished.
+        /// Tasks given and not finished.
         var unfinished = 0
         var ended = false
     }
     private let tasks = Monitor(Tasks())
     private static let tasksMax = 64
-    /// None until it is started.
+    /// Empty until the lane is started.
     private let threads = Mutex(ThreadList())
 
     init(number: Int, limits: LaneLimits, transfer: TransferState) throws(StreamFault) {
@@ -43,7 +43,7 @@ final class Lane: Sendable {
     /// Frames given to this lane and not yet decoded. The router prefers the lane with the smallest backlog.
     var backlog: Int { tasks.withLock { $0.unfinished } }
 
-    /// From the holder: starts its threads, unless they run. Throws the kernel's refusal; the lane is then as before.
+    /// Called by the holder: starts the threads if they are not running. Throws the kernel's error; the lane is then unchanged.
     func start(into queue: ExtentQueue, blockBytes: Int) throws(SystemError) {
         guard threads.withLock({ $0.isEmpty }) else { return }
         let (verifier, transfer) = (verifier, transfer)
@@ -63,7 +63,7 @@ final class Lane: Sendable {
         }
     }
 
-    /// The first lane's threads were granted beforehand; those of others may be refused, and others do their work.
+    /// The first lane's threads were reserved in advance. If those of another lane are refused, the existing lanes do its work.
     private func add(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         try threads.withLock { threads throws(SystemError) in
             if number == 0 {
@@ -74,16 +74,16 @@ final class Lane: Sendable {
         }
     }
 
-    /// Waits for its threads, after `end` or `stop`.
+    /// Waits for the lane's threads, after `end` or `stop`.
     func join() {
         let threads = threads.withLock { $0 }
         threads.joinAll()
     }
 
-    /// From the holder. The bytes of a frame follow through `pipe`.
+    /// Called by the holder. The bytes of a frame follow through `pipe`.
     ///
-    /// Waits while `tasksMax` are waiting: a pipe can hold hundreds of thousands of empty frames. All the bytes of those are
-    /// in the pipe, so the decoder gets on.
+    /// Blocks while `tasksMax` tasks wait, since a pipe can hold hundreds of thousands of empty frames. All their bytes are in
+    /// the pipe, so the decoder makes progress.
     func give(_ task: LaneTask) {
         tasks.wait(timing: transfer.counters.fetch.outputWaitNanoseconds) { tasks -> Void? in
             guard tasks.waiting.count < Self.tasksMax || tasks.ended else { return nil }
@@ -100,7 +100,7 @@ final class Lane: Sendable {
         pipe.end()
     }
 
-    /// Makes its threads, and whoever fills the pipe, return as soon as they would wait.
+    /// Makes the lane's threads, and the thread that fills the pipe, return at their next wait.
     func stop() {
         pipe.stop()
         ring.stop()
@@ -108,13 +108,13 @@ final class Lane: Sendable {
         tasks.mutateAndNotify { $0.ended = true }
     }
 
-    /// The decode thread: decodes what is given and hands full slots to `queue`, until `end`. Checksums are verified on another
-    /// thread; what is wrong with them has failed the transfer when this returns.
+    /// The decode thread: decodes the given frames and hands full slots to `queue`, until `end`. Another thread verifies
+    /// checksums; if one is wrong, the transfer has failed by the time this returns.
     private func decode(to queue: ExtentQueue, blockBytes: Int) {
         let fault = decodeFrames(to: queue, blockBytes: blockBytes)
         verifier.end()
         verifier.waitUntilDone()
-        // A wrong checksum before it comes first, also where both threads found something.
+        // A wrong checksum earlier in the image is reported first, even if both threads found a fault.
         if let fault { transfer.fail(fault) }
         queue.laneEnded()
     }

@@ -1,18 +1,19 @@
 import CosiFormat
 
-/// How many lanes a run gets, and what each may use: decided before the disk is touched.
+/// The number of lanes of a run and the limits of each, decided before the disk is touched.
 package struct LanePlan {
     let lanes: Int
     let limits: LaneLimits
 
-    /// Room for writes in flight, all lanes together; half of it is the source's where it keeps as much itself.
+    /// Buffer space for writes in flight, summed over all lanes. If the source buffers data too, its share (at most half) is
+    /// taken from this.
     package static let inFlightBytes = 16 << 20
     package static let slotBytes = 1 << 20
-    /// Of a lane, for compressed bytes. With many lanes it holds a whole frame and more, as tools cut them (16 MiB decoded): with
-    /// less the fetch thread fills one lane while others run dry (docs/decisions/0007).
+    /// Buffer for a lane's compressed bytes. With more than two lanes it holds more than a whole frame of usual size (16 MiB
+    /// decoded); otherwise the fetch thread fills one lane while others have nothing to do (docs/decisions/0007).
     private static func pipeBytes(lanes: Int) -> Int { lanes > 2 ? 8 << 20 : 4 << 20 }
-    /// Address space that is reserved and not touched. Of a lane: the stacks of its threads (decoder, checksums, fetch), and
-    /// what aligns its two buffers. Beside: the same of all others, and room for heaps to grow.
+    /// Address space that is reserved but not touched. Per lane: the stacks of its threads (decoder, checksums, fetch) and the
+    /// alignment of its two buffers. In addition: the same for all other threads, and room for heaps to grow.
     private static let reservedBytesPerLane = UInt64(3 * WorkerThread.stackBytes + 2 * DirectBuffer.hugePageBytes)
     private static let reservedBytes: UInt64 = 32 << 20
     /// RFC 8878 §3.1.1.2.4: no block is larger.
@@ -23,16 +24,14 @@ package struct LanePlan {
         self.limits = limits
     }
 
-    /// At most as many lanes as there are processors, fewer where memory is tight. Each begins when a frame first needs it.
+    /// At most one lane per processor, fewer if memory is tight. Each starts when a frame first needs it.
     ///
-    /// - Parameters:
-    ///   - largestBytes: of the images to be decoded; nil: of all of them.
-    ///   - besideBytes: memory that the run needs beside the lanes and what every run has.
-    /// - Throws: `.memory` when even one does not fit.
+    /// - Parameter besideBytes: memory that the run needs in addition to the lanes and to what every run needs.
+    /// - Throws: `.memory` if not even one lane fits.
     package init(
         _ contents: ImageContents, largestBytes: UInt64? = nil, limits: MemoryLimits, besideBytes: UInt64 = 0, lanesMax: Int? = nil
     ) throws(StreamFault) {
-        // A sequential source gives one image at a time, but its frames may be dealt out all the same.
+        // A sequential source delivers one image at a time, but its frames can still use several lanes.
         try self.init(
             windowBytesMax: contents.windowBytesMax,
             largestBytes: largestBytes ?? contents.partitionRegions.map(\.image.uncompressedSizeBytes).max() ?? 0,
@@ -45,7 +44,7 @@ package struct LanePlan {
         limits: MemoryLimits = .none, besideBytes: UInt64 = 0
     ) throws(StreamFault) {
         let lanesMax = max(lanesMax, 1)
-        // Where one lane is too much, it gets less room for writes in flight.
+        // If one lane needs too much memory, it gets less space for writes in flight.
         let shapes =
             (1...lanesMax).reversed().map { (lanes: $0, room: Self.inFlightBytes) }
             + [(lanes: 1, room: Self.inFlightBytes / 2), (lanes: 1, room: Self.inFlightBytes / 4)]
@@ -75,17 +74,17 @@ package struct LanePlan {
     }
 }
 
-/// The sizes a lane is built with, all bounded beforehand.
+/// The sizes of a lane, all bounded in advance.
 struct LaneLimits: Sendable {
-    /// The largest window any frame may ask for.
+    /// The largest window that a frame may require.
     var windowBytesMax: UInt64
     var ringBytes: UInt64
     var slotBytes: Int
-    /// Room for writes in flight beside the window.
+    /// Space for writes in flight in addition to the window.
     var inFlightBytes: Int
     var pipeBytes: Int
 
-    /// How much of the ring a frame goes through before it begins again at its start.
+    /// How many bytes of the ring a frame uses before it starts again at offset 0.
     func lapBytes(_ header: ZstdFrameHeader, contentBytesMax: UInt64) -> Int {
         Int(
             SlotRing.lapBytes(

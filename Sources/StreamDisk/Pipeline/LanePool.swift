@@ -1,5 +1,5 @@
-/// The lanes of a transfer, dealt out to fetch threads. A lane's memory and threads begin when a frame first needs it: an image of
-/// one frame has one lane, on however many processors.
+/// The lanes of a transfer, handed out to fetch threads. A lane's memory and threads begin when a frame first needs it: an
+/// image of one frame has one lane, on any number of processors.
 final class LanePool: Sendable {
     let limits: LaneLimits
     let prefault = RingPrefault()
@@ -7,9 +7,9 @@ final class LanePool: Sendable {
     fileprivate struct State {
         var lanes: [Lane] = []
         var isHeld: [Bool] = []
-        /// Being made, outside the lock.
+        /// Lanes being created, outside the lock.
         var isGrowing = false
-        /// No more than these.
+        /// Maximum number of lanes.
         var lanesMax: Int
         var isStopped = false
     }
@@ -18,7 +18,7 @@ final class LanePool: Sendable {
     private let blockBytes: Int
     private let transfer: TransferState
 
-    /// Makes the first lane, whose memory is thereby granted.
+    /// Creates the first lane, so that its memory is reserved.
     init(_ plan: LanePlan, into queue: ExtentQueue, blockBytes: Int, transfer: TransferState) throws(StreamFault) {
         precondition(plan.lanes > 0)
         limits = plan.limits
@@ -29,8 +29,8 @@ final class LanePool: Sendable {
         state = Monitor(State(lanes: [first], isHeld: [false], lanesMax: plan.lanes))
     }
 
-    /// A lane that nobody holds: one without work, else a new one, else the one with the least to do. Waits for one to be released
-    /// where no more can be made. Throws `.cancelled` when the transfer was stopped.
+    /// Returns a lane that no thread holds: an idle one, else a new one, else the least loaded. If no more can be created,
+    /// waits for one to be released. Throws `.cancelled` if the transfer was stopped.
     func acquire() throws(StreamFault) -> Lane {
         while true {
             let choice = state.wait { state -> Choice? in state.choose() }
@@ -54,7 +54,7 @@ final class LanePool: Sendable {
         case stopped
     }
 
-    /// Adds a lane. A refusal of memory or of threads costs speed only: the lanes that are there go on.
+    /// Adds a lane. If memory or threads are refused, only speed is lost: the existing lanes continue.
     private func grow(_ number: Int) {
         var made: Lane?
         do {
@@ -82,9 +82,9 @@ final class LanePool: Sendable {
         }
     }
 
-    /// Fetched and not yet decoded, all lanes.
+    /// Bytes fetched and not yet decoded, summed over all lanes.
     var waitingBytes: Int { lanes.reduce(0) { $0 + $1.pipe.filledBytes } }
-    /// Those that have begun.
+    /// The lanes created so far.
     var lanes: [Lane] { state.withLock { $0.lanes } }
 
     /// No more frames will come.
@@ -107,7 +107,7 @@ final class LanePool: Sendable {
 }
 
 extension LanePool.State {
-    /// Nil where a lane must be waited for.
+    /// Nil if the caller must wait for a lane.
     fileprivate mutating func choose() -> LanePool.Choice? {
         if isStopped { return .stopped }
         let free = lanes.indices.filter { !isHeld[$0] }
@@ -124,6 +124,6 @@ extension LanePool.State {
 }
 
 extension Lane {
-    /// For the choice of a lane: frames to do, then bytes.
+    /// For choosing a lane: first by frames, then by bytes.
     fileprivate var load: (Int, Int) { (backlog, pipe.filledBytes) }
 }

@@ -1,6 +1,6 @@
 enum LaneTask: Sendable {
     case frame(FrameTask)
-    /// The image ends with the frame before. The frame group that it belongs to began at `streamOffset` of the decoded image.
+    /// The image ends after the previous frame. Its last group of frames started at `streamOffset` of the decoded image.
     case endOfImage(ImageJob, streamOffset: UInt64)
 }
 
@@ -8,10 +8,10 @@ enum LaneTask: Sendable {
 struct FrameTask: Sendable {
     let image: ImageJob
     let header: ZstdFrameHeader
-    /// Where the frame group that this one belongs to begins in the decoded image: the frames that follow each other on one lane.
+    /// Offset in the decoded image at which this frame's group starts. A group is a sequence of frames on one lane.
     let streamOffset: UInt64
-    /// It continues the group of the lane's last frame.
+    /// Whether it continues the group of the lane's previous frame.
     let continuesLast: Bool
-    /// It ends at a known place from which another lane can write.
+    /// Whether it ends at a known offset at which another lane can continue.
     let nextMayGoElsewhere: Bool
 }

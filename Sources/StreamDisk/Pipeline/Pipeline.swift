@@ -1,6 +1,6 @@
-/// Fetches, hashes and decodes images on threads of its own, and hands the extents to a consumer on the calling thread.
+/// Fetches, hashes and decodes images on its own threads, and hands the extents to a consumer on the calling thread.
 ///
-/// Made before the disk is touched: the first lane's memory and the threads without which nothing moves are granted by then.
+/// Created before the disk is touched: by then the first lane's memory and all indispensable threads are reserved.
 package struct Pipeline: ~Copyable {
     private let source: any ImageSource
     private let jobs: any JobFeed
@@ -10,8 +10,8 @@ package struct Pipeline: ~Copyable {
     private let fetchers: Int
 
     /// - Parameters:
-    ///   - plan: at most so many lanes; each begins when a frame first needs it.
-    ///   - consumer: the one that `run` will be given.
+    ///   - plan: the maximum number of lanes; each starts when a frame first needs it.
+    ///   - consumer: the consumer that `run` will be given.
     package init<Consumer: ExtentConsumer & ~Copyable>(
         _ jobs: any JobFeed, from source: any ImageSource, plan: LanePlan, for consumer: borrowing Consumer,
         transfer: TransferState
@@ -19,7 +19,7 @@ package struct Pipeline: ~Copyable {
         let queue = ExtentQueue(waker: consumer.waker, keepsChecksums: consumer.wantsChecksums)
         let pool = try LanePool(plan, into: queue, blockBytes: consumer.blockBytes, transfer: transfer)
         let fetchers = min(plan.lanes, jobs.concurrentMax)
-        // A fetcher each, the first lane's decoder and verifier, and the one that brings its pages in.
+        // The fetch threads, the first lane's decoder and verifier, and the prefault thread.
         let count = fetchers + 3
         do throws(SystemError) {
             try transfer.threads.add(count)
@@ -32,15 +32,15 @@ package struct Pipeline: ~Copyable {
 
     deinit { transfer.threads.dismiss() }
 
-    /// Tells, from any thread, how many bytes are fetched and not yet decoded.
+    /// Returns the number of bytes fetched and not yet decoded. May be called from any thread.
     var waitingBytes: @Sendable () -> Int {
         let pool = pool
         return { pool.waitingBytes }
     }
 
-    /// Returns when every image has come, all threads are joined, and the consumer has let go of everything.
+    /// Returns when every image has arrived, all threads are joined, and the consumer has released everything.
     ///
-    /// - Parameter zeroing: ranges that are handed to the consumer as zeros, before the images; none longer than a slot.
+    /// - Parameter zeroing: ranges that the consumer gets as zeros before the images; none is longer than a slot.
     package consuming func run<Consumer: ExtentConsumer & ~Copyable>(
         into consumer: inout Consumer, zeroing: [Range<UInt64>] = [], tick: (DiskActivity) -> Void
     ) throws(StreamFault) {
@@ -67,7 +67,7 @@ package struct Pipeline: ~Copyable {
         do throws(SystemError) {
             try threads.append(transfer.threads.start(name: "sd-prefault") { pool.prefault.run(transfer) })
         } catch {
-            // That costs speed only.
+            // Only speed is lost.
             pool.prefault.cancel()
         }
         let fetching = Monitor(fetchers)
@@ -82,7 +82,7 @@ package struct Pipeline: ~Copyable {
             do throws(SystemError) {
                 try threads.append(
                     transfer.threads.start(name: "sd-fetch-\(index)") {
-                        // There is time for smaller images when the first one's decoder has its memory.
+                        // The smaller images can wait until the first decoder has its memory.
                         if index > 0 { pool.prefault.wait() }
                         transfer.counters.fetch.measure { fetchImages(jobs, from: source, pool: pool, transfer) }
                         if index == 0 { pool.prefault.cancel() }
@@ -97,7 +97,7 @@ package struct Pipeline: ~Copyable {
     }
 }
 
-/// A fetch thread: images until the feed has no more.
+/// A fetch thread: fetches images until the feed has no more.
 private func fetchImages(_ jobs: any JobFeed, from source: any ImageSource, pool: LanePool, _ transfer: TransferState) {
     let observer = transfer.observer
     do throws(StreamFault) {

@@ -1,33 +1,33 @@
-/// Brings in the pages of the first lane's ring just ahead of its decoder: on a virtual machine, touching that memory for the first
-/// time can cost a third as much as decoding.
+/// Prefaults the first lane's ring just ahead of its decoder: on a virtual machine, touching that memory for the first time can
+/// cost a third as much as decoding.
 ///
-/// If huge pages are slow to obtain, all rings switch to small ones. A hypervisor that takes free memory back takes it in blocks of
-/// at least that size; small pages come from what it has left (docs/decisions/0005).
+/// If huge pages are slow to obtain, all rings switch to small ones. A hypervisor reclaims free memory in blocks of at least a
+/// huge page; small pages come from what it has left (docs/decisions/0005).
 final class RingPrefault: Sendable {
     private enum State {
-        /// The first frame has not come.
+        /// The first frame has not arrived.
         case waiting
         case requested(DirectBuffer, bytes: Int)
-        /// The pages are in, or nobody needs them any more.
+        /// Prefaulting is done or no longer needed.
         case done
     }
     private let state = Monitor(State.waiting)
     private let slowPages = Monitor(false)
 
-    /// The processor time that one huge page may cost before small ones are taken: several times what it takes to zero 2 MiB, and
-    /// a fraction of what it takes where the hypervisor must find the memory first.
+    /// The processor time that a huge page may cost before rings switch to small ones: several times what zeroing 2 MiB takes,
+    /// and a fraction of the cost if the hypervisor has to provide the memory first.
     private static let hugePageNanosecondsMax: UInt64 = 1_000_000
     private static let slowPagesMax = 2
 
-    /// Whether rings that are made from now on should use small pages.
+    /// Whether new rings should use small pages.
     var usesSmallPages: Bool { slowPages.withLock { $0 } }
 
-    /// The first frame of the transfer will use so many bytes of its ring. Later requests are not heard.
+    /// The first frame of the transfer will use `bytes` of its ring. Later requests are ignored.
     func request(_ buffer: DirectBuffer, bytes: Int) {
         state.mutateAndNotify { if case .waiting = $0 { $0 = .requested(buffer, bytes: bytes) } }
     }
 
-    /// The body of its thread: waits for the request and carries it out. Ends early when the transfer does.
+    /// The body of the prefault thread: waits for the request and carries it out. Ends early if the transfer does.
     func run(_ transfer: TransferState) {
         defer { cancel() }
         let requested = state.wait { state -> (buffer: DirectBuffer, bytes: Int)?? in
@@ -53,9 +53,9 @@ final class RingPrefault: Sendable {
         }
     }
 
-    /// Waits until the pages are in, or nobody needs them.
+    /// Waits until prefaulting is done or no longer needed.
     func wait() { state.wait { state -> Void? in if case .done = state { () } else { nil } } }
 
-    /// Nobody shall wait any longer.
+    /// Cancels prefaulting and ends all waits.
     func cancel() { state.mutateAndNotify { $0 = .done } }
 }

@@ -1,11 +1,11 @@
 package import CosiFormat
 
-/// The images of a source that can only be read from front to back: each header is read and checked when its turn comes.
+/// The images of a source that can only be read from start to end. Each tar header is read and checked when its turn comes.
 ///
-/// One fetch thread reads headers and images in turn; it may feed several lanes.
+/// One fetch thread reads headers and images in turn. It can feed several lanes.
 final class SequentialJobs: JobFeed {
     private struct State {
-        /// Nil while the fetch thread reads headers, and after the last one: nothing is read under the lock.
+        /// Nil while the fetch thread reads headers, and after the last one: no I/O happens under the lock.
         var scan: PendingScan?
         var isFirstGiven = false
         /// Images yet to be given; nil: all that there are.
@@ -82,7 +82,7 @@ final class SequentialJobs: JobFeed {
         return job
     }
 
-    /// The archive has ended, at `offset` where no marker said so. Throws when an image that the metadata names never came.
+    /// The archive has ended; without an end marker, at `offset`. Throws if an image named in the metadata is missing.
     private func finish(_ scan: PendingScan, at offset: UInt64? = nil) throws(StreamFault) {
         do throws(FormatError) {
             let end = try offset.map { offset throws(FormatError) in try scan.scanner.end(at: offset) }

@@ -1,23 +1,24 @@
-/// The decoder's place in its `SlotRing`: hands out room for the next block, and passes full slots on.
+/// The decoder's position in its `SlotRing`: provides room for the next block and passes on full slots.
 ///
-/// One image at a time: `start`, then `reserve` and `advance` per block, then `finish`.
+/// Handles one image at a time: `start`, then `reserve` and `advance` per block, then `finish`.
 struct SlotCursor: ~Copyable {
     private let ring: SlotRing
     private let verifier: FrameChecksumVerifier
     private let emit: (DecodedExtent) -> Void
 
-    /// Where the image lies on the device, in bytes, and the device's block size.
+    /// The image's byte offset on the device, and the device's block size.
     private var deviceOffset: UInt64 = 0
     private var blockBytes = 512
 
-    /// Stream position of ring offset 0 in this lap.
+    /// Offset in the decoded image of ring offset 0 in this lap.
     private var lapStart: UInt64 = 0
     private var lapBytes = 0
-    /// Ring offsets: everything before `position` is decoded, before `emitted` passed on, before `ready` known to be free.
+    /// Ring offsets: everything before `position` is decoded, before `emitted` is passed on, before `ready` is known to be
+    /// free.
     private var position = 0
     private var emitted = 0
     private var ready = 0
-    /// Up to where the content of a frame with a checksum was given to `check`; nil in other frames.
+    /// The content of a frame with a checksum was passed to the verifier up to this ring offset; nil in other frames.
     private var checked: Int?
 
     init(ring: SlotRing, verifier: FrameChecksumVerifier, emit: @escaping (DecodedExtent) -> Void) {
@@ -42,20 +43,20 @@ struct SlotCursor: ~Copyable {
         ready = 0
     }
 
-    /// A new frame begins here and needs laps of so many bytes; shorter laps touch less memory.
+    /// A new frame begins, for which a lap of `bytes` is enough. Shorter laps touch less memory.
     mutating func startFrame(lapBytes bytes: Int, hasChecksum: Bool) {
         precondition(bytes <= ring.capacityBytes)
         lapBytes = bytes
         checked = hasChecksum ? position : nil
     }
 
-    /// The frame that has a checksum ends here.
+    /// A frame with a checksum ends here.
     mutating func endFrame(checksum: UInt32, of image: ImageJob, at position: UInt64) {
         passContent(upTo: self.position)
         verifier.end(checksum: checksum, of: image, at: position)
     }
 
-    /// Room for a block of up to `bytes` (overrun included), waiting for writes that still use it. Returns its ring offset.
+    /// Returns the ring offset of room for a block of up to `bytes` (including overrun). Waits for writes that still use it.
     mutating func reserve(_ bytes: Int) throws(Stopped) -> Int {
         precondition(bytes + SlotRing.alignmentBytes <= lapBytes)
         if position + bytes > lapBytes { try wrap() }
@@ -75,26 +76,26 @@ struct SlotCursor: ~Copyable {
         }
     }
 
-    /// Gives the frame's content up to `end`, all in one slot, to be checked.
+    /// Passes the frame's content up to `end`, all in one slot, to the verifier.
     private mutating func passContent(upTo end: Int) {
         guard let start = checked else { return }
         verifier.content(start..<end)
         checked = end
     }
 
-    /// Passes the rest on. The last block is padded with zeros to the device's block size: the partition is made of whole
-    /// blocks, so this stays inside it.
+    /// Passes on the rest. Pads the last block with zeros to the device's block size: a partition consists of whole blocks, so
+    /// the padding stays inside it.
     mutating func finish() throws(Stopped) {
         let end = (position + blockBytes - 1) / blockBytes * blockBytes
         if end > position {
-            // At most to the end of the slot that is being filled, whose size is a multiple of any block.
+            // At most to the end of the current slot, whose size is a multiple of any block size.
             try waitReady(upTo: end)
             ring.buffer.zero(position, count: end - position)
         }
         if end > emitted { emitPiece(upTo: end) }
     }
 
-    /// Ends the lap: what is not yet a whole alignment unit moves to the ring's start, so that stream and ring stay aligned.
+    /// Ends the lap: moves what is less than an alignment unit to the ring's start, so that stream and ring stay aligned.
     private mutating func wrap() throws(Stopped) {
         let whole = position / SlotRing.alignmentBytes * SlotRing.alignmentBytes
         let carried = position - whole
@@ -118,7 +119,7 @@ struct SlotCursor: ~Copyable {
         }
     }
 
-    /// Passes on what lies between `emitted` and `end`, all in one slot: runs of zeros as such, the rest as writes.
+    /// Passes on the bytes from `emitted` to `end`, all in one slot: runs of zeros as zeros, the rest as data.
     private mutating func emitPiece(upTo end: Int) {
         let zeros = ZeroRuns(in: ring.buffer, from: emitted, to: end, grainBytes: max(blockBytes, Self.grainBytes))
         for run in zeros { emit(run.isZero, from: run.range.lowerBound, to: run.range.upperBound) }
@@ -134,6 +135,6 @@ struct SlotCursor: ~Copyable {
                 deviceOffset: deviceOffset + lapStart + UInt64(start)))
     }
 
-    /// What is looked at for zeros at a time: a file system's usual block.
+    /// The unit in which zeros are detected: the usual block size of file systems.
     private static let grainBytes = 4096
 }

@@ -1,12 +1,13 @@
-/// The memory of one decode lane: a ring of slots that the decoder fills, that is its window at the same time, and that the
-/// disk is written from. Nothing in it is ever copied, but for less than a block when the ring wraps.
+/// The memory of a decode lane: a ring of slots that the decoder fills, that serves as its window, and from which the disk is
+/// written. Nothing in it is copied, except for less than a block when the ring wraps.
 ///
-/// Positions: the decoder's output runs through the ring in *laps*. Within a lap the ring offset grows with the stream, and
-/// both are equal modulo `alignmentBytes`. A slot is reused once two things hold. Nobody uses it any more: every write from it has
-/// completed and its checksum has been verified (a use count per slot). And the decoder's window has moved past it: a lap is long
-/// enough for the window, the writes in flight, and the few bytes libzstd may write past a block (`lapBytes(windowBytes:…)`).
+/// The decoder's output passes through the ring in *laps*. Within a lap the ring offset grows with the stream, and both are
+/// equal modulo `alignmentBytes`. A slot is reused once two things hold. Nobody uses it any more: every write from it has
+/// completed and its checksum has been verified (a use count per slot). And the decoder's window has moved past it: a lap is
+/// long enough for the window, the writes in flight, and the few bytes libzstd may write past a block
+/// (`lapBytes(windowBytes:…)`).
 package final class SlotRing: Sendable {
-    /// Every write starts on such a multiple of the ring; at least any disk's block and memory alignment.
+    /// Every write starts at a multiple of this in the ring. It is at least the block size and memory alignment of any disk.
     package static let alignmentBytes = DirectBuffer.alignmentBytes
 
     package let buffer: DirectBuffer
@@ -33,16 +34,16 @@ package final class SlotRing: Sendable {
 
     package var capacityBytes: Int { buffer.sizeBytes }
 
-    /// The bytes a lap must have to decode with this window while `inFlightBytes` are being written.
+    /// The length of a lap for this window while `inFlightBytes` are being written.
     ///
-    /// libzstd wants `ZSTD_decodingBufferSize_min`; a lap may end up to one block early, starts with up to one alignment unit
-    /// carried over, and the decoder may scribble `overrunBytes` past its output.
+    /// libzstd requires `ZSTD_decodingBufferSize_min`. In addition, a lap may end up to one block early, starts with up to one
+    /// alignment unit carried over, and the decoder may overwrite `overrunBytes` past its output.
     static func lapBytes(windowBytes: UInt64, contentBytes: UInt64?, blockBytesMax: Int, inFlightBytes: Int) -> UInt64 {
         ZstdDecoder.windowAreaBytes(windowBytes: windowBytes, contentBytes: contentBytes)
             + UInt64(2 * (blockBytesMax + ZstdDecoder.overrunBytes) + alignmentBytes + inFlightBytes)
     }
 
-    /// Waits until no write from this slot is pending; the caller is the only one that fills slots.
+    /// Waits until nothing uses this slot. Only the caller fills slots.
     package func waitUntilFree(slot: Int) throws(Stopped) {
         let free = state.wait(timing: counters.decode.outputWaitNanoseconds) { state -> Bool? in
             if state.stopped { return false }
@@ -51,12 +52,12 @@ package final class SlotRing: Sendable {
         if !free { throw Stopped() }
     }
 
-    /// Somebody is about to use what is in this slot: a write from it, or the verifying of a checksum.
+    /// Marks the slot as used by a write or by checksum verification.
     package func retain(slot: Int) {
         state.withLock { $0.uses[slot] += 1 }
     }
 
-    /// One use has ended: the write was reaped, or the content verified.
+    /// Ends one use: the write was reaped, or the content verified.
     func release(slot: Int) {
         state.mutateAndNotify { state in
             precondition(state.uses[slot] > 0, "a slot was released more often than retained")
@@ -64,6 +65,6 @@ package final class SlotRing: Sendable {
         }
     }
 
-    /// The decoder shall wait no longer.
+    /// Aborts the decoder's waits.
     package func stop() { state.mutateAndNotify { $0.stopped = true } }
 }

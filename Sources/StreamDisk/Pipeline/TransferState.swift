@@ -1,6 +1,6 @@
-/// What the threads of one run share: the first failure, the stop signal, the counters, and notes for the caller.
+/// The state that the threads of a transfer share: the first failure, the stop signal, the counters, and notes for the caller.
 package final class TransferState: Sendable {
-    /// Stops the threads of this run, for whatever reason.
+    /// Stops the threads of the transfer, whatever the reason.
     package let stop = Cancellation()
     package let counters = TransferCounters()
     let threads = ThreadReserve()
@@ -15,7 +15,7 @@ package final class TransferState: Sendable {
 
     package init() {}
 
-    /// Notes the failure, if it is the first, and stops everything.
+    /// Records the failure if it is the first, and stops the transfer.
     func fail(_ fault: StreamFault) {
         state.withLock { if $0.failure == nil { $0.failure = fault } }
         stop.cancel()
@@ -23,14 +23,14 @@ package final class TransferState: Sendable {
 
     package var failure: StreamFault? { state.withLock { $0.failure } }
 
-    /// For the source: its notes wait here until the caller's thread passes them on.
+    /// For the source: its notes are kept here until the caller's thread passes them on.
     package var observer: SourceObserver {
         SourceObserver(cancellation: stop) { [self] note in
             state.mutateAndNotify { if $0.notes.count < Self.notesMax { $0.notes.append(note) } }
         }
     }
 
-    /// Notes that a fetch thread begins with an image, and that it has ended with it.
+    /// Records that a fetch thread starts or has finished an image.
     func begin(_ job: ImageJob) { state.withLock { $0.fetching.append(job) } }
     func end(_ job: ImageJob) {
         state.withLock { $0.fetching.removeAll { $0.deviceOffset == job.deviceOffset } }
@@ -46,7 +46,7 @@ package final class TransferState: Sendable {
         }
     }
 
-    /// Waits until there are notes, until `isOver` (`wakeNoteReader` makes it be asked again), or until the deadline.
+    /// Waits until there are notes, until `isOver` is true (`wakeNoteReader` re-evaluates it), or until the deadline.
     func waitForNotes(until deadline: Instant, isOver: () -> Bool) {
         _ = state.wait(until: deadline) { !$0.notes.isEmpty || isOver() ? true : nil }
     }

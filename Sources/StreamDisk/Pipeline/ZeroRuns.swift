@@ -1,7 +1,7 @@
-/// Divides decoded bytes into runs of zeros that are worth zeroing by the device, and the rest.
+/// Divides decoded bytes into runs of zeros that are worth zeroing by the device, and data.
 ///
-/// A run of zeros shorter than `runBytesMin` stays with the data around it: a request of its own would cost more than it
-/// saves. A whole piece of zeros is one run whatever its length.
+/// A run of zeros shorter than `runBytesMin` stays with the data around it: a request for it would cost more than it saves. A
+/// range that is all zeros is one run, whatever its length.
 struct ZeroRuns: Sequence {
     struct Run: Equatable {
         let range: Range<Int>
@@ -15,7 +15,8 @@ struct ZeroRuns: Sequence {
     private let grainBytes: Int
     private let start: Int
 
-    /// - Parameter grainBytes: runs begin and end on multiples of it from `start`, a multiple of the device's block size.
+    /// - Parameter grainBytes: runs start and end at multiples of this from `start`. It is a multiple of the device's block
+    ///   size.
     init(in buffer: DirectBuffer, from start: Int, to end: Int, grainBytes: Int) {
         self.buffer = buffer
         self.start = start
@@ -28,7 +29,7 @@ struct ZeroRuns: Sequence {
     struct Iterator: IteratorProtocol {
         private let runs: ZeroRuns
         private var position: Int
-        /// A run of zeros that was found behind the data just returned.
+        /// A run of zeros found after the data that was just returned.
         private var found: Run?
 
         fileprivate init(runs: ZeroRuns) {

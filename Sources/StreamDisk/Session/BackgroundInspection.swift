@@ -1,17 +1,17 @@
-/// Reads an image's metadata on a thread of its own, so that the caller's thread is free to pass on retries when they happen, and
-/// to say that something is waited for.
+/// Reads an image's metadata on a separate thread, so that the caller's thread can report retries as they happen and say what
+/// it is waiting for.
 struct BackgroundInspection {
     private let transfer: TransferState
     private let warningSeconds: Double
     private let contents = Monitor<Result<ImageContents, StreamFault>?>(nil)
 
-    /// - Parameter warningSeconds: a silence so long is told of.
+    /// - Parameter warningSeconds: how long the source may be silent before a warning.
     init(_ transfer: TransferState, warningSeconds: Double = 10) {
         self.transfer = transfer
         self.warningSeconds = warningSeconds
     }
 
-    /// Blocks like `readContents`. `onEvent` is called on the calling thread.
+    /// Blocks like `readContents`. Calls `onEvent` on the calling thread.
     func inspect(
         _ source: any ImageSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
     ) throws(StreamFault) -> ImageContents {

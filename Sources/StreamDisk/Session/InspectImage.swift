@@ -1,15 +1,15 @@
-/// Reads and checks an image as far as it can be without its partitions' data: marker, metadata and its hash, every tar header
-/// (where the source can jump), the GPT.
+/// Reads and checks an image as far as possible without its partitions' data: marker, metadata and its hash, every tar header
+/// (if the source supports ranges), and the GPT.
 ///
-/// Blocks like `streamImage`; no disk is looked at. `.retry` tells of faults of the source, `.warning` of one that keeps silent; what
-/// the image itself has of warnings is in ``ImageContents/warnings``.
+/// Blocks like `streamImage`; accesses no disk. Reports `.retry` for faults of the source and `.warning` if it is silent.
+/// Warnings about the image itself are in ``ImageContents/warnings``.
 ///
 /// - Parameters:
-///   - source: the image, made here so that a reference that makes no sense is an error like any other; closed at the end.
-///   - options: of these, the hash and the memory limit.
-///   - cancellation: `cancel` on it, from any thread, ends the call.
+/// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
+/// - options: only the hash and the memory limit are used.
+/// - cancellation: calling `cancel` on it, from any thread, ends the call.
 ///   - onEvent: called on the calling thread.
-/// - Throws: what is wrong, in the image's terms; `.memory` when reading it would take more than the limit.
+/// - Throws: what is wrong with the image or its source; `.memory` if reading it needs more memory than allowed.
 public func inspectImage(
     from source: @autoclosure () throws(SourceError) -> any ImageSource, options: StreamOptions = StreamOptions(),
     cancellation: Cancellation = Cancellation(), onEvent: (StreamEvent) -> Void = { _ in }

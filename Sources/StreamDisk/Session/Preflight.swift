@@ -1,16 +1,16 @@
 import CosiFormat
 import Glibc
 
-/// What a session knows before the first write: the image, the disk, and what goes where. Nothing is written.
+/// The result of all checks before the first write: the image, the disk, and what goes where. Writes nothing.
 struct Preflight: ~Copyable {
     let contents: ImageContents
     let target: TargetDisk
     let placement: GPT.Placement
     let areas: WriteAreas
-    /// Worth knowing before a yes.
+    /// What the user should know before approving the plan.
     let notes: [StreamWarning]
 
-    /// Reads and checks the image, chooses and opens the disk.
+    /// Reads and checks the image, selects and opens the disk.
     init(
         _ source: any ImageSource, onto target: StreamTarget, access: TargetDisk.Access, _ options: StreamOptions,
         _ reporter: ProgressReporter
@@ -64,7 +64,7 @@ struct Preflight: ~Copyable {
         }
     }
 
-    /// A limit on file sizes (RLIMIT_FSIZE) below the target's is known before the old table is gone.
+    /// Throws if the limit on file sizes (RLIMIT_FSIZE) is below the target's size, while the old table is still there.
     func expectFileSizeAllowed() throws(StreamFault) {
         guard target.info == nil, let limit = softLimit(RLIMIT_FSIZE), limit < target.sizeBytes else { return }
         throw .device(
@@ -73,7 +73,7 @@ struct Preflight: ~Copyable {
                 cause: SystemError(EFBIG)))
     }
 
-    /// Lets go of the disk. Throws what the kernel tells of earlier writes only now.
+    /// Closes the disk. Throws errors of earlier writes that the kernel reports only now.
     consuming func close() throws(StreamFault) {
         do throws(DiskIOError) { try target.close() } catch { throw .device(error) }
     }
@@ -90,7 +90,7 @@ struct Preflight: ~Copyable {
         }
     }
 
-    /// - Parameter besideBytes: memory that the consumer needs beside the lanes.
+    /// - Parameter besideBytes: memory that the consumer needs in addition to the lanes.
     func lanePlan(_ options: StreamOptions, besideBytes: UInt64) throws(StreamFault) -> LanePlan {
         try LanePlan(
             contents, limits: MemoryLimits(askedBytes: options.memoryLimitBytes), besideBytes: besideBytes,

@@ -1,44 +1,44 @@
-/// How fast a run is now and how long its phase will still take: by what limits it.
+/// Estimates how fast a run is and how long its phase will still take, based on its bottleneck.
 ///
-/// Fed with every `StreamProgress` of a run; asks no clock.
+/// Gets every `StreamProgress` of a run. Uses no clock of its own.
 package struct ProgressEstimate {
-    /// What the phase waits for most, and so what its share and its time are counted in.
+    /// The bottleneck of the phase. Progress and remaining time are measured in its bytes.
     package enum Limit: Equatable {
-        /// The source: compressed bytes.
+        /// The source. Counts compressed bytes.
         case source
-        /// Decoding and the disk: bytes on the disk, zeroed ones among them.
+        /// Decoding and the disk. Counts bytes on the disk, including zeroed ones.
         case disk
-        /// Everything is written; the disk empties its cache. Nobody knows how long that takes.
+        /// Everything is written, and the disk is flushing its cache. How long that takes is unknown.
         case flush
         /// Reading the disk and comparing.
         case verify
     }
 
-    /// Bytes a second, over the last seconds.
+    /// Bytes per second, averaged over the last seconds.
     package struct Rates: Equatable {
         package var fetched = 0.0
         package var decoded = 0.0
-        /// Those zeroed by the device not counted.
+        /// Without bytes zeroed by the device.
         package var written = 0.0
-        /// Those zeroed by the device among them.
+        /// Including bytes zeroed by the device.
         package var onDisk = 0.0
         package var verified = 0.0
     }
 
-    /// Rates are of so many last seconds.
+    /// Rates are averaged over this time.
     package static let windowSeconds = 5.0
-    /// A rate and the time that is left are told after so many.
+    /// The rate and remaining time are reported after this time.
     package static let settlingSeconds = 1.0
-    /// With less than this waiting for the decoders, they wait for the source. A lane holds up to 4 MiB.
+    /// If fewer bytes than this wait for the decoders, the source is the bottleneck. A lane holds up to 4 MiB.
     package static let backlogBytesMin = 1 << 20
 
     private var window: [StreamProgress] = []
     package private(set) var rates = Rates()
     package private(set) var limit = Limit.source
-    /// How far the phase is, in bytes of what limits it.
+    /// Progress of the phase, in bytes of its bottleneck.
     package private(set) var doneBytes: UInt64 = 0
     package private(set) var totalBytes: UInt64 = 0
-    /// Since the limit became what it is.
+    /// The time since when the bottleneck is the current one.
     package private(set) var limitSeconds = 0.0
     private var limitSince: Double?
 
@@ -48,7 +48,7 @@ package struct ProgressEstimate {
         let isFlush = progress.isFlush
         if let last = window.last, last.phase != progress.phase || last.isFlush != isFlush { window = [] }
         window.append(progress)
-        // One from before the window stays, to measure from.
+        // One sample from before the window stays, as the base of the rates.
         while window.count > 2, progress.elapsedSeconds - window[1].elapsedSeconds >= Self.windowSeconds { window.removeFirst() }
         rates = measuredRates
         let before = limit
@@ -64,7 +64,7 @@ package struct ProgressEstimate {
         doneBytes = min(doneBytes, totalBytes)
     }
 
-    /// Whether the rates are of long enough to be told.
+    /// Whether the rates cover enough time to be reported.
     package var isSettled: Bool {
         guard let first = window.first, let last = window.last else { return false }
         return last.elapsedSeconds - first.elapsedSeconds >= Self.settlingSeconds
@@ -73,7 +73,7 @@ package struct ProgressEstimate {
     /// 0 to 1.
     package var share: Double { totalBytes > 0 ? Double(doneBytes) / Double(totalBytes) : 1 }
 
-    /// Bytes a second of what limits.
+    /// Bytes per second of the bottleneck.
     package var rate: Double {
         switch limit {
         case .source: rates.fetched
@@ -83,7 +83,7 @@ package struct ProgressEstimate {
         }
     }
 
-    /// Until the end of the phase; nil while nobody can tell.
+    /// Time until the end of the phase; nil if unknown.
     package var etaSeconds: Double? {
         guard limit != .flush else { return nil }
         if doneBytes == totalBytes { return 0 }
@@ -106,16 +106,16 @@ package struct ProgressEstimate {
         if isFlush { return .flush }
         let behindSource: Limit = progress.phase == .verify ? .verify : .disk
         guard progress.fetchedBytes < progress.compressedBytesTotal else { return behindSource }
-        // One moment's backlog says little: what most of the window shows.
+        // A single sample says little, so the majority of the window decides.
         let starved = window.count { $0.waitingBytes < Self.backlogBytesMin }
         return 2 * starved >= window.count ? .source : behindSource
     }
 }
 
 extension StreamProgress {
-    /// Written or zeroed by the device.
+    /// Bytes written, or zeroed by the device.
     package var onDiskBytes: UInt64 { writtenBytes + zeroedBytes }
 
-    /// Everything is written, and what is waited for is the disk's cache.
+    /// Whether everything is written, and the run waits for the disk's cache.
     package var isFlush: Bool { phase == .write && onDiskBytes >= decodedBytesTotal && bytesInFlight == 0 }
 }

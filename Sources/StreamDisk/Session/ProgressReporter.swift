@@ -1,4 +1,4 @@
-/// Tells the caller how a session gets on, on the caller's thread: phases, progress, retries, warnings, a disk that keeps silent.
+/// Reports a session's phases, progress, retries and warnings to the caller, on the caller's thread.
 final class ProgressReporter {
     private static let silenceWarningSeconds = 10.0
 
@@ -8,7 +8,7 @@ final class ProgressReporter {
     private var warnedSilenceSeconds = 0.0
 
     private(set) var phase = StreamPhase.preflight
-    /// What a failure now would leave on the disk.
+    /// What the disk holds if the session fails now.
     private(set) var disk: StreamError.DiskState
 
     init(_ transfer: TransferState, disk: StreamError.DiskState, onEvent: @escaping (StreamEvent) -> Void) {
@@ -27,7 +27,7 @@ final class ProgressReporter {
         onEvent(.phase(phase))
     }
 
-    /// Turns a disk's silence into warnings: never a hang without a message.
+    /// Turns a silent disk into warnings, so that no run hangs without a message.
     func watch(_ activity: DiskActivity, of plan: StreamPlan) {
         let seconds = activity.silenceSeconds
         if seconds < warnedSilenceSeconds { warnedSilenceSeconds = 0 }
@@ -37,9 +37,9 @@ final class ProgressReporter {
     }
 
     /// - Parameters:
-    ///   - bytesToVerify: of the disk, to be read and compared.
-    ///   - waitingBytes: fetched and not yet decoded.
-    ///   - earlyBytes: `ImageSource.earlyBytes`, which count as fetched.
+    ///   - bytesToVerify: bytes of the disk to read and compare.
+    ///   - waitingBytes: bytes fetched and not yet decoded.
+    ///   - earlyBytes: `ImageSource.earlyBytes`, which counts as fetched.
     func report(
         _ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int, earlyBytes: UInt64
     ) {

@@ -1,12 +1,12 @@
 import CosiFormat
 
-// The one place where errors become sentences for a person: what, where, why, and what to do.
+// The one place where errors become sentences for a user: what, where, why, and what to do.
 
 extension StreamError: CustomStringConvertible {
-    /// One line.
+    /// The message on one line.
     public var description: String { message(Wording()) }
 
-    /// The same in a front-end's words.
+    /// The message in a front-end's wording.
     public func message(_ wording: Wording) -> String {
         var text = cause.message(wording)
         switch disk {
@@ -30,10 +30,10 @@ extension StreamError: CustomStringConvertible {
 }
 
 extension StreamFault: CustomStringConvertible {
-    /// What went wrong, where and why, without what it means for the disk.
+    /// What went wrong, where and why, without the state of the disk.
     public var description: String { message(Wording()) }
 
-    /// The same in a front-end's words.
+    /// The same in a front-end's wording.
     public func message(_ wording: Wording) -> String {
         switch self {
         case .image(let error): "invalid image: \(error.place): \(error.problem)" + error.advice(wording)
@@ -66,7 +66,7 @@ extension MemoryLimit.Origin {
 }
 
 extension FormatError {
-    /// What the hash is of, for whoever gave another one.
+    /// Explains what the hash covers, for a user whose hash does not match.
     fileprivate func advice(_ wording: Wording) -> String {
         guard code == .hash else { return "" }
         return "; " + (wording.name(.hash).map { "\($0) takes that" } ?? "the hash to give is that")
@@ -76,7 +76,7 @@ extension FormatError {
 
 extension DiskSelectionError {
     fileprivate func sentence(_ wording: Wording) -> String {
-        // Without a path, it is the choice that failed.
+        // Without a path, the automatic selection failed.
         guard let path else {
             return reason + "; attach or free a disk, or name one that is only used when named" + wording.naming(.disk)
         }
@@ -125,7 +125,7 @@ extension SourceError {
 }
 
 extension SourceError.Advice {
-    /// What to do.
+    /// What the user can do.
     fileprivate func hint(_ wording: Wording) -> String? {
         switch self {
         case .trustAuthority: "name the authority that signed it" + wording.naming(.authorities)
@@ -145,7 +145,7 @@ extension SourceError.Advice {
         }
     }
 
-    /// The file of the options that is at fault.
+    /// The option file that is at fault.
     fileprivate func file(_ wording: Wording) -> String? {
         guard case .check(let file) = self else { return nil }
         return switch file {

@@ -1,8 +1,8 @@
-/// Why a run ended without success, and what that means for the disk.
+/// Why a run failed, and what that means for the disk.
 public struct StreamError: Error, Sendable {
     /// What went wrong.
     public let cause: StreamFault
-    /// The step in which it did.
+    /// The phase in which it failed.
     public let phase: StreamPhase
     /// What the disk holds now.
     public let disk: DiskState
@@ -13,29 +13,29 @@ public struct StreamError: Error, Sendable {
         self.disk = disk
     }
 
-    /// As ``StreamFault/kind``.
+    /// See ``StreamFault/kind``.
     public var kind: String { cause.kind }
-    /// As ``StreamFault/code``.
+    /// See ``StreamFault/code``.
     public var code: Int32 { cause.code }
-    /// As ``StreamFault/offset``.
+    /// See ``StreamFault/offset``.
     public var offset: UInt64? { cause.offset }
 
     /// What the disk holds after the failure.
     public enum DiskState: String, Sendable {
-        /// Not one byte was written.
+        /// Nothing was written.
         case untouched
-        /// It was to be compared, or not looked at at all, and is what it was.
+        /// The run only reads the disk, or uses none.
         case onlyRead
-        /// It carries no partition table; some of the new data may be there.
+        /// It has no partition table. Some of the new data may be there.
         case withoutTable
-        /// Not known: the disk failed while its table was being removed or written.
+        /// Unknown: the disk failed while its table was being removed or written.
         case uncertain
-        /// It carries the whole image and its table; what failed came after.
+        /// It has the complete image and its table. The failure came after that.
         case written
     }
 }
 
-/// The steps of a run, in order.
+/// The phases of a run, in order.
 public enum StreamPhase: String, Sendable, CaseIterable {
     case preflight, invalidate, write, verify, commit, done
 }

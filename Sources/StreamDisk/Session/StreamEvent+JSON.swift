@@ -1,4 +1,4 @@
-// What programs read of a transfer (docs/EVENTS.md). Whoever passes it on adds the version, the time and the event's name.
+// The fields that programs read (docs/EVENTS.md). The caller adds the version, the time and the event's name.
 
 extension StreamEvent {
     /// The value of the key `event`.
@@ -12,7 +12,7 @@ extension StreamEvent {
         }
     }
 
-    /// - Parameter estimate: which was given all progress up to this event.
+    /// - Parameter estimate: has received all progress up to this event.
     package func fields(_ estimate: ProgressEstimate, _ wording: Wording = Wording()) -> [String: JSONValue] {
         switch self {
         case .plan(let plan): plan.fields
@@ -35,7 +35,7 @@ extension SourceNote {
 
 extension StreamProgress {
     fileprivate func fields(_ estimate: ProgressEstimate) -> [String: JSONValue] {
-        // Of the last seconds, not of the whole transfer.
+        // Averaged over the last seconds, not over the whole transfer.
         func rate(_ rate: Double) -> JSONValue { .number(rate.rounded()) }
         return [
             "phase": .text(phase.rawValue), "fetchedBytes": .count(fetchedBytes), "decodedBytes": .count(decodedBytes),
@@ -52,7 +52,7 @@ extension StreamProgress {
 }
 
 extension StreamResult {
-    /// Of the `completed` event.
+    /// The fields of the `completed` event.
     package var fields: [String: JSONValue] {
         [
             "seconds": .number(elapsedSeconds), "written": .flag(isWritten), "fetchedBytes": .count(fetchedBytes),
@@ -76,11 +76,11 @@ extension StageReport {
 }
 
 extension StreamError {
-    /// Of the `error` event.
+    /// The fields of the `error` event.
     ///
     /// - Parameters:
-    ///   - code: the exit code, where it is not this error's own.
-    ///   - message: the words, where they are not this error's own.
+    ///   - code: the exit code, if it differs from this error's.
+    ///   - message: the message, if it differs from this error's.
     package func fields(code: Int32? = nil, message: String? = nil) -> [String: JSONValue] {
         var fields: [String: JSONValue] = [
             "code": .count(UInt64(max(code ?? self.code, 0))), "kind": .text(kind), "message": .text(message ?? description),
@@ -93,7 +93,7 @@ extension StreamError {
 }
 
 extension DiskMismatch {
-    /// The place: area, partition, byte of the disk, and length.
+    /// Where the difference is: area, partition, byte offset on the disk, and length.
     package var fields: [String: JSONValue] {
         var fields: [String: JSONValue] = ["offset": .count(offset), "lengthBytes": .count(UInt64(lengthBytes))]
         switch area {

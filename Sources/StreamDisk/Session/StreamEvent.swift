@@ -1,45 +1,45 @@
-/// What a session tells on its way, on the thread that called its entry.
+/// An event of a session, delivered on the thread that called its entry.
 ///
-/// Later releases add cases: switch over it with a `default`.
+/// Later releases may add cases: use a `default` when switching over it.
 public enum StreamEvent: Sendable {
-    /// What will be done, before the first write.
+    /// The plan, before the first write.
     case plan(StreamPlan)
-    /// A step begins.
+    /// A phase begins.
     case phase(StreamPhase)
     /// Several times a second while bytes move or a flush lasts.
     case progress(StreamProgress)
-    /// A fault of the source that was recovered from so far.
+    /// A fault of the source from which the run has recovered so far.
     case retry(SourceNote)
-    /// Worth knowing; it stops nothing.
+    /// A warning. The run continues.
     case warning(StreamWarning)
 }
 
-/// How far a run is. Bytes since its beginning.
+/// The progress of a run, in bytes since its start unless stated otherwise.
 public struct StreamProgress: Sendable {
-    /// The step under way.
+    /// The current phase.
     public let phase: StreamPhase
-    /// Since the call.
+    /// Time since the call.
     public let elapsedSeconds: Double
-    /// Compressed bytes that the source brought.
+    /// Compressed bytes received from the source.
     public let fetchedBytes: UInt64
-    /// Bytes that came out of the decoders.
+    /// Bytes produced by the decoders.
     public let decodedBytes: UInt64
-    /// Bytes the disk has taken.
+    /// Bytes that the disk has written.
     public let writtenBytes: UInt64
-    /// Zeroed by the device instead of written.
+    /// Bytes that the device zeroed without writing.
     public let zeroedBytes: UInt64
-    /// Read from the disk and compared, and how many there are in all; 0 where none are.
+    /// Bytes read from the disk and compared.
     public let verifiedBytes: UInt64
-    /// How many are to be compared; 0 where none are.
+    /// Total of bytes to compare; 0 if none are.
     public let verifiedBytesTotal: UInt64
-    /// How many compressed bytes there are to fetch.
+    /// Total of compressed bytes to fetch.
     public let compressedBytesTotal: UInt64
-    /// How many compressed bytes there are to fetch.
+    /// Total of decoded bytes.
     public let decodedBytesTotal: UInt64
-    /// The partitions whose images are being fetched, by their numbers, the one that began first before the others.
+    /// Numbers of the partitions whose images are being fetched, in the order in which they started.
     public let partitions: [Int]
-    /// Fetched and waiting for a decoder, and being written.
+    /// Bytes fetched that wait for a decoder.
     public let waitingBytes: Int
-    /// Given to the disk and not yet completed.
+    /// Bytes submitted to the disk and not yet completed.
     public let bytesInFlight: Int
 }

@@ -1,16 +1,16 @@
-/// Streams an image onto a disk: whole, checked and flushed, or not at all.
+/// Streams an image onto a disk: complete, checked and flushed, or not at all.
 ///
-/// Blocks the calling thread, which becomes the writer's, until the run has ended and its other threads are joined. Nothing is
-/// printed and no process-wide state is touched; several runs may go on at once, on different disks. Where regular files are
-/// written under a limit on their size (RLIMIT_FSIZE), the caller ignores SIGXFSZ, so that it becomes an error of the disk.
+/// Blocks the calling thread, which does the writing, until the run has ended and its other threads are joined. Prints nothing
+/// and changes no process-wide state. Several runs on different disks may go on concurrently. If the target is a regular file
+/// and its size is limited (RLIMIT_FSIZE), the caller must ignore SIGXFSZ, so that the limit becomes an error of the disk.
 ///
 /// - Parameters:
-///   - source: the image, made here so that a reference that makes no sense is an error like any other; closed at the end.
-///   - cancellation: `cancel` on it, from any thread, ends the run after the writes in flight were reaped, unless the
-///     tables are being written already.
-///   - approve: asked once, with the plan, before the first byte is written; false ends the run without a write.
+/// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
+/// - cancellation: calling `cancel` on it, from any thread, ends the run once the writes in flight are reaped, unless the
+///   partition tables are already being written.
+/// - approve: called once with the plan, before the first write. Returning false ends the run without a write.
 ///   - onEvent: called on the calling thread.
-/// - Throws: why, in which phase, and what that means for the disk.
+/// - Throws: the cause, the phase, and what the disk holds now.
 public func streamImage(
     from source: @autoclosure () throws(SourceError) -> any ImageSource, to target: StreamTarget,
     options: StreamOptions = StreamOptions(), cancellation: Cancellation = Cancellation(),

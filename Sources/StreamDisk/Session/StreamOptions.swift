@@ -1,29 +1,29 @@
-/// Where an image goes.
+/// The target of an image.
 public enum StreamTarget: Sendable, Equatable {
-    /// The smallest disk of this host that fits and that nothing stands against.
+    /// The smallest disk of this host that fits and is not disqualified.
     case smallestDisk
     /// A block device or an existing regular file.
     case path(String)
 }
 
-/// How a run is done; the source has options of its own.
+/// Options of a run. The source has its own.
 public struct StreamOptions: Sendable {
-    /// What the image's metadata must hash to.
+    /// The expected hash of the image's metadata.
     public var hash: ExpectedHash = .ignored
-    /// Everything up to the plan, then nothing: not one byte is written.
+    /// Stops after the plan: writes nothing.
     public var isDryRun = false
     /// How the disk is written and read.
     public var writeEngine: WriteEngine = .automatic
-    /// What a run may take of memory, in bytes; fewer lanes run where it is tight. Nil: three quarters of what the host has
-    /// available. In any case no more than what control groups and the process's own limits leave (`MemoryLimit`).
+    /// Limit on the memory of a run, in bytes; if it is tight, fewer lanes run. Nil: three quarters of the host's available
+    /// memory. Control groups and the process's own limits apply in any case (`MemoryLimit`).
     public var memoryLimitBytes: UInt64?
-    /// Decoders that work side by side at most; nil: as many as there are processors for this process.
+    /// Maximum number of parallel decoders; nil: the number of processors this process may use.
     public var lanesMax: Int?
-    /// Everything is read back from the disk, and compared with checksums kept while writing, before the tables are written.
+    /// Reads everything back from the disk and compares it with checksums, before the partition tables are written.
     public var readsBack = false
-    /// How often `.progress` comes while bytes move.
+    /// The interval between `.progress` events while bytes move.
     package var progressIntervalSeconds = 0.2
-    /// False: zeros are written like everything else, to measure what the device's own way brings.
+    /// False writes all zeros as data, to measure what zeroing by the device saves.
     package var zerosByDevice = true
 
     /// The defaults.

@@ -1,7 +1,7 @@
 import CosiFormat
 
 extension StreamPlan {
-    /// Of the `plan` event.
+    /// The fields of the `plan` event.
     package var fields: [String: JSONValue] {
         let fields: [String: JSONValue] = [
             "image": .text(imageName), "hash": .text(hashText), "hashCompared": .flag(isHashCompared),
@@ -32,7 +32,7 @@ extension StreamPlan {
 
     package func isChosen(_ disk: ConsideredDisk) -> Bool { disk.disk.number == diskInfo?.number }
 
-    /// Why a disk was not chosen: a code for programs, and the words. Empty for the one that was.
+    /// Why a disk was not selected, as codes and messages. Empty for the selected disk.
     package func reasons(against disk: ConsideredDisk) -> [(code: String, message: String)] {
         if isChosen(disk) { return [] }
         return disk.reasons.isEmpty

@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// What a run is about to do: shown to a person before, and reported as the `plan` event.
+/// What a run is about to do. Shown to the user for approval and reported as the `plan` event.
 public struct StreamPlan: Sendable {
     /// A partition of the image's table.
     public struct Partition: Sendable {
@@ -8,19 +8,19 @@ public struct StreamPlan: Sendable {
         public let number: Int
         /// Its name in the GPT.
         public let name: String
-        /// Where it lies on the disk, in bytes.
+        /// Offset on the disk in bytes.
         public let offsetBytes: UInt64
-        /// How long it is.
+        /// Size in bytes.
         public let sizeBytes: UInt64
-        /// Its image; nil for a partition that has none and whose bytes are left alone.
+        /// The image's path in the archive; nil if the partition has none and stays untouched.
         public let imagePath: String?
-        /// Of its image, as it is fetched; 0 without one.
+        /// Compressed size of its image in bytes; 0 without one.
         public let compressedBytes: UInt64
-        /// Of its image, when decoded; 0 without one.
+        /// Decoded size of its image in bytes; 0 without one.
         public let decodedBytes: UInt64
-        /// Of its file system, as the metadata says; nil where it says nothing.
+        /// Mount point of its file system, from the metadata; nil if not stated.
         public let mountPoint: String?
-        /// Of its file system, as the metadata says; nil where it says nothing.
+        /// Type of its file system, from the metadata; nil if not stated.
         public let fsType: String?
     }
 
@@ -49,13 +49,13 @@ public struct StreamPlan: Sendable {
     public let imageName: String
     /// SHA-384 of `metadata.json`, 48 bytes.
     public let metadataSHA384: [UInt8]
-    /// The same as text: `sha384:` and 96 hexadecimal digits.
+    /// The hash as text: `sha384:` and 96 hexadecimal digits.
     package var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
-    /// Whether it was compared with a hash that the user gave.
+    /// Whether it was compared with a hash from the user.
     public let isHashCompared: Bool
-    /// The architecture the image is for, as its metadata says.
+    /// The architecture of the image, from its metadata.
     public let architecture: String
-    /// What the image needs of a disk.
+    /// The minimum disk size for the image, in bytes.
     public let imageDiskBytes: UInt64
 
     /// What goes where in a run of ``streamRegions(from:to:options:cancellation:approve:onEvent:)``, in the order asked for; else
@@ -66,28 +66,28 @@ public struct StreamPlan: Sendable {
     public let diskPath: String
     /// The disk's path without symbolic links.
     public let resolvedDiskPath: String
-    /// The disk's size.
+    /// The disk's size in bytes.
     public let diskBytes: UInt64
-    /// The disk's logical block size.
+    /// The disk's logical block size in bytes.
     public let blockBytes: Int
-    /// What the host tells of it; nil for a regular file.
+    /// What sysfs reports about it; nil for a regular file.
     public let diskInfo: DiskInfo?
-    /// Whether it is a file taken for a disk.
+    /// Whether the target is a regular file.
     public var isRegularFile: Bool { diskInfo == nil }
-    /// What is on it now and will be lost; nil when that could not be told, or nothing is to be written.
+    /// What is on the disk now and will be lost; nil if unknown, or if nothing will be written.
     public let contents: DiskContents?
-    /// Where no disk was named: all disks of the host, and what stands against those that were not taken. Else empty.
+    /// If no disk was named: all disks of the host, with the reasons against those not selected. Else empty.
     public let consideredDisks: [ConsideredDisk]
 
-    /// In the order of the disk; of a run onto regions, only those.
+    /// In disk order.
     public let partitions: [Partition]
-    /// Σ over the images to be written.
+    /// Compressed size of all images to be written, in bytes.
     public let compressedBytes: UInt64
-    /// Of its image, when decoded; 0 without one.
+    /// Decoded size of all images to be written, in bytes.
     public let decodedBytes: UInt64
     /// `io_uring` or `pwrite`.
     public let engineName: String
-    /// Everything worth knowing before a yes.
+    /// Everything the user should know before approving.
     public let warnings: [StreamWarning]
 }
 
@@ -170,7 +170,7 @@ extension StreamPlan.Partition {
 }
 
 extension DiskMismatch {
-    /// The same, with the partition of the plan that it is in.
+    /// The same mismatch with the partition of the plan that contains it.
     func located(in plan: StreamPlan) -> DiskMismatch {
         let region = plan.regions.first { $0.target.path == path }?.partition
         let partition = region ?? plan.partitions.first { offset >= $0.offsetBytes && offset - $0.offsetBytes < $0.sizeBytes }

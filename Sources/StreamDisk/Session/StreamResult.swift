@@ -1,25 +1,25 @@
-/// What a run that succeeded has done.
+/// The result of a successful run.
 public struct StreamResult: Sendable {
-    /// What was planned.
+    /// The plan.
     public let plan: StreamPlan
-    /// False after a dry run, a comparison, or when the caller did not approve of the plan: nothing was written then.
+    /// False after a dry run, a comparison, or if the caller did not approve the plan: nothing was written.
     public let isWritten: Bool
-    /// Of the whole call.
+    /// Duration of the whole call.
     public let elapsedSeconds: Double
-    /// Compressed bytes that the source brought.
+    /// Compressed bytes received from the source.
     public let fetchedBytes: UInt64
-    /// Bytes that came out of the decoders.
+    /// Bytes produced by the decoders.
     public let decodedBytes: UInt64
-    /// Bytes the disk has taken.
+    /// Bytes that the disk has written.
     public let writtenBytes: UInt64
-    /// Zeroed by the device instead of written.
+    /// Bytes that the device zeroed without writing.
     public let zeroedBytes: UInt64
-    /// Read from the disk and compared, partition tables not counted.
+    /// Bytes read from the disk and compared, without partition tables.
     public let verifiedBytes: UInt64
-    /// Whether the metadata's hash was given, and so compared.
+    /// Whether a hash was given and the metadata matched it.
     public var isHashCompared: Bool { plan.isHashCompared }
-    /// The largest resident set of this process so far.
+    /// Peak resident set size of this process, in bytes.
     public let peakMemoryBytes: UInt64
-    /// Where the time of the write phase went, per stage.
+    /// Where each stage of the write phase spent its time.
     public let stages: [StageReport]
 }

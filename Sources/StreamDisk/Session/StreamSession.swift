@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// Streams an image onto a disk: preflight, then regions of a pipeline between `invalidate` and `commit` (docs/SAFETY.md).
+/// Streams an image onto a disk: preflight, then a pipeline between `invalidate` and `commit` (docs/SAFETY.md).
 struct StreamSession {
     let source: any ImageSource
     let options: StreamOptions
@@ -76,7 +76,7 @@ struct StreamSession {
             written, stop: transfer.stop, willReadBack: { reporter.enter(.verify, disk: .withoutTable) }, tick: report)
         if transfer.stop.isCancelled { throw .cancelled }
         do throws(DiskIOError) { try preflight.target.expectWhole() } catch { throw .device(error) }
-        // From here on a cancellation comes too late: all data are on the disk, and the tables take milliseconds.
+        // From here on cancellation has no effect: all data are on the disk, and the tables take milliseconds.
         reporter.enter(.commit, disk: .uncertain)
         try writer.commit(verified, preflight.placement, tick: watch)
 

@@ -1,34 +1,34 @@
 public import CosiFormat
 
-/// Something worth knowing that stops nothing.
+/// A condition that the user should know of; the run continues.
 ///
-/// Later releases add cases: switch over it with a `default`.
+/// Later releases may add cases: use a `default` when switching over it.
 public enum StreamWarning: Sendable, Equatable {
-    /// The image has something that it should not have, and that does no harm.
+    /// The image deviates from the format in a harmless way.
     case image(FormatWarning)
-    /// The image is for another machine than this host, whose architecture is nil where the format does not know it.
+    /// The image is for another architecture than this host's; `host` is nil if the format has no name for it.
     case architecture(image: CosiMetadata.Architecture, host: CosiMetadata.Architecture?)
-    /// The image comes over a network without TLS, and no hash was given that would tell it from another.
+    /// The image comes over a network without TLS, and no hash was given to identify it.
     case hashNotGiven
-    /// The source has not brought its metadata for so long.
+    /// The source has not delivered its metadata for this long.
     case sourceSilent(name: String, seconds: Int)
-    /// The disk has not completed a request for so long.
+    /// The disk has not completed a request for this long.
     case diskSilent(path: String, seconds: Int)
-    /// The disk, in words: it is in use and compared all the same, or direct I/O is refused, or its partitions are late.
+    /// A message about the disk: it is compared while in use, direct I/O is refused, or its partitions are late.
     case disk(String)
-    /// io_uring is refused here, so that the disk is written, or else read, by threads.
+    /// io_uring is refused here; threads write the disk (or read it, if `writes` is false).
     case noUring(SystemError, writes: Bool)
-    /// A part of the disk differs from the image; the rest is compared all the same.
+    /// A part of the disk differs from the image. The rest is still compared.
     case differs(path: String, area: DiskMismatch.Area)
     /// The kernel did not read the new partition table.
     case tableNotRead(path: String, cause: SystemError)
 }
 
 extension StreamWarning: CustomStringConvertible {
-    /// One line.
+    /// The message on one line.
     public var description: String { message(Wording()) }
 
-    /// The same in a front-end's words.
+    /// The same in a front-end's wording.
     public func message(_ wording: Wording) -> String {
         switch self {
         case .image(let warning): warning.description

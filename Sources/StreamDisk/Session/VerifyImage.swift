@@ -1,14 +1,14 @@
-/// Compares a disk with an image, byte for byte, and writes nothing: every partition that has an image, LBA 0, and both
-/// partition tables as `streamImage` would place them.
+/// Compares a disk with an image byte by byte, without writing: every partition that has an image, LBA 0, and both partition
+/// tables as `streamImage` would place them.
 ///
-/// The image is fetched, checked and decoded as for writing. The disk may be in use or read-only, of which `.warning`s tell.
-/// Blocks like `streamImage`, with the phases `preflight`, `verify` and `done`.
+/// The image is fetched, checked and decoded as for writing. The disk may be in use or read-only; `.warning` events then say
+/// so. Blocks like `streamImage`, with the phases `preflight`, `verify` and `done`.
 ///
 /// - Parameters:
-///   - source: the image, made here so that a reference that makes no sense is an error like any other; closed at the end.
+/// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
 ///   - path: a block device or a regular file.
-/// - Throws: `StreamFault.mismatch` when the disk holds other bytes. All of it is compared before, so that what is named is
-///   the first difference by its place on the disk.
+/// - Throws: `StreamFault.mismatch` if the contents differ. Everything is compared before it is thrown, so it names the
+///   difference with the lowest offset on the disk.
 public func verifyImage(
     from source: @autoclosure () throws(SourceError) -> any ImageSource, onDisk path: String,
     options: StreamOptions = StreamOptions(), cancellation: Cancellation = Cancellation(),

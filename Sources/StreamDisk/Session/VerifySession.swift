@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// Compares a disk with an image and writes nothing: the same pipeline, with the comparer at its end.
+/// Compares a disk with an image without writing: the same pipeline, with the comparer as its consumer.
 struct VerifySession {
     let source: any ImageSource
     let options: StreamOptions
@@ -24,8 +24,8 @@ struct VerifySession {
         return verified
     }
 
-    /// Reads everything the image has to say of the disk, and compares. What differs is named by its place, so all of it is
-    /// compared before the session says no.
+    /// Compares everything that the image covers. The difference with the lowest offset is reported, so everything is compared
+    /// before this throws.
     private func compare(
         _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ plan: StreamPlan
     ) throws(StreamFault) -> StreamResult {

@@ -1,5 +1,5 @@
-/// Runs the body of a session: its source is made first and closed at the end, a cancellation stops its transfer, and what it throws
-/// gets its phase and what that means for the disk.
+/// Runs the body of a session: creates its source first and closes it at the end, stops its transfer on cancellation, and adds
+/// the phase and the state of the disk to its errors.
 func withSession<Result>(
     _ makeSource: () throws(SourceError) -> any ImageSource, _ cancellation: Cancellation, disk: StreamError.DiskState,
     _ onEvent: (StreamEvent) -> Void,

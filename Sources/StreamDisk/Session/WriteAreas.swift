@@ -1,16 +1,16 @@
 import CosiFormat
 
-/// Which bytes of the disk a run writes beside the partition tables: decided in preflight, by arithmetic alone.
+/// The bytes of the disk that a run writes, apart from the partition tables. Computed in preflight by arithmetic alone.
 struct WriteAreas: Sendable {
-    /// Old signatures live at the ends of a disk and of a partition: RAID superblocks (md(4)) and ZFS labels in the last
-    /// 512 KiB, btrfs at 64 KiB. All of them lie within so many bytes.
+    /// Old signatures lie at the ends of a disk and of a partition: RAID superblocks (md(4)) and ZFS labels in the last 512
+    /// KiB, btrfs at 64 KiB. All of them lie within this many bytes.
     static let signatureBytes: UInt64 = 1 << 20
 
-    /// Outside all partitions and tables, in the first and the last MiB of the disk: zeroed once the old tables are gone.
+    /// Space outside partitions and tables in the first and last MiB of the disk. Zeroed after the old tables.
     private(set) var gaps: [Range<UInt64>] = []
-    /// Each image, filled up to a whole block.
+    /// Each image, extended to a whole block.
     private(set) var images: [Range<UInt64>] = []
-    /// What an image leaves of the last MiB of its partition: zeroed with the images.
+    /// The part of each partition's last MiB that its image does not cover. Zeroed with the images.
     private(set) var tails: [Range<UInt64>] = []
 
     /// An image and the partition it goes to, in bytes of the disk.
@@ -20,9 +20,9 @@ struct WriteAreas: Sendable {
     }
 
     /// - Parameters:
-    ///   - regions: of each partition that has an image; disjoint, and no image larger than its partition.
-    ///   - partitions: all that the new table names: outside of them are the gaps.
-    ///   - tables: where the tables stand.
+    ///   - regions: one for each partition that has an image; disjoint, and no image larger than its partition.
+    ///   - partitions: all partitions of the new table. The gaps lie outside of them.
+    ///   - tables: the ranges of the tables.
     init(regions: [Region], partitions: [Range<UInt64>], tables: [Range<UInt64>], diskBytes: UInt64, blockBytes: Int) {
         let block = UInt64(blockBytes)
         for region in regions {
@@ -47,14 +47,14 @@ struct WriteAreas: Sendable {
         }
     }
 
-    /// Everything that is to be written in the write phase, each byte once.
+    /// Everything that the write phase writes, each byte once.
     var written: ExtentAccount { Self.account(images + tails) }
     /// Everything that comes from the images.
     var imageAccount: ExtentAccount { Self.account(images) }
 
     private static func account(_ ranges: [Range<UInt64>]) -> ExtentAccount {
         var account = ExtentAccount()
-        // Partitions are disjoint: the format's check refuses others.
+        // Partitions are disjoint: the format checks refuse others.
         for range in ranges { precondition(account.add(range) == nil, "partitions overlap") }
         return account
     }

@@ -1,25 +1,25 @@
 import CosiFormat
 
-// The order of writes as types: each step hands out the proof that the next one takes, and only this file can make one. So no
-// code can write a partition table over data that was not written, verified and flushed before.
+// The order of writes as types: each step returns the proof that the next one requires, and only this file can create one. So
+// no code can write a partition table over data that was not written, verified and flushed first.
 
-/// Neither the old nor a new partition table is on the disk, and that is flushed.
+/// Neither the old nor a new partition table is on the disk, and that state is flushed.
 struct Invalidated: ~Copyable { fileprivate init() {} }
 
-/// Every image was written in full, each of its bytes once, and its length and hash were right.
+/// Every image was written completely, each byte once, with the right length and hash.
 struct Written: ~Copyable { fileprivate init() {} }
 
-/// What was written is flushed, and was read back from the disk where that was asked for.
+/// What was written is flushed and, if requested, was read back from the disk.
 struct Verified: ~Copyable { fileprivate init() {} }
 
 /// The same of images onto targets of their own. It never becomes `Verified`: no table comes after it.
 struct WrittenRegions: ~Copyable { fileprivate init() {} }
 
 extension DiskWriter where Queue: ~Copyable {
-    /// Step 2: zeroes both partition tables and the MBR, where the new ones will stand, and flushes; then zeroes what lies
-    /// between partitions and tables at both ends of the disk, where old signatures may stand, and flushes.
+    /// Step 2: zeroes both partition tables and the MBR, at the places of the new ones, and flushes. Then zeroes the space
+    /// between partitions and tables at both ends of the disk, which may contain old signatures, and flushes.
     ///
-    /// - Parameter gaps: `WriteAreas.gaps`. They may belong to partitions of the old table, so that goes first.
+    /// - Parameter gaps: `WriteAreas.gaps`. They may belong to partitions of the old table, so the table is removed first.
     mutating func invalidate(
         _ table: GPT.Placement, gaps: [Range<UInt64>], tick: (DiskActivity) -> Void = { _ in }
     ) throws(StreamFault) -> Invalidated {
@@ -31,11 +31,11 @@ extension DiskWriter where Queue: ~Copyable {
         return Invalidated()
     }
 
-    /// Step 3: runs the pipeline, writes what it decodes, and zeroes the places behind shorter images where old signatures may
-    /// stand.
+    /// Step 3: runs the pipeline, writes what it decodes, and zeroes the space after shorter images that may contain old
+    /// signatures.
     ///
-    /// The proof is given only when what was written is what `areas` names, each byte once: it needs no trust in the lengths
-    /// that frames state.
+    /// Returns the proof only if exactly the bytes of `areas` were written, each once. This does not depend on the lengths that
+    /// frames state.
     mutating func write(
         _ proof: consuming Invalidated, _ areas: WriteAreas, from pipeline: consuming Pipeline,
         tick: (DiskActivity) -> Void = { _ in }
@@ -45,12 +45,12 @@ extension DiskWriter where Queue: ~Copyable {
         return Written()
     }
 
-    /// Step 4: flushes, which may take minutes on a device with a large cache; and where the writer reads back, reads all of it.
-    /// Such a writer gives the proof in no other way.
+    /// Step 4: flushes, which can take minutes on a device with a large cache. If the writer reads back, then reads everything;
+    /// such a writer gets the proof in no other way.
     ///
     /// - Parameters:
-    ///   - stop: ends the reading back.
-    ///   - willReadBack: called between the two.
+    ///   - stop: ends reading back.
+    ///   - willReadBack: called after the flush, before reading back.
     mutating func flush(
         _ proof: consuming Written, stop: Cancellation = Cancellation(), willReadBack: () -> Void = {},
         tick: (DiskActivity) -> Void = { _ in }
@@ -104,7 +104,7 @@ extension DiskWriter where Queue: ~Copyable {
         }
     }
 
-    /// Where the writer reads back: throws unless the disk holds these bytes at `offset`.
+    /// If the writer reads back: throws unless the disk holds these bytes at `offset`.
     private mutating func expect(
         _ bytes: [UInt8], at offset: UInt64, _ area: DiskMismatch.Area?, tick: (DiskActivity) -> Void
     ) throws(StreamFault) {
@@ -131,7 +131,7 @@ extension GPT.Placement {
         var range: Range<UInt64> { offset..<offset + UInt64(bytes.count) }
     }
 
-    /// LBA 0, the primary table and the backup, by their places on the disk.
+    /// LBA 0, the primary table and the backup, in disk order.
     var parts: [Part] {
         [
             Part(area: .mbr, offset: 0, bytes: mbr),

@@ -1,4 +1,4 @@
-/// Collects bytes in memory, never more than it was made for.
+/// Collects bytes in memory, up to a fixed number.
 final class CollectingSink: ByteSink {
     private let state: Monitor<[UInt8]>
     private let bytesMax: Int

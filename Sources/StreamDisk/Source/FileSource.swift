@@ -10,7 +10,7 @@ package final class FileSource: ImageSource {
         var origin: LocalOrigin
     }
 
-    /// One read: large enough to cost nothing, small enough for the caches and for a quick stop.
+    /// Bytes per read: large enough to be efficient, small enough for the caches and for a quick stop.
     private static let pieceBytes = 256 << 10
 
     package let name: String
@@ -58,7 +58,7 @@ package final class FileSource: ImageSource {
         guard range.upperBound <= file.sizeBytes else { throw ended(at: file.sizeBytes, wanted: range) }
         var position = range.lowerBound
         let length = Int(min(UInt64(Self.pieceBytes), range.upperBound - position))
-        // SAFETY: this call owns the buffer from here to its end; spans of it do not outlive an append.
+        // SAFETY: this call owns the buffer until it returns; spans of it do not outlive an append.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: length, alignment: 4096)
         defer { unsafe buffer.deallocate() }
         while position < range.upperBound {
@@ -87,7 +87,7 @@ package final class FileSource: ImageSource {
     }
 
     private func openFile() throws(SourceError) -> File {
-        // O_NONBLOCK: a FIFO would wait for its writer. It means nothing to files and block devices.
+        // With O_NONBLOCK, opening a FIFO does not wait for a writer. Files and block devices ignore it.
         let descriptor = unsafe cl_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
         guard descriptor >= 0 else {
             let cause = SystemError.current
@@ -100,7 +100,7 @@ package final class FileSource: ImageSource {
         }
         do throws(SourceError) {
             let (sizeBytes, origin) = try examine(descriptor)
-            // Only advice: a refusal changes nothing.
+            // Only a hint: if it is refused, nothing changes.
             posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
             return File(descriptor: descriptor, sizeBytes: sizeBytes, origin: origin)
         } catch {
@@ -136,7 +136,7 @@ package final class FileSource: ImageSource {
     }
 }
 
-/// Decodes `%XX` (RFC 3986 §2.1); nil when an escape is broken or the bytes are not UTF-8.
+/// Decodes `%XX` (RFC 3986 §2.1); nil if an escape is malformed or the bytes are not UTF-8.
 private func percentDecoded(_ text: Substring) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]

@@ -1,24 +1,24 @@
-/// Where an image comes from: bytes by position. HTTP, a registry, a file.
+/// Where an image comes from, as bytes by offset: an HTTP server or a file.
 ///
-/// All calls block, and may come from several threads at once (a lane each). Faults that may pass are retried inside,
-/// with bounds; what is thrown is final. A source never prints; it reports through its `SourceObserver`.
+/// All calls block. They may come from several threads at once, one for each image being fetched. Transient faults are retried
+/// inside, within limits; a thrown error is final. A source never prints; it reports through its `SourceObserver`.
 public protocol ImageSource: AnyObject, Sendable {
-    /// How a person would name it, without credentials.
+    /// Its name for messages, without credentials.
     var name: String { get }
 
-    /// Whether others can change the bytes on their way here: a network without TLS.
+    /// Whether others can change the bytes on their way here: true for a network without TLS.
     var isUnprotected: Bool { get }
 
-    /// First contact: finds out size and abilities, and brings the first bytes. Called once, before `read`.
+    /// The first contact: determines size and abilities, and returns the first bytes. Called once, before `read`.
     ///
-    /// - Parameter wantedBytes: how many first bytes would be useful; fewer come when the image is shorter.
+    /// - Parameter wantedBytes: how many of the first bytes are useful; fewer are returned if the image is shorter.
     func open(wantedBytes: Int, observer: SourceObserver) throws(SourceError) -> ImageHead
 
-    /// Delivers the bytes of `range`, all of them and in order, to `sink`, from the calling thread.
+    /// Delivers all bytes of `range`, in order, to `sink`, on the calling thread.
     ///
-    /// Returns when the last byte was appended. Throws `.stopped` when the sink or the observer's cancellation said so.
-    /// When `ImageHead.isSequential`, ranges must come in ascending order from one thread; one that has passed already is
-    /// `.unsupported`.
+    /// Returns when the last byte was appended. Throws `.stopped` if the sink refuses bytes or the observer's cancellation is
+    /// set. If `ImageHead.isSequential`, ranges must come in ascending order from one thread; a range that has already passed
+    /// throws `.unsupported`.
     func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError)
 
     /// Called when a sequential image has been read as far as it is wanted: checks what is known of the whole, reading on to its
@@ -28,35 +28,35 @@ public protocol ImageSource: AnyObject, Sendable {
     /// The file or block device of this host that the bytes come from, known from `open` on; nil for what comes from elsewhere.
     var localOrigin: LocalOrigin? { get }
 
-    /// Bytes that have come and wait for those before them: fetched, and not delivered yet.
+    /// Bytes that arrived before the ones they follow: fetched, but not delivered yet.
     var earlyBytes: UInt64 { get }
 
-    /// Ends what still runs in the background. May be called more than once; no `read` may run.
+    /// Ends all background work. May be called more than once, but not during a `read`.
     func close()
 }
 
 extension ImageSource {
-    /// False: for sources that nobody else reaches.
+    /// False: nobody else can change the bytes.
     public var isUnprotected: Bool { false }
-    /// Nil: for bytes that come from elsewhere.
+    /// Nil: the bytes are not on this host.
     public var localOrigin: LocalOrigin? { nil }
     public var earlyBytes: UInt64 { 0 }
     /// Nothing: for sources of which nothing is known of the whole.
     public func checkWhole(observer: SourceObserver) throws(SourceError) {}
 }
 
-/// The first bytes of an image and what is known of the whole.
+/// The first bytes of an image, and what is known about all of it.
 public struct ImageHead: Sendable {
-    /// The bytes from position 0.
+    /// The bytes from offset 0.
     public var bytes: [UInt8]
-    /// The size of the whole, nil when the server does not say.
+    /// The size of the image in bytes; nil if the server does not state it.
     public var sizeBytes: UInt64?
-    /// Whether only one pass from front to back is possible (a server without ranges).
+    /// Whether only a single pass is possible (a server without ranges).
     public var isSequential: Bool
-    /// What each `read` under way may keep in memory at most, beside small change: for the sum of what a run needs.
+    /// The most memory that each `read` in progress keeps, apart from small amounts. Counts towards the memory of a run.
     public var readBufferBytes: Int
 
-    /// For sources of your own.
+    /// For custom sources.
     public init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool, readBufferBytes: Int = 0) {
         self.bytes = bytes
         self.sizeBytes = sizeBytes
@@ -65,38 +65,38 @@ public struct ImageHead: Sendable {
     }
 }
 
-/// Takes bytes in order. Used by one thread at a time.
+/// Receives bytes in order. Used by one thread at a time.
 public protocol ByteSink: AnyObject, Sendable {
-    /// Takes all of `bytes`, waiting for room as long as it must. Throws when nobody wants bytes any more.
+    /// Takes all of `bytes`, waiting for room if needed. Throws if no more bytes are wanted.
     func append(_ bytes: RawSpan) throws(Stopped)
 }
 
-/// What a source tells while it works, and how it is stopped.
+/// How a source reports, and how it is stopped.
 public struct SourceObserver: Sendable {
-    /// Ends the work when it is cancelled.
+    /// Stops the work when cancelled.
     public let cancellation: Cancellation
-    /// Called on whatever thread reads; must be quick.
+    /// Called on any thread that reads; must return quickly.
     public let report: @Sendable (SourceNote) -> Void
 
-    /// What is told goes to `report`.
+    /// Reports are passed to `report`.
     public init(cancellation: Cancellation, report: @escaping @Sendable (SourceNote) -> Void) {
         self.cancellation = cancellation
         self.report = report
     }
 }
 
-/// Something a source survived and a person may want to know.
+/// A fault from which a source recovered, for the user's information.
 public struct SourceNote: Sendable {
-    /// Position of the image at which it happened.
+    /// Byte position in the image at which it happened.
     public let offset: UInt64
-    /// How many tries this spot has had.
+    /// Number of attempts at this position.
     public let attempt: Int
-    /// Until the next try.
+    /// Time until the next attempt.
     public let delaySeconds: Double
     /// What happened, in words.
     public let reason: String
 
-    /// For sources of your own.
+    /// For custom sources.
     public init(offset: UInt64, attempt: Int, delaySeconds: Double, reason: String) {
         self.offset = offset
         self.attempt = attempt

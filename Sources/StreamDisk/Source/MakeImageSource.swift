@@ -1,6 +1,6 @@
 /// The source that `reference` names: `https://…`, `http://…`, `oci://…`, `file://…` or a path.
 ///
-/// Touches neither the network nor the disk. Throws `.invalidReference` for what none of them is.
+/// Accesses neither the network nor the disk. Throws `.invalidReference` for anything else.
 public func makeImageSource(_ reference: String, options: SourceOptions = SourceOptions()) throws(SourceError) -> any ImageSource
 {
     guard let scheme = scheme(of: reference) else { return try FileSource(path: reference) }
@@ -15,7 +15,7 @@ public func makeImageSource(_ reference: String, options: SourceOptions = Source
     }
 }
 
-/// The scheme in lower case when `reference` begins `scheme://` (RFC 3986 §3.1), else nil.
+/// The lowercase scheme if `reference` begins with `scheme://` (RFC 3986 §3.1), else nil.
 private func scheme(of reference: String) -> String? {
     guard let colon = reference.utf8.firstIndex(of: UInt8(ascii: ":")), reference[colon...].hasPrefix("://")
     else { return nil }
@@ -28,14 +28,15 @@ private func scheme(of reference: String) -> String? {
 
 private func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x20) }
 
-/// What the source that `reference` names calls itself, and of a reference that names none what of it can hold no secret.
+/// The name of the source for `reference`. For an invalid reference, the part of it that cannot contain a secret.
 package func imageName(_ reference: String) -> String {
     (try? makeImageSource(reference, options: SourceOptions()))?.name ?? withoutSecrets(reference)
 }
 
-/// A reference that no parser understood, cut down to what can hold no secret: nothing before the last `@`, no query.
+/// Shortens a reference that could not be parsed to what cannot contain a secret: drops everything up to the last `@`, and the
+/// query.
 ///
-/// In this order: a password may hold what begins a query elsewhere, and that is why such a URL is not understood.
+/// The order matters: a password may contain the character that begins a query, which is why such a URL cannot be parsed.
 func withoutSecrets(_ reference: String) -> String {
     let scheme = scheme(of: reference).map { $0 + "://" } ?? ""
     var rest = reference.dropFirst(scheme.count)

@@ -1,23 +1,23 @@
-/// Bytes of an image that were read before anyone needed them.
+/// Bytes of an image that were read before they were needed.
 struct KnownBytes: Sendable {
     let offset: UInt64
     let bytes: [UInt8]
 
     var range: Range<UInt64> { offset..<offset + UInt64(bytes.count) }
 
-    /// Those of `wanted`, nil where not all of it is here.
+    /// The bytes of `wanted`; nil if some are missing.
     func bytes(of wanted: Range<UInt64>) -> [UInt8]? {
         guard wanted.lowerBound >= offset, wanted.upperBound <= range.upperBound else { return nil }
         return Array(bytes[Int(wanted.lowerBound - offset)..<Int(wanted.upperBound - offset)])
     }
 }
 
-/// A source whose every read costs a round trip, and that can have several under way at once.
+/// A source whose reads each cost a round trip, and which can perform several at once.
 protocol ReadsAhead: ImageSource {
-    /// Reads `range` as `read` does, and meanwhile what it can of `others`: small ranges that are welcome, but not needed. What
-    /// of them fails, or takes much longer than `range` did, is left out and not retried.
+    /// Reads `range` as `read` does, and at the same time whichever of `others` it can: small ranges that are useful but
+    /// optional. Those that fail, or take much longer than `range`, are left out and not retried.
     ///
-    /// Not to be called when `ImageHead.isSequential`.
+    /// Not allowed when `ImageHead.isSequential`.
     func read(
         _ range: Range<UInt64>, into sink: any ByteSink, ahead others: [Range<UInt64>], observer: SourceObserver
     ) throws(SourceError) -> [KnownBytes]

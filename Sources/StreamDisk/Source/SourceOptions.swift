@@ -1,19 +1,19 @@
-/// How an image is fetched. Times in seconds.
+/// Options for fetching an image. Times are in seconds.
 public struct SourceOptions: Sendable {
-    /// How long one spot may fail to advance before giving up.
+    /// How long a position of the image may fail to advance before the source gives up.
     public var retryTimeoutSeconds: Double = 300
-    /// No byte for so long is a fault, and retried.
+    /// A request without data for this long is a fault, and is retried.
     public var stallTimeoutSeconds: Double = 30
-    /// More connections than this are not opened for one image.
+    /// The maximum of `connections`.
     public static let connectionsMax = 64
 
-    /// Range requests under way at once for one image, 1 to `connectionsMax`.
+    /// Concurrent range requests for one image, 1 to `connectionsMax`.
     public var connections: Int = 1
     /// A PEM file of certificate authorities to trust instead of the system's.
     public var caFile: String?
-    /// A client certificate and its key (PEM files).
+    /// A client certificate (a PEM file).
     public var clientCertificateFile: String?
-    /// The key of the client certificate (a PEM file); nil: in the certificate's file.
+    /// The key of the client certificate (a PEM file); nil: it is in the certificate's file.
     public var clientKeyFile: String?
     /// Reach a registry (`oci://`) over http, without TLS.
     public var usesPlainHTTP = false
@@ -23,10 +23,10 @@ public struct SourceOptions: Sendable {
     /// The defaults.
     public init() {}
 
-    /// Why `header` cannot be one of `headers`, in words that do not repeat its value; nil when it can.
+    /// The reason why `header` is not allowed in `headers`, without its value; nil if it is allowed.
     ///
-    /// It must be a field line (RFC 9110 §5), and none that would change what the answer means.
-    public static func refusal(ofHeader header: String) -> String? {
+    /// It must be a field line (RFC 9110 §5), and must not be one that changes the meaning of the response.
+    package static func refusal(ofHeader header: String) -> String? {
         let name = header.prefix { $0 != ":" }
         let isToken =
             !name.isEmpty

@@ -1,7 +1,7 @@
 import Glibc
 
-/// How much memory this process can still have, by the host, its control groups and its own limits: as the kernel tells under
-/// /proc and /sys, or in a tree laid out like them. What does not tell sets no limit.
+/// How much more memory this process can have: the limits of the host, its control groups and its own resource limits, as the
+/// kernel reports them under /proc and /sys (or in a made-up tree). A source that cannot be read sets no limit.
 struct AvailableMemory {
     var tree = HostFiles(root: "/")
     /// RLIMIT_AS and RLIMIT_DATA; nil without a limit.
@@ -17,7 +17,7 @@ struct AvailableMemory {
         for (limit, used, origin) in [
             (addressSpaceMax, "VmSize", MemoryLimit.Origin.addressSpace), (dataMax, "VmData", .data),
         ] {
-            // Where /proc does not tell, what is reserved before the first write shows whether it fits.
+            // If /proc cannot be read, the reservations before the first write show whether the memory is there.
             guard let limit, let used = kibibytes(used, of: "/proc/self/status") else { continue }
             limits.append(MemoryLimit(bytes: limit - min(used, limit), origin: origin))
         }

@@ -1,25 +1,24 @@
-/// A bounded stream of bytes from one producer thread to one consumer thread: what holds a fetch back when its decoder is
-/// behind.
+/// A bounded stream of bytes from one producer thread to one consumer thread. It blocks the fetch while the decoder is behind.
 ///
-/// The bytes of one image follow those of the one before without a mark; the consumer knows how many belong to each.
+/// The bytes of consecutive images are not separated; the consumer knows how many belong to each.
 final class BytePipe: Sendable {
-    /// The most the consumer can ask for in one piece: a zstd block with the header of the next, and to spare.
+    /// The most that the consumer can request as one contiguous span: a zstd block, the next block's header, and some spare.
     static let pieceBytesMax = 256 << 10
 
     private struct State {
-        /// Totals since the beginning; their difference is what lies in the pipe.
+        /// Totals since the start; the difference is what the pipe holds.
         var appended: UInt64 = 0
         var consumed: UInt64 = 0
         var ended = false
         var stopped = false
-        /// What each side waits for, so that the other wakes it once and not for every byte.
+        /// What each side waits for, so that the other side wakes it once and not for every byte.
         var producerWantsBytes = 0
         var consumerWantsBytes = 0
     }
 
     let capacityBytes: Int
     private let state = Monitor(State())
-    /// `capacityBytes` of ring, then room to lay a wrapped piece out in one.
+    /// A ring of `capacityBytes`, followed by space to join a span that wraps.
     private let buffer: DirectBuffer
     private let counters: TransferCounters
 
@@ -30,10 +29,10 @@ final class BytePipe: Sendable {
         buffer = try DirectBuffer(sizeBytes: capacityBytes + Self.pieceBytesMax)
     }
 
-    /// Bytes that are in it now.
+    /// Number of bytes in the pipe now.
     var filledBytes: Int { state.withLock { Int($0.appended - $0.consumed) } }
 
-    /// Nobody needs the other side any more: both return as soon as they ask.
+    /// Aborts the pipe: both sides throw `Stopped` when they next wait or ask.
     func stop() { state.mutateAndNotify { $0.stopped = true } }
 
     // MARK: Producer
@@ -42,7 +41,7 @@ final class BytePipe: Sendable {
         var done = 0
         while done < bytes.byteCount {
             let (start, room) = try waitForRoom()
-            // One contiguous stretch at a time.
+            // One contiguous span at a time.
             let position = Int(start % UInt64(capacityBytes))
             let count = min(bytes.byteCount - done, room, capacityBytes - position)
             buffer.copy(bytes.extracting(done..<done + count), to: position)
@@ -56,14 +55,14 @@ final class BytePipe: Sendable {
         }
     }
 
-    /// No more bytes will come.
+    /// The producer sends no more bytes.
     func end() { state.mutateAndNotify { $0.ended = true } }
 
     private func waitForRoom() throws(Stopped) -> (start: UInt64, roomBytes: Int) {
         let found = state.wait(timing: counters.fetch.outputWaitNanoseconds) { state -> (UInt64, Int)? in
             if state.stopped { return (0, 0) }
             let room = capacityBytes - Int(state.appended - state.consumed)
-            // Once it was full, a quarter must be free again: fewer switches between the two threads.
+            // After the pipe was full, a quarter of it must be free before the producer continues: this saves thread switches.
             guard room > 0, room >= state.producerWantsBytes else {
                 state.producerWantsBytes = capacityBytes / 4
                 return nil
@@ -77,14 +76,14 @@ final class BytePipe: Sendable {
 
     // MARK: Consumer
 
-    /// Shows the next `count` bytes, in one piece, without consuming them; fewer only when the stream ends before.
+    /// Passes the next `count` bytes to `body` as one span without consuming them; fewer only if the stream ends earlier.
     func peek<Value, Failure: Error>(
         _ count: Int, _ body: (RawSpan) throws(Failure) -> Value
     ) throws(PipeError<Failure>) -> Value {
         try peek(atLeast: count, atMost: count, body)
     }
 
-    /// The same with as many bytes as are there, from `least` up to `most`.
+    /// The same with as many bytes as are available, from `least` to `most`.
     func peek<Value, Failure: Error>(
         atLeast least: Int, atMost most: Int, _ body: (RawSpan) throws(Failure) -> Value
     ) throws(PipeError<Failure>) -> Value {
@@ -92,7 +91,7 @@ final class BytePipe: Sendable {
         guard let (start, available) = waitForBytes(least, most) else { throw .stopped }
         let position = Int(start % UInt64(capacityBytes))
         if position + available > capacityBytes {
-            // The piece wraps: its second part is repeated behind the ring's end. Only this thread uses that area.
+            // The span wraps: its second part is copied to the space behind the ring, which only this thread uses.
             buffer.move(from: 0, to: capacityBytes, count: position + available - capacityBytes)
         }
         do throws(Failure) {
@@ -102,7 +101,7 @@ final class BytePipe: Sendable {
         }
     }
 
-    /// Gives back the first `count` bytes of what was shown.
+    /// Consumes the first `count` of those bytes.
     func consume(_ count: Int) {
         let wake = state.withLock { state -> Bool in
             precondition(UInt64(count) <= state.appended - state.consumed)
@@ -113,7 +112,7 @@ final class BytePipe: Sendable {
         if wake { state.broadcast() }
     }
 
-    /// Nil when the pipe was stopped.
+    /// Nil if the pipe was stopped.
     private func waitForBytes(_ least: Int, _ most: Int) -> (start: UInt64, bytes: Int)? {
         state.wait(timing: counters.decode.inputWaitNanoseconds) { state -> (start: UInt64, bytes: Int)?? in
             if state.stopped { return .some(nil) }
@@ -128,7 +127,7 @@ final class BytePipe: Sendable {
     }
 }
 
-/// Why `peek` did not answer: the pipe was stopped, or its body threw.
+/// Why `peek` failed: the pipe was stopped, or `body` threw.
 enum PipeError<Failure: Error>: Error {
     case stopped
     case consumer(Failure)

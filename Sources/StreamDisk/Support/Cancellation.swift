@@ -2,8 +2,8 @@ import Synchronization
 
 /// Stops a run from another thread.
 ///
-/// `cancel` may be called from any thread, any number of times (not from a signal handler: it takes a lock). Whoever waits
-/// registers with `withHandler` what wakes it.
+/// `cancel` may be called from any thread and any number of times, but not from a signal handler, since it takes a lock. A
+/// thread that waits uses `withHandler` to register what wakes it.
 public final class Cancellation: Sendable {
     private struct State {
         var handlers: [UInt64: @Sendable () -> Void] = [:]
@@ -13,13 +13,13 @@ public final class Cancellation: Sendable {
     private let flag = Atomic<Bool>(false)
     private let state = Monitor(State())
 
-    /// Not cancelled.
+    /// Creates one that is not cancelled.
     public init() {}
 
     /// Whether `cancel` was called.
     public var isCancelled: Bool { flag.load(ordering: .acquiring) }
 
-    /// Sets the flag, and calls every handler once, on this thread.
+    /// Sets the flag and calls every registered handler once, on this thread.
     public func cancel() {
         if flag.exchange(true, ordering: .acquiringAndReleasing) { return }
         let handlers = state.withLock { state in
@@ -29,9 +29,10 @@ public final class Cancellation: Sendable {
         for handler in handlers { handler() }
     }
 
-    /// Runs `body` with `handler` registered: `cancel` calls it, at once when it was cancelled before.
+    /// Runs `body` with `handler` registered. `cancel` calls the handler; if `cancel` was called before, the handler runs
+    /// immediately.
     ///
-    /// The handler may still be running on the cancelling thread when `body` has returned; it must own what it touches.
+    /// The handler may still be running on the cancelling thread when `body` has returned, so it must own what it uses.
     public func withHandler<Value, Failure: Error>(
         _ handler: @escaping @Sendable () -> Void, _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
@@ -46,8 +47,8 @@ public final class Cancellation: Sendable {
     }
 }
 
-/// Thrown by what was waiting, or is no longer wanted, when a transfer was stopped; it says nothing of why.
+/// Thrown where a thread waits, or its work is no longer wanted, after the transfer was stopped. It does not say why.
 public struct Stopped: Error, Sendable {
-    /// Not cancelled.
+    /// Creates the error.
     public init() {}
 }

@@ -1,25 +1,25 @@
-/// The control groups that this process is in, and what they leave it of memory (cgroups(7); Documentation/admin-guide:
+/// The control groups of this process and the memory that each leaves available (cgroups(7); Documentation/admin-guide:
 /// cgroup-v2.rst, cgroup-v1/memory.rst).
 struct ControlGroups {
     let tree: HostFiles
 
-    /// The files of a version that tell of a group's memory.
+    /// The files with a group's memory figures, for one version of control groups.
     private struct Files {
-        /// Each a number of bytes, or `max`.
+        /// Each contains a number of bytes, or `max`.
         let limits: [String]
         let usage: String
-        /// Lines of `memory.stat`: the cache of files, which the kernel takes back when the group is full.
+        /// Lines of `memory.stat` for the file cache, which the kernel reclaims when the group is full.
         let cache: [String]
 
         static let v2 = Files(
             limits: ["memory.max", "memory.high"], usage: "memory.current", cache: ["inactive_file", "active_file"])
-        /// The totals count the groups below too, as the usage does.
+        /// The totals include the groups below, as the usage does.
         static let v1 = Files(
             limits: ["memory.limit_in_bytes"], usage: "memory.usage_in_bytes",
             cache: ["total_inactive_file", "total_active_file"])
     }
 
-    /// Of every group with a limit, from this process's own up to the highest that can be seen.
+    /// One for every group with a limit, from the process's own group up to the highest that is visible.
     var memoryLimits: [MemoryLimit] {
         memberships.flatMap { membership in
             folders(of: membership).compactMap { limit(of: $0, membership.files) }
@@ -28,7 +28,7 @@ struct ControlGroups {
 
     private func limit(of folder: String, _ files: Files) -> MemoryLimit? {
         let limits = files.limits.compactMap { tree.number("\(folder)/\($0)") as UInt64? }
-        // Version 1 has no word for "none", but a number that no machine has.
+        // Version 1 expresses "no limit" as a number larger than any machine's memory.
         guard let limit = limits.min(), limit < 1 << 60 else { return nil }
         let used: UInt64 = tree.number("\(folder)/\(files.usage)") ?? 0
         let cache = files.cache.reduce(UInt64(0)) { $0 + statistic($1, of: folder) }
@@ -44,10 +44,10 @@ struct ControlGroups {
         return 0
     }
 
-    // MARK: Where they are
+    // MARK: Paths
 
     private struct Membership {
-        /// Of the group in its hierarchy, as this process's namespace shows it.
+        /// The group's path in its hierarchy, as the process's namespace shows it.
         let path: [Substring]
         let files: Files
     }
@@ -64,11 +64,11 @@ struct ControlGroups {
         }
     }
 
-    /// The folders of a group and of all above it, the group's own first.
+    /// The folders of a group and of its ancestors, the group's own first.
     ///
-    /// What a mount shows begins at its root, which is not the hierarchy's in a container: of the group's path, the part
-    /// behind it counts. A path that does not lead through the root (another namespace's) is one that cannot be seen; the
-    /// mount's own folder is then the nearest group above that can.
+    /// In a container, a mount may show only part of the hierarchy: it begins at the mount's root, and only the part of the
+    /// group's path below that root counts. A group outside the root (in another namespace) is not visible; the mount's own
+    /// folder then stands for its nearest visible ancestor.
     private func folders(of membership: Membership) -> [String] {
         let isV2 = membership.files.usage == Files.v2.usage
         let mounts = hierarchies.filter { $0.isV2 == isV2 }

@@ -1,13 +1,13 @@
 import CLinux
 import Glibc
 
-/// An open file: closed exactly once. Its number is never 0, 1 or 2, to which others write what is meant for a person.
+/// An open file, closed exactly once. Its number is never 0, 1 or 2: other code writes output to those.
 struct Descriptor: ~Copyable, Sendable {
     let number: Int32
 
-    /// open(2), never inherited by a child, and repeated where a signal interrupted it.
+    /// open(2) with close-on-exec; repeated if a signal interrupts it.
     init(opening path: String, _ flags: Int32) throws(SystemError) {
-        // A NUL would cut the path short, and name another file.
+        // A NUL would truncate the path and so name another file.
         guard !path.utf8.contains(0) else { throw SystemError(EINVAL) }
         while true {
             let number = unsafe cl_open(path, flags | O_CLOEXEC, 0)
@@ -20,7 +20,7 @@ struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// The same open file under a number above 2; `number` itself where it is.
+    /// A descriptor above 2 for the same open file; `number` itself if it already is.
     static func aboveStandard(_ number: Int32) throws(SystemError) -> Int32 {
         guard (0...STDERR_FILENO).contains(number) else { return number }
         let above = fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
@@ -30,7 +30,8 @@ struct Descriptor: ~Copyable, Sendable {
         return above
     }
 
-    /// Closes, and says when that told of a fault of earlier writes. Linux closes in any case; it is never repeated.
+    /// Closes the file and throws errors of earlier writes that close(2) reports. Linux closes in any case, so it is never
+    /// repeated.
     consuming func close() throws(SystemError) {
         let result = Glibc.close(number)
         let error = SystemError.current
@@ -40,7 +41,7 @@ struct Descriptor: ~Copyable, Sendable {
 
     deinit { _ = Glibc.close(number) }
 
-    /// Whether O_DIRECT is on.
+    /// Whether O_DIRECT is set.
     var isDirect: Bool { fcntl(number, F_GETFL) & cl_O_DIRECT != 0 }
 
     /// fstat(2)
@@ -50,7 +51,7 @@ struct Descriptor: ~Copyable, Sendable {
         return status
     }
 
-    /// Reads to the end, or throws EFBIG where that is more than `limitBytes`.
+    /// Reads to the end of the file. Throws EFBIG if that is more than `limitBytes`.
     func readAll(limitBytes: Int) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         while true {

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// What the kernel calls a block device: major and minor, written "8:16" as under /sys/dev/block.
+/// The kernel's number of a block device: major and minor, written "8:16" as under /sys/dev/block.
 package struct DeviceNumber: Hashable, Sendable, CustomStringConvertible {
     package let major: UInt32
     package let minor: UInt32
@@ -11,14 +11,14 @@ package struct DeviceNumber: Hashable, Sendable, CustomStringConvertible {
         self.minor = minor
     }
 
-    /// Reads "8:16".
+    /// Parses "8:16".
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let major = UInt32(parts[0]), let minor = UInt32(parts[1]) else { return nil }
         self.init(major: major, minor: minor)
     }
 
-    /// From `st_rdev` of a device node.
+    /// From the `st_rdev` of a device node.
     init(_ device: dev_t) {
         self.init(major: cl_major(device), minor: cl_minor(device))
     }

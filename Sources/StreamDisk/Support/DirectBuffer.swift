@@ -1,25 +1,25 @@
 import CLinux
 import Glibc
 
-/// Page-aligned memory outside the Swift heap, for direct I/O: the kernel may read from it or write to it at any time
-/// between a request's submission and its completion.
+/// Page-aligned memory outside the Swift heap for direct I/O. The kernel may read or write it at any time between the
+/// submission of a request and its completion.
 ///
-/// The memory lives as long as the object; every request in flight holds the object, so nothing can be freed under the
-/// kernel. Who may touch which bytes is decided by the owner (slot states, pipe positions), not by this type.
+/// The memory lives as long as the object. Every request in flight holds the object, so memory is never freed while the kernel
+/// uses it. The owner, not this type, decides who may access which bytes (slot states, pipe positions).
 @safe
 package final class DirectBuffer: @unchecked Sendable {
     static let hugePageBytes = 2 << 20
-    /// Every write starts on such a multiple: at least the block and the memory alignment of any disk that is opened.
+    /// Every write starts at a multiple of this. It is at least the block size and memory alignment of any disk that is opened.
     static let alignmentBytes = 4096
 
     let sizeBytes: Int
-    // SAFETY: `mapping` is one anonymous mapping made in `init` and unmapped in `deinit`; `base` lies in it, 2 MiB-aligned,
-    // with `sizeBytes` behind it. Accessors check their bounds against `sizeBytes`.
+    // SAFETY: `mapping` is one anonymous mapping made in `init` and unmapped in `deinit`; `base` is 2 MiB-aligned inside it,
+    // followed by `sizeBytes` bytes. Accessors check their bounds against `sizeBytes`.
     private let mapping: UnsafeMutableRawPointer
     private let mappingBytes: Int
     private let base: UnsafeMutableRawPointer
 
-    /// Reserves address space; pages come with the first touch, huge ones where the kernel has them (madvise(2)).
+    /// Reserves address space. Pages are allocated on first touch, huge ones if the kernel has them (madvise(2)).
     init(sizeBytes: Int) throws(SystemError) {
         precondition(sizeBytes > 0)
         self.sizeBytes = sizeBytes
@@ -32,23 +32,22 @@ package final class DirectBuffer: @unchecked Sendable {
         let address = UInt(bitPattern: area)
         let aligned = (address + UInt(Self.hugePageBytes - 1)) & ~UInt(Self.hugePageBytes - 1)
         unsafe base = area + Int(aligned - address)
-        // A refusal costs speed only.
+        // If the kernel refuses, only speed is lost.
         unsafe madvise(base, sizeBytes, cl_MADV_HUGEPAGE)
     }
 
     deinit { unsafe munmap(mapping, mappingBytes) }
 
-    /// Brings the pages of a range in, as a first touch would, without changing what is in them: safe beside a thread that
-    /// uses them. A kernel that does not know how (before 5.14) refuses, which costs speed only (madvise(2),
-    /// MADV_POPULATE_WRITE).
+    /// Prefaults the pages of a range without changing their contents, so it is safe while another thread uses them. A kernel
+    /// before 5.14 refuses, which only costs speed (madvise(2), MADV_POPULATE_WRITE).
     func populate(_ offset: Int, count: Int) {
         unsafe madvise(address(offset, count: count), count, cl_MADV_POPULATE_WRITE)
     }
 
-    /// Pages that have not been touched yet will be small ones (madvise(2), MADV_NOHUGEPAGE).
+    /// Pages not yet touched will be small (madvise(2), MADV_NOHUGEPAGE).
     func useSmallPages() { unsafe madvise(base, sizeBytes, cl_MADV_NOHUGEPAGE) }
 
-    /// The address of `offset`, with at least `count` bytes behind it.
+    /// The address of `offset`, followed by at least `count` valid bytes.
     @unsafe
     func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {
         precondition(offset >= 0 && count >= 0 && offset <= sizeBytes && count <= sizeBytes - offset)
@@ -64,7 +63,7 @@ package final class DirectBuffer: @unchecked Sendable {
         }
     }
 
-    /// Copies within the buffer; the two areas may overlap.
+    /// Copies within the buffer; the ranges may overlap.
     func move(from source: Int, to target: Int, count: Int) {
         let from = unsafe address(source, count: count)
         let to = unsafe address(target, count: count)
@@ -76,7 +75,7 @@ package final class DirectBuffer: @unchecked Sendable {
         unsafe memset(target, 0, count)
     }
 
-    /// Whether all these bytes are zero. Looks at the first few, then compares the area with itself, shifted: as fast as
+    /// Whether all these bytes are zero. Checks the first few, then compares the range with itself, shifted: as fast as
     /// memcmp(3).
     func isZero(_ offset: Int, count: Int) -> Bool {
         let area = unsafe address(offset, count: count)
@@ -85,12 +84,11 @@ package final class DirectBuffer: @unchecked Sendable {
         return unsafe memcmp(area, area + head, count - head) == 0
     }
 
-    /// Where what lies at `offset` differs from `bytes`: from the first such byte to the last, counted from `offset`. Nil where
-    /// they are the same.
+    /// The range, relative to `offset`, from the first to the last byte that differs from `bytes`; nil if all are equal.
     func difference(_ offset: Int, from bytes: RawSpan) -> Range<Int>? {
         let count = bytes.byteCount
         let area = unsafe address(offset, count: count)
-        // SAFETY: both areas hold `count` bytes; every index below stays under it.
+        // SAFETY: both ranges hold `count` bytes, and every index below is less than that.
         return unsafe bytes.withUnsafeBytes { expected -> Range<Int>? in
             guard let base = expected.baseAddress, unsafe memcmp(area, base, count) != 0 else { return nil }
             func isSame(_ index: Int) -> Bool {
@@ -102,13 +100,13 @@ package final class DirectBuffer: @unchecked Sendable {
         }
     }
 
-    /// The same for zeros.
+    /// The same, compared with zeros.
     func differenceFromZeros(_ offset: Int, count: Int) -> Range<Int>? {
         if isZero(offset, count: count) { return nil }
         return difference(offset, from: unsafe [UInt8](repeating: 0, count: count).span.bytes)
     }
 
-    /// Reads bytes that nobody is writing.
+    /// Reads bytes that no thread is writing.
     func withBytes<Value, Failure: Error>(
         _ offset: Int, count: Int, _ body: (RawSpan) throws(Failure) -> Value
     ) throws(Failure) -> Value {

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Which file it is, by whatever name: the file system's device number and its number there (stat(2)).
+/// Identifies a file whatever its name: the file system's device number and the inode number (stat(2)).
 struct FileIdentity: Hashable, Sendable {
     let device: DeviceNumber
     let inode: UInt64
@@ -15,7 +15,7 @@ struct FileIdentity: Hashable, Sendable {
         self.init(device: DeviceNumber(status.st_dev), inode: UInt64(status.st_ino))
     }
 
-    /// Of what lies at `path`, without opening it; nil when nothing does.
+    /// The identity of the file at `path`, without opening it; nil if there is none.
     init?(at path: String) {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }

@@ -1,11 +1,11 @@
 import CosiFormat
 
-/// A JSON value to be written (RFC 8259). Keys are sorted, so that the same value is always the same text.
+/// A JSON value for output (RFC 8259). Keys are sorted, so equal values give equal text.
 package enum JSONValue: Sendable {
     case null
     case flag(Bool)
     case count(UInt64)
-    /// One that is not finite is written as null.
+    /// A value that is not finite is written as null.
     case number(Double)
     case text(String)
     case list([JSONValue])
@@ -14,14 +14,14 @@ package enum JSONValue: Sendable {
     /// The text, or null.
     package static func optional(_ text: String?) -> JSONValue { text.map { .text($0) } ?? .null }
 
-    /// On one line, without the newline.
+    /// The value on one line, without a newline.
     package var line: String {
         var text = ""
         write(to: &text, indent: nil)
         return text
     }
 
-    /// Indented, for people; with the newline.
+    /// The value indented for people, with a final newline.
     package var pretty: String {
         var text = ""
         write(to: &text, indent: 0)
@@ -67,11 +67,11 @@ package enum JSONValue: Sendable {
 
     private static func decimal(_ value: Double) -> String {
         guard value.isFinite else { return "null" }
-        // A whole number without a point, as long as it is exact.
+        // Whole numbers are written without a decimal point as long as they are exact.
         return value == value.rounded() && value.magnitude < 0x1p53 ? "\(Int64(value))" : "\(value)"
     }
 
-    /// What could drive a terminal is written as `\uXXXX`, too: JSON is shown on terminals.
+    /// Characters that could control a terminal are written as `\uXXXX`, too, since JSON is often shown on one.
     private static func write(_ value: String, to text: inout String) {
         text += "\""
         for scalar in value.unicodeScalars {

@@ -1,14 +1,14 @@
 import Glibc
 
-/// The file or block device of this host that an image is read from.
+/// The file or block device of this host that holds the image.
 public struct LocalOrigin: Sendable, Hashable {
     let file: FileIdentity
-    /// Its own number, where it is a block device.
+    /// The number of the device, if it is a block device.
     let device: DeviceNumber?
 }
 
 extension LocalOrigin {
-    /// From what fstat(2) tells of the opened file.
+    /// From fstat(2) of the open file.
     init(_ status: stat) {
         file = FileIdentity(status)
         device = status.st_mode & S_IFMT == S_IFBLK ? DeviceNumber(status.st_rdev) : nil

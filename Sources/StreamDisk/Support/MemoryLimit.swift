@@ -1,35 +1,35 @@
-/// A bound on the memory that a run may have, and who sets it.
+/// A limit on the memory of a run, and where it comes from.
 public struct MemoryLimit: Sendable, Equatable {
-    /// Who sets it.
+    /// Where the limit comes from.
     public enum Origin: Sendable, Equatable {
         /// `StreamOptions.memoryLimitBytes`.
         case asked
-        /// What the host has to give (proc(5), MemAvailable).
+        /// The host's available memory (proc(5), MemAvailable).
         case host
-        /// What a control group has left, by its `memory.max`, `memory.high` or `memory.limit_in_bytes`.
+        /// What a control group has left under its `memory.max`, `memory.high` or `memory.limit_in_bytes`.
         case controlGroup(path: String)
-        /// What RLIMIT_AS leaves of address space, and RLIMIT_DATA of memory of the process's own (getrlimit(2)).
+        /// What RLIMIT_AS leaves of the address space, and RLIMIT_DATA of the process's private memory (getrlimit(2)).
         case addressSpace, data
     }
 
-    /// So much may be had.
+    /// The memory that may be used.
     public let bytes: UInt64
-    /// Who sets it.
+    /// Where the limit comes from.
     public let origin: Origin
 
-    /// Whether memory counts that is reserved and was not touched.
+    /// Whether memory counts that is reserved but not touched.
     var countsReserved: Bool { origin == .addressSpace || origin == .data }
-    /// Whether it is what is left beside the memory that the process has by now.
+    /// Whether the limit excludes the memory that the process already has.
     var isWhatIsLeft: Bool { origin != .asked }
 }
 
-/// All the bounds of one run. Whoever needs memory asks here, before the disk is touched.
+/// All memory limits of a run. Code that needs memory asks here before the disk is touched.
 package struct MemoryLimits: Sendable {
     let all: [MemoryLimit]
 
     package static let none = MemoryLimits(all: [])
 
-    /// What this process may have now. Without `askedBytes` a quarter of the host's is left to others.
+    /// The limits of this process now. Without `askedBytes`, a quarter of the host's available memory is left to others.
     init(askedBytes: UInt64?, memory: AvailableMemory = AvailableMemory()) {
         var all = memory.limits
         if let askedBytes {
@@ -42,23 +42,23 @@ package struct MemoryLimits: Sendable {
 
     init(all: [MemoryLimit]) { self.all = all }
 
-    /// The tightest limit that `need` does not fit into; nil where it fits into all of them.
+    /// The tightest limit that `need` exceeds; nil if it fits into all of them.
     func exceeded(by need: MemoryNeed) -> MemoryLimit? {
         all.filter { need.bytes(under: $0) > $0.bytes }.min { $0.bytes < $1.bytes }
     }
 }
 
-/// What a run will have of memory when it is at its largest, beside what every run has.
+/// The peak memory of a run, beyond what every run needs.
 struct MemoryNeed {
-    /// The program's own, there by the time anybody asks.
+    /// The program itself, in memory before any limit is checked.
     private static let programBytes: UInt64 = 4 << 20
-    /// The image's head, the tables, what libcurl and OpenSSL hold, and what the kernel does on our behalf: sockets have up to
-    /// 6 MiB each (tcp(7), tcp_rmem), io_uring 1 MiB.
+    /// The image's head, the tables, libcurl and OpenSSL, and kernel memory that counts against this process: up to 6 MiB per
+    /// socket (tcp(7), tcp_rmem) and 1 MiB for io_uring.
     private static let runBytes: UInt64 = 16 << 20
 
-    /// Will be touched.
+    /// Memory that will be touched.
     var bytes: UInt64
-    /// Address space that is reserved beside, and never touched.
+    /// Further address space that is reserved but never touched.
     var reservedBytes: UInt64 = 0
 
     func bytes(under limit: MemoryLimit) -> UInt64 {

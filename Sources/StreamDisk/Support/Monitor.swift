@@ -4,8 +4,8 @@ import Synchronization
 
 /// State shared by threads: a mutex, the state it guards, and one condition to wait on.
 ///
-/// The one way threads of this package share mutable state. `Synchronization.Mutex` has no condition to wait on, and the
-/// pipeline's back pressure is nothing but waiting. Bodies run under the lock: they must be short and must not call out.
+/// This is the only way that threads of this package share mutable state. `Synchronization.Mutex` has no condition to wait on,
+/// which back pressure needs. Bodies run under the lock: they must be short and must not call other components.
 @safe
 package final class Monitor<State>: @unchecked Sendable {
     // SAFETY: both are allocated in `init`, never moved, and destroyed in `deinit`, when no thread can hold a reference.
@@ -18,7 +18,7 @@ package final class Monitor<State>: @unchecked Sendable {
         unsafe mutex = .allocate(capacity: 1)
         unsafe condition = .allocate(capacity: 1)
         unsafe pthread_mutex_init(mutex, nil)
-        // Waits are measured on the clock that no administrator sets back.
+        // Waits use a clock that changes of the system time do not affect.
         var attributes = pthread_condattr_t()
         unsafe pthread_condattr_init(&attributes)
         unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
@@ -33,14 +33,14 @@ package final class Monitor<State>: @unchecked Sendable {
         unsafe mutex.deallocate()
     }
 
-    /// Runs `body` with the state, alone.
+    /// Runs `body` with exclusive access to the state.
     package func withLock<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
 
-    /// Runs `body` like `withLock` and then wakes every waiter.
+    /// Runs `body` like `withLock`, then wakes every waiter.
     package func mutateAndNotify<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer {
@@ -50,10 +50,10 @@ package final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Wakes every waiter, when only some changes are worth a wake.
+    /// Wakes every waiter. For use when only some changes matter to them.
     package func broadcast() { unsafe pthread_cond_broadcast(condition) }
 
-    /// Waits until `body` returns a value, and returns that. It is asked again after each `update` or `broadcast`.
+    /// Waits until `body` returns a value, and returns it. `body` runs again after each `mutateAndNotify` or `broadcast`.
     package func wait<Value, Failure: Error>(_ body: (inout State) throws(Failure) -> Value?) throws(Failure) -> Value {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
@@ -63,7 +63,7 @@ package final class Monitor<State>: @unchecked Sendable {
         }
     }
 
-    /// Like `wait`, and adds the nanoseconds spent waiting to `waited`. Nothing is measured when there is no need to wait.
+    /// Like `wait`, and adds the nanoseconds spent waiting to `waited`. Measures nothing if no wait is needed.
     func wait<Value, Failure: Error>(
         timing waited: borrowing Atomic<UInt64>, _ body: (inout State) throws(Failure) -> Value?
     ) throws(Failure) -> Value {
@@ -78,7 +78,7 @@ package final class Monitor<State>: @unchecked Sendable {
         }
     }
 
-    /// Like `wait`, but gives up at `deadline` and returns nil then.
+    /// Like `wait`, but returns nil at `deadline`.
     package func wait<Value, Failure: Error>(
         until deadline: Instant, _ body: (inout State) throws(Failure) -> Value?
     ) throws(Failure) -> Value? {
@@ -102,13 +102,13 @@ package struct Instant: Comparable, Sendable {
         return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
 
-    /// Now plus so many seconds; a negative or absurd number is brought into 0…10 years.
+    /// Now plus `seconds`, clamped to 0…10 years.
     package static func after(seconds: Double) -> Instant {
         let bounded = min(max(seconds, 0), 3e8)
         return Instant(nanoseconds: now.nanoseconds + UInt64(bounded * 1e9))
     }
 
-    /// Seconds from `earlier` to this; 0 when `earlier` is later.
+    /// Seconds from `earlier` to this instant; 0 if `earlier` is later.
     package func seconds(since earlier: Instant) -> Double {
         nanoseconds > earlier.nanoseconds ? Double(nanoseconds - earlier.nanoseconds) / 1e9 : 0
     }

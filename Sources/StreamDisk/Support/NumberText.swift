@@ -1,11 +1,11 @@
-/// A size for people: readable, and exact where it matters which of two nearly equal sizes is larger.
+/// A size for people, with the exact number of bytes, so that nearly equal sizes can be told apart.
 ///
-/// "8.0 GiB (8589934592 bytes)"; under 1 KiB just "512 bytes". The short form is cut off, never rounded up.
+/// "8.0 GiB (8589934592 bytes)"; below 1 KiB just "512 bytes". The short form is truncated, never rounded up.
 package func sizeText(_ bytes: UInt64) -> String {
     bytes < 1024 ? "\(bytes) bytes" : "\(shortSizeText(bytes)) (\(bytes) bytes)"
 }
 
-/// "8.0 GiB", "512 B": cut off after one decimal, never rounded up.
+/// "8.0 GiB", "512 B": truncated after one decimal, never rounded up.
 package func shortSizeText(_ bytes: UInt64) -> String {
     if bytes < 1024 { return "\(bytes) B" }
     let names = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
@@ -15,18 +15,18 @@ package func shortSizeText(_ bytes: UInt64) -> String {
         shift += 10
         index += 1
     }
-    // The rest is under 2^60, so ten times it fits.
+    // The remainder is below 2^60, so ten times it fits.
     let rest = bytes - (bytes >> shift) << shift
     return "\(bytes >> shift).\((rest * 10) >> shift) \(names[index])"
 }
 
-/// One digit behind the point, rounded; negative numbers are 0.
+/// One decimal place, rounded; negative numbers become 0.
 package func oneDecimal(_ value: Double) -> String {
     let tenths = Int((min(max(value, 0), 1e15) * 10).rounded())
     return "\(tenths / 10).\(tenths % 10)"
 }
 
-/// "30", "0.4": as `oneDecimal`, whole seconds without a point.
+/// "30", "0.4": like `oneDecimal`, but whole seconds have no decimal point.
 func secondsText(_ seconds: Double) -> String {
     let text = oneDecimal(seconds)
     return text.hasSuffix(".0") ? String(text.dropLast(2)) : text

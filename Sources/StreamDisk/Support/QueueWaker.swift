@@ -1,9 +1,9 @@
-/// Ends the wait of the one thread that takes from a queue. May be used from any thread.
+/// Wakes the one thread that reads from a queue. May be used from any thread.
 package protocol QueueWaker: AnyObject, Sendable {
     func wake()
 }
 
-/// Wakes one thread that waits for it; a wake that comes early ends the next wait.
+/// Wakes one waiting thread. If no thread is waiting, the next wait returns immediately.
 package final class ConditionWaker: QueueWaker {
     private let isWoken = Monitor(false)
 

@@ -1,36 +1,36 @@
 import Glibc
 import Synchronization
 
-/// Where the time of one stage went, summed over its threads. Seconds.
+/// Where one stage spent its time, summed over its threads, in seconds.
 public struct StageReport: Sendable {
-    /// The stages that a byte passes.
+    /// The stages of a transfer.
     public enum Stage: String, Sendable, CaseIterable { case fetch, decode, write }
 
-    /// Which.
+    /// The stage.
     public let stage: Stage
-    /// What passed: compressed bytes for fetch, decompressed ones for the others.
+    /// Bytes that passed it: compressed for fetch, decoded for the others.
     public let bytes: UInt64
     /// From the start of its threads to their end.
     public let elapsedSeconds: Double
-    /// What its threads used of a processor, in user and kernel mode.
+    /// Processor time of its threads, user and kernel mode.
     public let cpuSeconds: Double
-    /// For the stage before it.
+    /// Time spent waiting for the stage before.
     public let waitingForInputSeconds: Double
-    /// For the stage behind it.
+    /// Time spent waiting for the stage after.
     public let waitingForOutputSeconds: Double
 
-    /// Neither waiting for the stage before nor for the one behind; at least `cpuSeconds`, more where it had to share cores.
+    /// Time spent waiting for neither; at least `cpuSeconds`, more if processors were shared.
     public var busySeconds: Double { max(cpuSeconds, elapsedSeconds - waitingForInputSeconds - waitingForOutputSeconds) }
 }
 
-/// The counters behind a `StageReport`. Waits are only measured when there is one, so it costs nothing to leave it on.
+/// The counters behind a `StageReport`. Only actual waits are measured, so they cost nothing when nothing waits.
 package final class StageTimes: Sendable {
     let inputWaitNanoseconds = Atomic<UInt64>(0)
     let outputWaitNanoseconds = Atomic<UInt64>(0)
     private let elapsedNanoseconds = Atomic<UInt64>(0)
     private let cpuNanoseconds = Atomic<UInt64>(0)
 
-    /// Runs the body of one of the stage's threads and adds up its time.
+    /// Runs the body of one of the stage's threads and adds its time.
     package func measure<Value: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let start = (Instant.now.nanoseconds, Self.threadNanoseconds)
         defer {
@@ -40,7 +40,7 @@ package final class StageTimes: Sendable {
         return try body()
     }
 
-    /// Runs the body of a thread that helps the stage: its processor time counts, its waiting is not the stage's.
+    /// Runs the body of a helper thread: its processor time counts for the stage, its waits do not.
     func measureProcessorTime(_ body: () -> Void) {
         let start = Self.threadNanoseconds
         body()
@@ -56,8 +56,8 @@ package final class StageTimes: Sendable {
         }
     }
 
-    /// - Parameter isInputTheRest: what is neither processor time nor output wait was spent waiting for input; for a stage
-    ///   whose input waits happen out of sight, inside libcurl and the kernel.
+    /// - Parameter isInputTheRest: counts all time that is neither processor time nor output wait as waiting for input. For a
+    ///   stage that waits for input inside libcurl and the kernel, where it cannot be measured.
     func report(_ stage: StageReport.Stage, bytes: UInt64, isInputTheRest: Bool = false) -> StageReport {
         let elapsed = Double(elapsedNanoseconds.load(ordering: .relaxed)) / 1e9
         let cpu = Double(cpuNanoseconds.load(ordering: .relaxed)) / 1e9

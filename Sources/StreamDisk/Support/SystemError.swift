@@ -8,12 +8,12 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
 
     package init(_ code: Int32) { self.code = code }
 
-    /// The calling thread's errno: to be taken right after the call that failed.
+    /// The calling thread's errno. Must be read right after the failed call.
     static var current: SystemError { SystemError(cl_errno()) }
 
     public var description: String {
         var buffer = [CChar](repeating: 0, count: 128)
-        // SAFETY: the XSI strerror_r writes at most `count` bytes and ends them with a NUL.
+        // SAFETY: the XSI strerror_r writes at most `count` bytes and terminates them with a NUL.
         let text = unsafe buffer.withUnsafeMutableBufferPointer { area -> String in
             guard let base = area.baseAddress, unsafe strerror_r(code, base, area.count) == 0 else { return "" }
             return unsafe String(cString: base)

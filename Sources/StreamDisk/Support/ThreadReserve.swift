@@ -1,13 +1,13 @@
-/// Threads that were started before the first write and wait for their work: what a run needs of them cannot be refused when
-/// the old table is gone (RLIMIT_NPROC, pids.max, memory for stacks).
+/// Threads that start before the first write and wait for work. So the kernel cannot refuse them once the old partition table
+/// is gone (RLIMIT_NPROC, pids.max, memory for stacks).
 final class ThreadReserve: Sendable {
     private typealias Body = @Sendable () -> Void
     private let waiting = Monitor<[Seat]>([])
 
-    /// A thread and what it is told to do; nil is to end.
+    /// A thread and the work it gets; nil means end.
     private final class Seat: @unchecked Sendable {
         let work = Monitor<Body??>(nil)
-        /// Used by whoever took the seat out of `waiting`, once.
+        /// Used once, by the thread that took the seat from `waiting`.
         private var thread: WorkerThread?
 
         init() throws(SystemError) {
@@ -24,7 +24,7 @@ final class ThreadReserve: Sendable {
 
     deinit { dismiss() }
 
-    /// Starts so many. Throws the kernel's refusal.
+    /// Starts `count` threads. Throws the kernel's error.
     func add(_ count: Int) throws(SystemError) {
         for _ in 0..<count {
             let seat = try Seat()
@@ -32,7 +32,7 @@ final class ThreadReserve: Sendable {
         }
     }
 
-    /// Runs `body` on one that waits, else on a new thread, which may be refused.
+    /// Runs `body` on a waiting thread, or else on a new one, which the kernel may refuse.
     func start(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) -> WorkerThread {
         guard let seat = waiting.withLock({ $0.popLast() }) else { return try WorkerThread(name: name, body) }
         return seat.begin {
@@ -41,7 +41,7 @@ final class ThreadReserve: Sendable {
         }
     }
 
-    /// Ends those that got no work.
+    /// Ends the threads that got no work.
     func dismiss() {
         let seats = waiting.withLock { seats in
             defer { seats.removeAll() }

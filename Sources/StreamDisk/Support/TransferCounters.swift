@@ -1,6 +1,6 @@
 package import Synchronization
 
-/// Bytes that have passed each stage. Written by the stages' threads, read by anyone.
+/// Bytes that have passed each stage. The stages' threads write them; any thread may read them.
 package final class TransferCounters: Sendable {
     package let fetchedBytes = Atomic<UInt64>(0)
     package let decodedBytes = Atomic<UInt64>(0)

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A thread with a name, to be joined exactly once.
+/// A named thread that is joined exactly once.
 package struct WorkerThread: ~Copyable {
     private final class Body {
         let name: String
@@ -14,13 +14,13 @@ package struct WorkerThread: ~Copyable {
 
     private let handle: pthread_t
 
-    /// Enough for libcurl, OpenSSL and libzstd, whose large areas are on the heap. Not left to RLIMIT_STACK, which may say
-    /// less than any code needs, or 8 MiB of address space each.
+    /// Enough for libcurl, OpenSSL and libzstd, which keep large areas on the heap. RLIMIT_STACK is not used: it may be too
+    /// small for any code, or cost 8 MiB of address space per thread.
     static let stackBytes = 1 << 20
 
-    /// Starts `body` on a new thread. `name` shows in `top -H` and debuggers: at most 15 bytes (pthread_setname_np(3)).
+    /// Starts `body` on a new thread. `name` is visible in `top -H` and debuggers: at most 15 bytes (pthread_setname_np(3)).
     package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
-        // SAFETY: the box is retained here and released by the thread, or here when there is no thread.
+        // SAFETY: the box is retained here, and released by the thread, or here if the thread does not start.
         let box = unsafe Unmanaged.passRetained(Body(name: name, run: body))
         var attributes = pthread_attr_t()
         unsafe pthread_attr_init(&attributes)
@@ -48,7 +48,7 @@ package struct WorkerThread: ~Copyable {
         unsafe pthread_setname_np(pthread_self(), String(name.prefix(15)))
     }
 
-    /// Waits for the thread to end. A thread that was not joined is detached by `deinit`.
+    /// Waits for the thread to end. `deinit` detaches a thread that was not joined.
     package consuming func join() {
         pthread_join(handle, nil)
         discard self
@@ -57,11 +57,11 @@ package struct WorkerThread: ~Copyable {
     deinit { pthread_detach(handle) }
 }
 
-/// Threads that are joined together, by one thread.
+/// Threads that one thread joins together.
 struct ThreadList {
     private var threads: [Joinable] = []
 
-    /// Arrays cannot hold `~Copyable` threads; a box per thread can.
+    /// Arrays cannot hold `~Copyable` threads, but they can hold one box per thread.
     private final class Joinable {
         private var thread: WorkerThread?
         init(_ thread: consuming WorkerThread) { self.thread = consume thread }
@@ -72,6 +72,6 @@ struct ThreadList {
 
     var isEmpty: Bool { threads.isEmpty }
 
-    /// Waits for all of them. Joining again does nothing.
+    /// Waits for all threads. Calling it again does nothing.
     func joinAll() { for thread in threads { thread.join() } }
 }

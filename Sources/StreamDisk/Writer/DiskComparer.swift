@@ -1,8 +1,8 @@
-/// Compares the extents that lanes decode with what the disk holds, and writes nothing: the consumer of `verify`.
+/// The consumer for `verify`: compares decoded extents with the disk, and writes nothing.
 ///
-/// It belongs to the thread that made it.
+/// Used only on the thread that created it.
 struct DiskComparer<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
-    /// A read for this extent, to a place in the chunks' memory.
+    /// A read for this extent, into the chunk at `place`.
     struct Purpose {
         let extent: DecodedExtent
         let place: Int
@@ -12,7 +12,7 @@ struct DiskComparer<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
     private var chunks: ReadChunks
     var account = ExtentAccount()
     private(set) var comparedBytes: UInt64 = 0
-    /// How many extents differ, and where the first of them by its place on the disk does.
+    /// How many extents differ, and the difference with the lowest offset on the disk.
     private(set) var differenceCount = 0
     private(set) var firstDifference: Range<UInt64>?
     private var ended: [RequestTable<Queue, Purpose>.Ended] = []

@@ -1,6 +1,6 @@
-/// A consumer with a disk at its other end: the writer and the comparer. What they share is the loop between lanes and disk.
+/// A consumer that works with a disk: the writer or the comparer. They share the loop between lanes and disk.
 package protocol DiskConsumer: ExtentConsumer, ~Copyable {
-    /// What was started of all that came.
+    /// The ranges of all extents that were started.
     var account: ExtentAccount { get set }
     var disk: DiskGeometry { get }
     var requestsInFlight: Int { get }
@@ -9,17 +9,18 @@ package protocol DiskConsumer: ExtentConsumer, ~Copyable {
     var tickSeconds: Double { get }
 
     func hasRoom(for extent: DecodedExtent) -> Bool
-    /// Starts the extent at `index`, which is counted, and perhaps some that continue it; `index` is then the last one started.
+    /// Starts the extent at `index`, which is already counted, and perhaps some that continue it. Sets `index` to the last one
+    /// started.
     mutating func start(_ extents: [DecodedExtent], _ index: inout Int)
-    /// Waits for completions or a wake, and looks at what has ended. Where the transfer stops, nothing new is started.
+    /// Waits for completions or a wake, and processes what has finished. Starts nothing new if the transfer is stopping.
     mutating func reap(_ counters: TransferCounters, isStopping: Bool)
 }
 
 extension DiskConsumer where Self: ~Copyable {
-    /// Starts what comes through `queue` until every lane has ended and every request was reaped.
+    /// Starts what arrives through `queue` until every lane has ended and every request was reaped.
     ///
-    /// After the first error of the disk nothing more is started: it stops the transfer, and what is in flight is drained. The
-    /// same goes for an extent that comes a second time, in whole or in part, which is not started.
+    /// After the disk's first error nothing more is started: the transfer stops, and requests in flight are drained. The same
+    /// happens if an extent overlaps an earlier one; it is not started.
     package mutating func drain(_ queue: ExtentQueue, _ transfer: TransferState, tick: (DiskActivity) -> Void) {
         var extents: [DecodedExtent] = []
         var lastTick = Instant.now
@@ -46,10 +47,10 @@ extension DiskConsumer where Self: ~Copyable {
                 }
                 next += 1
             }
-            // Where the disk is the slower one, something is always left over: what was started must go all the same.
+            // If the disk is slower than the lanes, extents are always left over; what was started must still be submitted.
             extents.removeFirst(next)
             if extents.isEmpty && !lanesAtWork && requestsInFlight == 0 { return }
-            // With work left over there is no room: only a completion helps, so the lanes need not wake us.
+            // With extents left over there is no room: only a completion helps, so lanes need not wake this thread.
             let isFull = !extents.isEmpty
             if isFull || queue.willWait() {
                 let start = Instant.now
@@ -64,7 +65,7 @@ extension DiskConsumer where Self: ~Copyable {
         }
     }
 
-    /// Throws unless exactly `expected` has come, each byte once.
+    /// Throws unless exactly the bytes of `expected` were started, each once.
     func requireAll(of expected: ExtentAccount) throws(StreamFault) {
         guard let range = account.firstDifference(from: expected) else { return }
         let place = disk.locate(range).range

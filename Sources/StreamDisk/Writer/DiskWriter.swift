@@ -1,29 +1,29 @@
-/// Writes the extents that lanes decode, with a bounded number of bytes in flight.
+/// Writes decoded extents with a bounded number of bytes in flight.
 ///
-/// It belongs to the thread that made it.
+/// Used only on the thread that created it.
 package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
-    /// Zeroing is little work for the caller and much for some devices; what waits is merged meanwhile.
+    /// Zeroing is cheap to request, but slow on some devices. While few requests are in flight, waiting ranges are merged.
     private static var zeroingInFlightMax: Int { 4 }
 
-    /// What a request is for.
+    /// The purpose of a request.
     enum Purpose {
-        /// Its slot is released when it has ended.
+        /// The slot is released when the request has finished.
         case extent(DecodedExtent)
         case zeroing(ZeroMethod)
-        /// Zeros are written, and so many bytes of the range come after them.
+        /// Zeros are being written; `bytesLeft` bytes of the range follow.
         case zeroFill(bytesLeft: Int)
         case readBack(ReadBack.Read)
     }
 
     package struct Options {
-        /// Writes in flight are bounded in bytes: a slow device must not collect minutes of work.
+        /// Writes in flight are limited in bytes: a slow device must not collect minutes of work.
         var bytesInFlightMax: Int
         var zerosByDevice: Bool
-        /// What was written is read back, and the proof `Verified` is given in no other way.
+        /// Whether everything written is read back. If so, only reading back gives the proof `Verified`.
         var readsBack: Bool
-        /// Makes the next reads ask the disk, where a page cache lies between.
+        /// If there is a page cache, makes the next reads come from the disk.
         var dropCache: @Sendable () -> Void
-        /// How often the caller hears of the disk while the writer waits.
+        /// How often the caller is called back while the writer waits.
         var tickSeconds: Double
 
         package init(
@@ -40,7 +40,7 @@ package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer
 
     var requests: RequestTable<Queue, Purpose>
     let options: Options
-    /// Nil where nothing is read back.
+    /// Nil if nothing is read back.
     private(set) var readBack: ReadBack?
     package var account = ExtentAccount()
     private var zeroing: ZeroFallback
@@ -73,7 +73,7 @@ package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer
         return requests.bytesInFlight + min(extent.lengthBytes, zeroing.zeros.sizeBytes) <= options.bytesInFlightMax
     }
 
-    /// Starts the extent at `index`; `index` is then the last one that was started. Adjacent zeros are started as one.
+    /// Starts the extent at `index`, and merges adjacent zeros into one request. Sets `index` to the last one started.
     package mutating func start(_ extents: [DecodedExtent], _ index: inout Int) {
         let first = index
         if let memory = extents[index].memory {
@@ -88,8 +88,8 @@ package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer
         for extent in extents[first...index] { readBack?.keep(extent) }
     }
 
-    /// The zeros that begin at `extents[index]`, over as many extents as continue them; `index` is then the last of them. All but
-    /// the first are counted here.
+    /// The range of zeros that starts at `extents[index]` and covers the extents that continue it; sets `index` to the last of
+    /// them. Counts all but the first.
     private mutating func mergeZeros(_ extents: [DecodedExtent], from index: inout Int) -> Range<UInt64> {
         let start = extents[index].deviceOffset
         var end = extents[index].deviceEnd
@@ -141,7 +141,7 @@ package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer
         }
     }
 
-    /// Reads back what was written. To be called when all of it is flushed.
+    /// Reads back everything that was written. Must be called after it is flushed.
     mutating func readBackAll(stop: Cancellation, tick: (DiskActivity) -> Void) throws(StreamFault) {
         options.dropCache()
         try readBack?.run(through: &requests, stop: stop, tick: tick)

@@ -1,17 +1,18 @@
-/// Reads back what was written and compares it with checksums that were taken while the decoder's output was in the cache.
+/// Reads back what was written and compares it with checksums taken from the decoder's output.
 ///
-/// The writer notes each extent; zeros are noted as such, whoever zeroed them. Reading stops at the first difference.
+/// The writer records each extent; zeros are recorded as zeros, whichever way they were written. Reading stops at the first
+/// difference.
 struct ReadBack {
-    /// What was written, as it must be read back.
+    /// An extent that was written, with what must be read back.
     private struct Noted {
         let deviceOffset: UInt64
-        /// XXH3 of its bytes; of no meaning where all of them are zeros.
+        /// XXH3 of its bytes; unused if all of them are zeros.
         let checksum: UInt64
         let lengthBytes: UInt32
         let isZero: Bool
     }
 
-    /// A read under way: of extents that lie side by side, to a place in the chunks' memory.
+    /// A read in flight: adjacent extents, into the chunk at `place`.
     struct Read {
         fileprivate let extents: Range<Int>
         fileprivate let place: Int
@@ -24,8 +25,8 @@ struct ReadBack {
 
     init() throws(StreamFault) { chunks = try ReadChunks() }
 
-    /// What it takes of memory at most for an image of so many bytes: the chunks, and an extent for every stretch of zeros and for
-    /// what lies between two of them; three times over while their array grows.
+    /// The most memory it needs for `keptBytes` of images: the chunks, plus one record for each possible run of zeros and the
+    /// data between two runs, times three while their array grows.
     static func memoryBytesMax(keptBytes: UInt64) -> UInt64 {
         let count = keptBytes / UInt64(ZeroRuns.runBytesMin) * 2
         return ReadChunks.totalBytes + 3 * count * UInt64(MemoryLayout<Noted>.stride)
@@ -39,9 +40,9 @@ struct ReadBack {
                 isZero: extent.isZero))
     }
 
-    /// Reads all of it, in the order of the disk and several reads at once. Throws the first difference.
+    /// Reads everything in disk order, with several reads in flight. Throws the first difference.
     ///
-    /// Direct I/O, so it is the disk that answers and not the page cache.
+    /// Uses direct I/O, so the disk answers and not the page cache.
     mutating func run<Queue: DiskQueue & ~Copyable>(
         through requests: inout RequestTable<Queue, DiskWriter<Queue>.Purpose>, stop: Cancellation,
         tick: (DiskActivity) -> Void
@@ -51,7 +52,8 @@ struct ReadBack {
         var next = 0
         var lastTick = Instant.now
         while true {
-            // What lies before a difference was asked for before it, so the first one is known when the rest has come back.
+            // Reads before the difference were submitted earlier, so the first difference is known once all of them have
+            // finished.
             while requests.hasFreeRequest, requests.firstError == nil, !stop.isCancelled, firstDifference == nil,
                 !chunks.isEmpty, next < extents.count
             {
@@ -85,7 +87,7 @@ struct ReadBack {
         return activity
     }
 
-    /// Starts one read of as many extents as lie side by side and fit into a chunk; `next` is then the one after them.
+    /// Starts one read of as many adjacent extents as fit into a chunk. Sets `next` to the extent after them.
     private mutating func start<Queue: DiskQueue & ~Copyable>(
         _ next: inout Int, _ requests: inout RequestTable<Queue, DiskWriter<Queue>.Purpose>
     ) {

@@ -1,4 +1,4 @@
-/// Memory to read into: as many chunks as reads may be in flight, each as long as the longest extent.
+/// Read buffers: one chunk per read in flight, each as long as the longest extent.
 struct ReadChunks {
     static let chunkBytes = LanePlan.slotBytes
     private static let chunkCount = 8
@@ -13,7 +13,7 @@ struct ReadChunks {
 
     var isEmpty: Bool { free.isEmpty }
 
-    /// A chunk, as its place in `memory`. There must be one.
+    /// Takes a free chunk and returns its offset in `memory`. There must be one.
     mutating func take() -> Int {
         guard let chunk = free.popLast() else { preconditionFailure("more reads than chunks") }
         return chunk * Self.chunkBytes

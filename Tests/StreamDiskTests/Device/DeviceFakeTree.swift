@@ -35,6 +35,11 @@ struct FakeTree {
         try FileManager.default.createSymbolicLink(atPath: file.path, withDestinationPath: target)
     }
 
+    /// A block device's node. Needs root, and a file system that is not mounted with `nodev`.
+    func node(_ path: String, _ number: String) throws {
+        try run("mknod", ["--mode=600", root.appending(path: path).path, "b"] + number.split(separator: ":").map(String.init))
+    }
+
     /// A whole disk. `sectors` counts 512 bytes, as the kernel does whatever the logical block size.
     func disk(
         _ name: String, _ number: String, sectors: UInt64, blockSize: Int = 512, removable: Bool = false,

@@ -9,7 +9,7 @@ import Testing
 
 /// Both engines under the same tests: io_uring(7), and pwrite(2) on threads.
 @Suite("Queues on real files and devices", .serialized)
-struct RingQueueTests {
+struct HostQueueTests {
     enum Engine: String, CaseIterable, Sendable { case uring, pwrite }
 
     private func request(
@@ -330,22 +330,8 @@ struct RingQueueTests {
     }
 }
 
-@Suite("Descriptors") struct DescriptorTests {
-    @Test("An open file never gets a number from 0 to 2, also where those are free")
-    func numbers() async {
-        await #expect(processExitsWith: .success) {
-            for number in 0...2 as ClosedRange<Int32> { close(number) }
-            let file = try Descriptor(opening: "/", O_RDONLY)
-            let waker = try EventWaker()
-            // Nothing was left behind under the low numbers.
-            let isRight = file.number > 2 && waker.descriptor > 2 && (0...2).allSatisfy { fcntl($0, F_GETFD) < 0 }
-            exit(isRight ? 0 : 1)
-        }
-    }
-}
-
 extension HostQueue {
-    fileprivate init(_ engine: RingQueueTests.Engine, _ descriptor: Int32, capacity: Int) throws {
+    fileprivate init(_ engine: HostQueueTests.Engine, _ descriptor: Int32, capacity: Int) throws {
         switch engine {
         case .uring: self.init(uring: try UringQueue(fileDescriptors: [descriptor], capacity: capacity))
         case .pwrite: self.init(pwrite: try PwriteQueue(fileDescriptors: [descriptor], capacity: capacity))

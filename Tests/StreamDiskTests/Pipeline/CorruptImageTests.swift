@@ -5,7 +5,7 @@ import Testing
 
 /// Input that is not what it should be: always an error, never a byte past the end, never a hang.
 @Suite("Decoding: corrupt images")
-struct EngineCorruptImageTests {
+struct CorruptImageTests {
     private static let magic: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd]
 
     /// A block's header: RFC 8878 §3.1.1.2.

@@ -5,7 +5,7 @@ import Testing
 
 /// Decoding through a lane: what zstd(1) packed comes out byte for byte, whatever the ring's shape.
 @Suite("Decoding: images of zstd(1) through a lane")
-struct EngineDecodingTests {
+struct DecodingTests {
     /// Slots smaller than a block, of odd size, with much and with nothing in flight beside the window.
     static let shapes: [(slotBytes: Int, inFlightBytes: Int)] = [
         (4096, 0), (12_288, 20_000), (64 << 10, 128 << 10), (1 << 20, 2 << 20),

@@ -4,7 +4,7 @@ import Testing
 @testable import TestSupport
 
 @Suite("The account of what was handed to the writer")
-struct EngineExtentAccountTests {
+struct ExtentAccountTests {
     @Test("It counts each byte once, refuses what was counted, and names what is missing, whatever the order", arguments: 0..<200)
     func againstABitmap(seed: UInt64) {
         var random = SplitMix64(state: seed)

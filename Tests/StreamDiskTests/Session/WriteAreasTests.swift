@@ -4,7 +4,7 @@ import Testing
 @testable import TestSupport
 
 @Suite("Where old signatures are zeroed")
-struct EngineWriteAreasTests {
+struct WriteAreasTests {
     private static let mib: UInt64 = 1 << 20
 
     @Test(

@@ -10,7 +10,7 @@ import Testing
 /// `STREAM_DISK_CUTS` sets how many cuts are looked at, `STREAM_DISK_SEED` repeats one run over and over: what it draws is the
 /// same every time, how its threads take turns is not.
 @Suite("Power cuts at any moment of a run")
-struct EnginePowerCutTests {
+struct PowerCutTests {
     @Test("A valid table, old or new, primary or backup, stands over its own bytes only; what was committed is safe")
     func manyRuns() throws {
         let begin = ContinuousClock.now

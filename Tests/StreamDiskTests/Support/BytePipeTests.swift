@@ -5,7 +5,7 @@ import Testing
 @testable import TestSupport
 
 @Suite("BytePipe: bytes from one thread to another")
-struct EngineBytePipeTests {
+struct BytePipeTests {
     private static let capacity = 2 * BytePipe.pieceBytesMax
 
     /// What happened on the two sides of a pipe.

@@ -8,7 +8,7 @@ import Testing
 @testable import TestSupport
 
 @Suite("DiskWriter over a simulated disk")
-struct EngineDiskWriterTests {
+struct DiskWriterTests {
     /// Everything that was handed over has come back.
     private func isDrained(_ medium: SimulatedMedium) -> Bool {
         medium.journal.reduce(0) { count, event in

@@ -4,7 +4,7 @@ import Testing
 @testable import TestSupport
 
 @Suite("Reading back, and comparing instead of writing, over a simulated disk")
-struct EngineReadBackTests {
+struct ReadBackTests {
     private func writes(_ medium: SimulatedMedium) -> [SimulatedMedium.Submission] {
         medium.journal.compactMap { event in
             if case .submitted(let submission) = event, submission.operation == .write { submission } else { nil }

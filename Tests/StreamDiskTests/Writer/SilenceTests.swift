@@ -29,7 +29,7 @@ private struct SleepyQueue: DiskQueue, ~Copyable {
 }
 
 @Suite("A disk that keeps silent is heard of")
-struct EngineSilenceTests {
+struct SilenceTests {
     @Test("In every step of the order of writes", arguments: [SimulatedRun.Goal.write, .writeAndReadBack])
     func everyStep(goal: SimulatedRun.Goal) throws {
         let run = try SimulatedRun.prepared()

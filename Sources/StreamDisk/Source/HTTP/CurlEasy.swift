@@ -3,14 +3,14 @@ import Glibc
 
 /// libcurl's process-wide part.
 enum Curl {
-    /// Initialises libcurl the first time it is asked (curl_global_init(3)); false when that fails.
+    /// Initialises libcurl on first use (curl_global_init(3)); false if that fails.
     static let isReady = curl_global_init(Int(CURL_GLOBAL_SSL)) == CURLE_OK
 }
 
 /// One GET.
 struct HTTPRequest {
     var url: String
-    /// `0-99`; nil asks for the whole.
+    /// Such as `0-99`; nil requests all of the image.
     var range: String?
     var headers: [String] = []
     var user: String?
@@ -21,45 +21,45 @@ struct HTTPRequest {
     var clientCertificateFile: String?
     var clientKeyFile: String?
     var connectTimeoutSeconds: Double
-    /// What libcurl reads from the connection at once (CURLOPT_BUFFERSIZE(3)).
+    /// How much libcurl reads from the connection at a time (CURLOPT_BUFFERSIZE(3)).
     var receiveBufferBytes = 512 << 10
-    /// Asks the resolver again, whatever it said before: the name may have moved.
+    /// Resolves the name again instead of using the cache: the address may have changed.
     var resolvesAnew = false
-    /// A new connection, closed behind it: those that are kept stay as they are.
+    /// Uses a new connection and closes it afterwards, so that kept connections stay as they are.
     var usesOwnConnection = false
-    /// Connects, with TLS where the URL says so and to whoever answers, and asks nothing.
+    /// Only connects (with TLS for an https URL, accepting any certificate), and sends no request.
     var isProbe = false
 }
 
-/// Takes what a transfer brings, on the thread that drives the session.
+/// Receives the data of a transfer, on the thread that drives the session.
 protocol CurlReceiver: AnyObject {
-    /// One header line, with its line end. False aborts the transfer.
+    /// One header line, including its line end. Returning false aborts the transfer.
     func receiveHeader(_ line: RawSpan) -> Bool
-    /// The next bytes of the body: at most 16 KiB at a time.
+    /// The next bytes of the body, 16 KiB at most.
     func receiveBody(_ bytes: RawSpan) -> CurlReception
 }
 
 enum CurlReception {
     case taken
     case abort
-    /// Not taken: the same bytes come again after `CurlSession.resume`.
+    /// Not taken: the same bytes are delivered again after `CurlSession.resume`.
     case pause
 }
 
-/// One transfer's easy handle: made for it and gone with it. Connections and names that were resolved live in the multi handle.
+/// The easy handle of one transfer, created and destroyed with it. The multi handle keeps connections and resolved names.
 ///
-/// Not used again: a handle whose transfer never got as far as a connection keeps its buffer, and libcurl 7.88 refuses
-/// CURLOPT_BUFFERSIZE from then on. Not Sendable: belongs to its session.
+/// It is not reused: a handle whose transfer never connected keeps its buffer, and libcurl 7.88 then refuses
+/// CURLOPT_BUFFERSIZE. Not Sendable: it belongs to its session.
 @safe
 final class CurlEasy {
-    // SAFETY: made in init, freed in deinit. libcurl keeps `self` unretained as the context of its callbacks, which run
-    // only inside calls that `CurlSession` makes while it holds a reference.
+    // SAFETY: made in init, freed in deinit. libcurl keeps `self` unretained as the context of its callbacks, which run only
+    // inside calls that `CurlSession` makes while it holds a reference.
     let handle: UnsafeMutableRawPointer
     private let errorText: UnsafeMutablePointer<CChar>
     private var headers: UnsafeMutablePointer<curl_slist>?
     private let receiver: any CurlReceiver
 
-    /// Throws the first code with which libcurl refuses an option.
+    /// Throws the first error code with which libcurl refuses an option.
     init(_ request: HTTPRequest, receiver: any CurlReceiver) throws(CurlRefusal) {
         guard Curl.isReady, let handle = unsafe curl_easy_init() else { throw CurlRefusal(code: CURLE_OUT_OF_MEMORY) }
         unsafe self.handle = handle
@@ -76,7 +76,7 @@ final class CurlEasy {
         unsafe errorText.deallocate()
     }
 
-    /// Returns the first option's code that libcurl refused, CURLE_OK when none was.
+    /// Returns the error code of the first option that libcurl refused; CURLE_OK if it accepted all.
     private func setOptions(_ request: HTTPRequest) -> CURLcode {
         var first = CURLE_OK
         func check(_ code: CURLcode) {
@@ -101,13 +101,13 @@ final class CurlEasy {
             set(CURLOPT_PASSWORD, request.password)
         }
         set(CURLOPT_PROTOCOLS_STR, "http,https")
-        // One TCP connection per range: streams of one HTTP/2 connection share a window, and one that is held back (the
-        // disk is slow) holds back the others. Servers that limit each connection are no faster with HTTP/2 either.
+        // One TCP connection per range: the streams of an HTTP/2 connection share a window, so one that is paused (because the
+        // disk is slow) holds up the others. Nor does HTTP/2 help with servers that limit each connection.
         set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
-        // Redirects are followed by `HTTPFetch`, which knows what must not be sent elsewhere.
+        // `HTTPFetch` follows redirects itself: it knows what must not be sent to another origin.
         set(CURLOPT_FOLLOWLOCATION, 0)
         set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
-        // What is no HTTP comes as a body without a header, and `HTTPSegment` sees what it is.
+        // A response that is not HTTP arrives as a body without a header; `HTTPSegment` identifies it.
         set(CURLOPT_HTTP09_ALLOWED, 1)
         if request.resolvesAnew { set(CURLOPT_DNS_CACHE_TIMEOUT, 0) }
         if request.isProbe { set(CURLOPT_CONNECT_ONLY, 1) }
@@ -115,9 +115,9 @@ final class CurlEasy {
             set(CURLOPT_FRESH_CONNECT, 1)
             set(CURLOPT_FORBID_REUSE, 1)
         }
-        // No signals in a library. (libcurl sends with MSG_NOSIGNAL.)
+        // A library must not use signals. (libcurl sends with MSG_NOSIGNAL.)
         set(CURLOPT_NOSIGNAL, 1)
-        // A hanging name server must not hold up a run that was cancelled.
+        // A name server that does not answer must not delay a cancelled run.
         set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_TCP_KEEPALIVE, 1)
         set(CURLOPT_BUFFERSIZE, request.receiveBufferBytes)
@@ -129,13 +129,13 @@ final class CurlEasy {
         if let caFile = request.caFile {
             for (file, folder) in [(CURLOPT_CAINFO, CURLOPT_CAPATH), (CURLOPT_PROXY_CAINFO, CURLOPT_PROXY_CAPATH)] {
                 set(file, caFile)
-                // Instead of the system's authorities, not beside them.
+                // Replaces the system's authorities.
                 unsafe check(cc_set_string(handle, folder, nil))
             }
         }
         set(CURLOPT_SSLCERT, request.clientCertificateFile)
         set(CURLOPT_SSLKEY, request.clientKeyFile)
-        // An encrypted key is refused; without this OpenSSL would ask the terminal for its pass phrase.
+        // Refuses an encrypted key; otherwise OpenSSL would ask for its passphrase on the terminal.
         if request.clientCertificateFile != nil { set(CURLOPT_KEYPASSWD, "") }
 
         for header in headers {
@@ -166,17 +166,17 @@ final class CurlEasy {
         return first
     }
 
-    /// libcurl's words for how the last transfer ended with `code`.
+    /// libcurl's description of how the last transfer ended with `code`.
     func reason(for code: CURLcode) -> String {
-        // SAFETY: libcurl ends what it writes there with a NUL, within CURL_ERROR_SIZE.
+        // SAFETY: libcurl terminates what it writes there with a NUL, within CURL_ERROR_SIZE.
         let text = unsafe String(cString: errorText)
         return text.isEmpty ? unsafe String(cString: curl_easy_strerror(code)) : text
     }
 
-    /// Where the answer redirects to, made absolute by libcurl; bytes beyond ASCII are percent-encoded, whatever they stand for.
+    /// The target of a redirect, made absolute by libcurl. Bytes beyond ASCII are percent-encoded as they are.
     var redirectURL: String? {
         var text: UnsafeMutablePointer<CChar>?
-        // SAFETY: the string is libcurl's and lives until the handle's next use; it is copied here.
+        // SAFETY: libcurl owns the string, which is valid until the handle is next used; it is copied here.
         guard unsafe cc_get_string(handle, CURLINFO_REDIRECT_URL, &text) == CURLE_OK, let text = unsafe text
         else { return nil }
         let bytes = unsafe UnsafeRawBufferPointer(start: text, count: strlen(text)).bytes
@@ -185,19 +185,19 @@ final class CurlEasy {
         }
     }
 
-    /// The status with which a proxy answered CONNECT; 0 when none did.
+    /// The status with which a proxy answered CONNECT; 0 if none did.
     var proxyStatus: Int {
         var status = 0
         return unsafe cc_get_long(handle, CURLINFO_HTTP_CONNECTCODE, &status) == CURLE_OK ? status : 0
     }
 
-    /// The common part of the two callbacks: a result below 0 becomes a count that libcurl takes for an error.
+    /// The part that both callbacks share: a result below 0 becomes a count that libcurl treats as an error.
     private static func received(
         _ data: UnsafeMutablePointer<CChar>?, _ count: Int, _ context: UnsafeMutableRawPointer?,
         _ body: (any CurlReceiver, RawSpan) -> Int
     ) -> Int {
-        // SAFETY: the context is the easy handle's owner, alive while libcurl calls; `data` holds `count` bytes for the
-        // time of this call, and the span does not outlive it.
+        // SAFETY: the context is the easy handle's owner, which is alive while libcurl calls. `data` holds `count` bytes during
+        // this call, and the span does not outlive it.
         guard let context = unsafe context else { return count + 1 }
         let receiver = unsafe Unmanaged<CurlEasy>.fromOpaque(context).takeUnretainedValue().receiver
         let result = unsafe body(receiver, UnsafeRawBufferPointer(start: data, count: count).bytes)

@@ -1,15 +1,14 @@
 import CCurl
 
-/// A multi handle with its easy handles: transfers that run side by side on one thread, and the connections kept alive
-/// for the next ones.
+/// A multi handle with its easy handles: concurrent transfers on one thread, and connections that are kept for later ones.
 @safe
 final class CurlSession: @unchecked Sendable {
-    // SAFETY of Sendable: whoever has taken a session (from the pool of `HTTPSource`) is alone with it, on one thread at
-    // a time. Only `wake` is called from other threads, which libcurl permits (curl_multi_wakeup(3)).
+    // SAFETY of Sendable: the code that has taken a session from the pool of `HTTPSource` is its only user, on one thread at a
+    // time. Only `wake` is called from other threads, which libcurl permits (curl_multi_wakeup(3)).
     private let multi: UnsafeMutableRawPointer
     private var running: [CurlEasy] = []
 
-    /// Nil when libcurl has no memory.
+    /// Nil if libcurl has no memory.
     init?() {
         guard Curl.isReady, let multi = unsafe curl_multi_init() else { return nil }
         unsafe self.multi = multi
@@ -20,7 +19,7 @@ final class CurlSession: @unchecked Sendable {
         unsafe curl_multi_cleanup(multi)
     }
 
-    /// Begins a transfer; `perform` moves it on.
+    /// Adds a transfer. `perform` drives it.
     func start(_ request: HTTPRequest, receiver: any CurlReceiver) -> Result<CurlEasy, CurlRefusal> {
         let easy: CurlEasy
         do throws(CurlRefusal) { easy = try CurlEasy(request, receiver: receiver) } catch { return .failure(error) }
@@ -31,7 +30,7 @@ final class CurlSession: @unchecked Sendable {
         return .success(easy)
     }
 
-    /// Ends a transfer, finished or not; an unfinished one costs its connection.
+    /// Removes a transfer, finished or not. An unfinished one loses its connection.
     func stop(_ easy: CurlEasy) {
         guard let index = running.firstIndex(where: { $0 === easy }) else { return }
         running.remove(at: index)
@@ -42,15 +41,15 @@ final class CurlSession: @unchecked Sendable {
         for easy in running { stop(easy) }
     }
 
-    /// Lets a transfer go on that its receiver paused. The receiver may be called from here.
+    /// Resumes a transfer that its receiver paused. May call the receiver.
     func resume(_ easy: CurlEasy) { unsafe curl_easy_pause(easy.handle, CURLPAUSE_CONT) }
 
-    /// Moves all transfers on as far as they go without waiting, and returns those that ended. They must be stopped.
+    /// Drives all transfers as far as possible without waiting. Returns those that ended, which the caller must stop.
     func perform() -> [(easy: CurlEasy, code: CURLcode)] {
         var count: Int32 = 0
         unsafe curl_multi_perform(multi, &count)
         var ended: [(CurlEasy, CURLcode)] = []
-        // SAFETY: a message is libcurl's, and valid until the next call; what is needed of it is copied at once.
+        // SAFETY: libcurl owns the message, which is valid until the next call; the needed parts are copied immediately.
         while let message = unsafe curl_multi_info_read(multi, &count) {
             guard unsafe message.pointee.msg == CURLMSG_DONE,
                 let easy = running.first(where: { unsafe $0.handle == message.pointee.easy_handle })
@@ -60,8 +59,8 @@ final class CurlSession: @unchecked Sendable {
         return ended
     }
 
-    /// Whether a TLS handshake succeeds at the https URL `url` within so many seconds, with whatever certificate. Nothing is
-    /// asked there. To be called while no transfer runs.
+    /// Whether a TLS handshake at the https URL `url` succeeds within the given time, with any certificate. Sends no request.
+    /// Must not be called during a transfer.
     func speaksTLS(at url: String, withinSeconds seconds: Double, cancellation: Cancellation) -> Bool {
         var request = HTTPRequest(url: url, connectTimeoutSeconds: seconds)
         request.isProbe = true
@@ -75,24 +74,24 @@ final class CurlSession: @unchecked Sendable {
         return false
     }
 
-    /// Waits until a transfer can go on, `wake` is called, or so many seconds have passed.
+    /// Waits until a transfer can continue, `wake` is called, or the given time has passed.
     func wait(seconds: Double) {
-        // Rounded up: a wait of 0 ms would spin.
+        // Rounded up: waiting for 0 ms would spin.
         let milliseconds = Int32(min(max(seconds * 1000, 0), 60_000)) + 1
         unsafe curl_multi_poll(multi, nil, 0, milliseconds, nil)
     }
 
-    /// Ends a `wait`, now or the next one. From any thread.
+    /// Ends the current or next `wait`. May be called from any thread.
     func wake() { unsafe curl_multi_wakeup(multi) }
 }
 
-/// Wants nothing of what comes.
+/// Discards everything it receives.
 private final class NoReceiver: CurlReceiver {
     func receiveHeader(_ line: RawSpan) -> Bool { false }
     func receiveBody(_ bytes: RawSpan) -> CurlReception { .abort }
 }
 
-/// libcurl did not take a request.
+/// libcurl refused a request.
 struct CurlRefusal: Error {
     let code: CURLcode
     var reason: String { unsafe String(cString: curl_easy_strerror(code)) }

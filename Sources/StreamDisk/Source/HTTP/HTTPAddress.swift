@@ -1,25 +1,25 @@
 import CCurl
 
-/// An http or https URL taken apart: what is asked, of whom, with which credentials, and how to call it in a message.
+/// A parsed http or https URL: the request URL, its origin, its credentials, and its name for messages.
 struct HTTPAddress: Equatable, Sendable {
-    /// To be requested: no credentials, no fragment.
+    /// The URL to request, without credentials and fragment.
     let url: String
-    /// Without credentials, query and fragment, which may hold secrets.
+    /// Without credentials, query and fragment, which may contain secrets.
     let name: String
-    /// Scheme, host and port, in lower case, the port always written.
+    /// Scheme, host and port, in lower case. The port is always included.
     let origin: String
     /// In lower case; an IPv6 address in brackets.
     let host: String
     let isSecure: Bool
-    /// Decoded; nil when the URL has none.
+    /// Decoded; nil if the URL has none.
     let user: String?
     let password: String?
 
-    /// Nil when `text` is no URL with the scheme http or https.
+    /// Nil if `text` is not a URL with the scheme http or https.
     ///
-    /// - Parameter isRedirect: accepts what servers put in `Location`: spaces and bytes beyond ASCII are encoded.
+    /// - Parameter isRedirect: accepts what servers send in `Location`: spaces and bytes beyond ASCII are encoded.
     init?(_ text: String, isRedirect: Bool = false) {
-        // SAFETY: the handle is freed at the end of this init, the only place that has it.
+        // SAFETY: the handle is freed at the end of this init, its only user.
         guard !text.utf8.contains(0), let parts = unsafe curl_url() else { return nil }
         defer { unsafe curl_url_cleanup(parts) }
         let flags = isRedirect ? UInt32(CURLU_URLENCODE) : 0
@@ -30,7 +30,7 @@ struct HTTPAddress: Equatable, Sendable {
             let port = unsafe Self.part(parts, CURLUPART_PORT, UInt32(CURLU_DEFAULT_PORT))
         else { return nil }
 
-        // Absent is fine; present but not decodable (a control character) is not.
+        // It may be absent, but not present and undecodable (a control character).
         var secrets: [String?] = []
         for secret in [CURLUPART_USER, CURLUPART_PASSWORD] {
             if unsafe Self.part(parts, secret) == nil {
@@ -57,10 +57,10 @@ struct HTTPAddress: Equatable, Sendable {
         self.password = secrets[1]
     }
 
-    /// One part of a parsed URL (curl_url_get(3)); nil when it has none.
+    /// One part of a parsed URL (curl_url_get(3)); nil if it has none.
     private static func part(_ parts: OpaquePointer, _ part: CURLUPart, _ flags: UInt32 = 0) -> String? {
         var text: UnsafeMutablePointer<CChar>?
-        // SAFETY: on success libcurl gives a NUL-terminated string of ours to free.
+        // SAFETY: on success libcurl returns a NUL-terminated string that this function must free.
         guard unsafe curl_url_get(parts, part, &text, flags) == CURLUE_OK, let text = unsafe text else { return nil }
         defer { unsafe curl_free(text) }
         return unsafe String(cString: text)

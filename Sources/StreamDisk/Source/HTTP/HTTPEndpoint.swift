@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// What one image is asked from: the address the user gave, how to ask, and where its redirects led.
+/// Where and how an image is requested: the user's address, the options, and where redirects led.
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
     let options: SourceOptions
@@ -36,12 +36,12 @@ final class HTTPEndpoint: Sendable {
     /// Where the last good answer came from; nil when that was the address itself.
     var shortcut: HTTPAddress? { remembered.withLock { $0 } }
 
-    /// Remembers where a good answer came from, for the next requests.
+    /// Remembers the address of an accepted response for the next requests.
     func remember(_ place: HTTPAddress) {
         remembered.withLock { $0 = place == address ? nil : place }
     }
 
-    /// Credentials, client certificate and the user's headers go to the origin the user named, and nowhere else.
+    /// Credentials, the client certificate and the user's headers go only to the origin that the user named.
     func request(to place: HTTPAddress, range: Range<UInt64>?, ifRange: String?) -> HTTPRequest {
         var request = HTTPRequest(url: place.url, connectTimeoutSeconds: min(options.stallTimeoutSeconds, 30))
         request.caFile = options.caFile
@@ -95,7 +95,7 @@ final class HTTPEndpoint: Sendable {
         return SourceError(kind, source: name, reason: reason, offset: offset, advice: advice)
     }
 
-    /// That the files of the options are there and may be read. What is in them TLS looks at.
+    /// Checks that the option files exist and are readable. TLS checks their contents.
     func checkFiles() throws(SourceError) {
         for file in SourceError.OptionFile.allCases {
             guard let path = path(of: file) else { continue }
@@ -115,7 +115,7 @@ final class HTTPEndpoint: Sendable {
         switch file {
         case .authorities: options.caFile
         case .clientCertificate: options.clientCertificateFile
-        // It may stand beside its certificate in one file.
+        // The key may be in the same file as its certificate.
         case .clientKey: options.clientKeyFile ?? options.clientCertificateFile
         case .registryCredentials: nil
         }

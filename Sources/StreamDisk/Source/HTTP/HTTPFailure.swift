@@ -1,11 +1,11 @@
 import CCurl
 
-/// What it means that a transfer ended without the answer that was asked for: whether a retry can mend it, and what can.
+/// Interprets a transfer that ended without the requested response: whether a retry can help, and what else can.
 ///
-/// libcurl has one code for most of what can go wrong with TLS, so OpenSSL's words and those of the common servers have to
-/// tell. Words that are not known leave a fault that is retried.
+/// libcurl has one error code for most TLS problems, so this depends on the error texts of OpenSSL and common servers. A fault
+/// with an unknown text is retried.
 enum HTTPFailure {
-    /// No answer came.
+    /// No response arrived.
     static func meaning(of code: CURLcode, reason: String, proxyStatus: Int) -> HTTPSegment.Outcome {
         switch proxyStatus {
         case 401, 403, 407: return .fail(.notPermitted, "the proxy answered \(proxyStatus)")
@@ -30,14 +30,14 @@ enum HTTPFailure {
                     .check(.clientKey))
                 : .fail(.unusableFile, "holds no usable PEM certificate (\(reason))", .check(.clientCertificate))
         case CURLE_SSL_CRL_BADFILE, CURLE_SSL_CIPHER, CURLE_URL_MALFORMAT: return .fail(.invalidReference, reason)
-        // Its words repeat the proxy's URL, which may hold a password.
+        // The text contains the proxy's URL, which may include a password.
         case CURLE_COULDNT_RESOLVE_PROXY where reason.hasPrefix("Unsupported proxy"),
             CURLE_COULDNT_CONNECT where reason.hasPrefix("Unsupported proxy"):
             return .fail(.unreachable, "the environment names a proxy by what is no proxy's URL")
         case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT, CURLE_NOT_BUILT_IN, CURLE_BAD_FUNCTION_ARGUMENT,
             CURLE_UNKNOWN_OPTION:
             return .fail(.unreachable, reason)
-        // Bytes came, and they were not HTTP/1.
+        // Bytes arrived that are not HTTP/1.
         case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY:
             return .fault(TransientFailure(reason: reason, isContradiction: true))
         case CURLE_OK: return .fault(TransientFailure(reason: "the server gave no answer"))
@@ -45,19 +45,20 @@ enum HTTPFailure {
         }
     }
 
-    /// The first bytes of an answer without a header: a TLS record of an alert (RFC 8446 §5.1) answers what is no TLS.
+    /// The first bytes of a response without a header: a TLS server sends a TLS alert record (RFC 8446 §5.1) to a client that
+    /// does not speak TLS.
     static func meaning(ofBytesThatAreNotHTTP bytes: [UInt8]) -> HTTPVerdict {
         bytes.starts(with: [21, 3])
             ? .fail(.unreachable, "a plain request was answered with TLS", .useTLS)
             : .fault(TransientFailure(reason: "what came is not HTTP", isContradiction: true))
     }
 
-    /// A page that came with a status of 400, with which servers tell of TLS; nil when it says nothing of it.
+    /// The body of a response with status 400, in which servers report TLS problems; nil if it reports none.
     static func meaning(of page: [UInt8], to status: Int) -> HTTPSegment.Outcome? {
         guard status == 400 else { return nil }
         let page = String(decoding: page, as: UTF8.self)
         func says(_ words: String...) -> Bool { words.contains { page.contains($0) } }
-        // nginx; Apache; Go.
+        // nginx, Apache, Go.
         if says("plain HTTP request was sent", "plain HTTP to an SSL-enabled", "HTTP request to an HTTPS server") {
             return .fail(.unreachable, "the server answered 400: a plain request at a port for TLS", .useTLS)
         }
@@ -73,10 +74,10 @@ enum HTTPFailure {
         return nil
     }
 
-    /// OpenSSL's words for a handshake that no retry mends (SSL_alert_desc_string(3), openssl/sslerr.h).
+    /// OpenSSL's texts for a failed handshake that no retry can fix (SSL_alert_desc_string(3), openssl/sslerr.h).
     private static func handshake(_ reason: String) -> HTTPSegment.Outcome? {
         func says(_ words: String...) -> Bool { words.contains { reason.contains($0) } }
-        // The first bytes that came back were no TLS.
+        // The first bytes received were not TLS.
         if says("wrong version number", "packet length too long", "SSL routines::http request") {
             return .fail(.unreachable, "what is there does not speak TLS (\(reason))", .usePlainHTTP)
         }

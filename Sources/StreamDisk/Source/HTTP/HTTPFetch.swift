@@ -1,19 +1,18 @@
 import CCurl
 
-/// Brings one range of the image into a sink, in order: one request, or several side by side, each retried by itself.
+/// Fetches one range of the image into a sink, in order: with one request, or several in parallel, each retried on its own.
 ///
-/// Not Sendable by nature: one thread at a time drives it.
+/// Not thread-safe: one thread at a time drives it.
 final class HTTPFetch: @unchecked Sendable {
-    // SAFETY of Sendable: handed over once, from `HTTPSource.open` to the thread of `SequentialBody`, and not used by
-    // the former afterwards.
+    // SAFETY of Sendable: passed once from `HTTPSource.open` to the thread of `SequentialBody`; the former no longer uses it.
 
     /// What may wait for its turn with several connections, all segments together; a segment being at least
     /// `segmentBytesMin`, twice that with the most connections there may be.
     private static let earlyBytesMax: UInt64 = 8 << 20
     private static let segmentBytesMin: UInt64 = 256 << 10
-    /// libcurl's, of each of several connections.
+    /// The buffer of libcurl for each of several connections.
     private static let smallBufferBytes = 64 << 10
-    /// For finding out whether TLS is spoken where a plain request was not answered.
+    /// Time limit for testing whether a server that did not answer a plain request speaks TLS.
     private static let probeSeconds = 1.0
 
     private let endpoint: HTTPEndpoint
@@ -24,18 +23,18 @@ final class HTTPFetch: @unchecked Sendable {
     private let segmentBytes: UInt64
     private let segmentsMax: Int
     private let connections: Int
-    /// In the order of the image; the first delivers to the sink, the others keep what comes. Twice as many as connections:
-    /// these work on while what has come is delivered, and while a slow one holds up the order.
+    /// In the order of the image. The first delivers to the sink, the others buffer. There are twice as many as connections, so
+    /// that transfers continue while received data are delivered and while a slow one holds up the order.
     private var segments: [HTTPSegment] = []
     private var planned: UInt64
-    /// Emptied by segments that came to the front: fresh memory for each would cost more than the copying.
+    /// Emptied by segments that reached the front. Allocating new memory for each would cost more than the copying.
     private var spareBuffers: [[UInt8]] = []
     private var knownPin: HTTPValidator?
     private let readAhead: HTTPReadAhead?
 
     /// - Parameters:
-    ///   - pin: nil at first contact, which is one request; `range` may then reach beyond the end.
-    ///   - ahead: small ranges to be asked for at the same time, if they can be had; not at first contact.
+    ///   - pin: nil at first contact, which is a single request; `range` may then extend beyond the end.
+    ///   - ahead: small optional ranges to request at the same time; empty at first contact.
     init(
         _ range: Range<UInt64>, of endpoint: HTTPEndpoint, pin: HTTPValidator?, session: CurlSession,
         into sink: any ByteSink, ahead: [Range<UInt64>] = [], report: @escaping @Sendable (SourceNote) -> Void
@@ -61,20 +60,20 @@ final class HTTPFetch: @unchecked Sendable {
         return (bytes, max(Int(earlyBytesMax / bytes), connections))
     }
 
-    /// What a fetch with so many connections may keep in memory.
+    /// The memory that a fetch with this many connections may use.
     static func bufferBytes(connections: Int) -> Int {
         if connections <= 1 { return 0 }
         let segments = segmentation(connections: min(connections, SourceOptions.connectionsMax))
         return Int(segments.bytes) * segments.count + smallBufferBytes * connections
     }
 
-    /// What the first answer stated; nil before there was one.
+    /// What the first response stated; nil before it arrived.
     var pin: HTTPValidator? { segments.first?.pin ?? knownPin }
 
-    /// What came of `ahead`, after `run`.
+    /// What was received of `ahead`; complete after `run`.
     var known: [KnownBytes] { readAhead?.known ?? [] }
 
-    /// Whether the body stands still because the server does no ranges: `runOn` goes on with it.
+    /// Whether the body is paused because the server does not support ranges. `runOn` continues it.
     var isHeld: Bool { segments.first?.isHeld == true }
 
     /// Runs until all bytes are delivered, or until `isHeld`.
@@ -90,7 +89,7 @@ final class HTTPFetch: @unchecked Sendable {
         }
     }
 
-    /// Continues a held body, into `sink`.
+    /// Continues a paused body into `sink`.
     func runOn(into sink: any ByteSink, cancellation: Cancellation) throws(SourceError) {
         output.sink = sink
         if let segment = segments.first, segment.isHeld {
@@ -100,12 +99,13 @@ final class HTTPFetch: @unchecked Sendable {
         try run(cancellation: cancellation)
     }
 
-    /// One turn: start what is due, move all on, settle what ended, wait. False when there is nothing left to do.
+    /// One iteration: start what is due, drive all transfers, process those that ended, wait. Returns false when nothing is
+    /// left to do.
     private func step(_ cancellation: Cancellation) throws(SourceError) -> Bool {
         if cancellation.isCancelled { throw endpoint.error(.stopped, "cancelled", at: segments.first?.position) }
         planSegments()
         for segment in startable { try start(segment) }
-        // Behind them, so that the connection that is there already serves what is needed.
+        // After them, so that the existing connection serves the required request.
         readAhead?.startRequests()
         for (easy, code) in session.perform() {
             guard let segment = segments.first(where: { $0.easy === easy }) else {
@@ -122,13 +122,13 @@ final class HTTPFetch: @unchecked Sendable {
         }
         try endStalled()
         if isHeld { return false }
-        // What was freed is asked for before what has come is delivered: the sink may block, and the servers need not wait.
+        // Requests into the freed space come before the delivery: the sink may block, and the servers need not wait.
         if retireFront() { return !segments.isEmpty || planned < range.upperBound }
         if try !deliverFront() { session.wait(seconds: secondsToWait()) }
         return true
     }
 
-    /// Whether first contact was a plain connection that was closed without a word: that is how many TLS servers take it.
+    /// Whether the first contact was a plain connection that closed without a response, as many TLS servers do.
     private func isHungUp(_ segment: HTTPSegment, _ code: CURLcode) -> Bool {
         segment.pin == nil && segment.spot.attempts == 0 && segment.isUnanswered
             && !(segment.place ?? endpoint.address).isSecure
@@ -153,8 +153,8 @@ final class HTTPFetch: @unchecked Sendable {
         }
     }
 
-    /// Segments whose time has come and for which there is a connection. One that waits for its next try keeps a connection
-    /// free: those behind it can wait, it cannot.
+    /// Starts the segments that are due and for which there is a connection. A segment that waits to retry reserves a
+    /// connection: segments after it can wait, it cannot.
     private var startable: [HTTPSegment] {
         var free = connections - segments.count { $0.easy != nil }
         var found: [HTTPSegment] = []
@@ -172,7 +172,7 @@ final class HTTPFetch: @unchecked Sendable {
             to: place, range: segment.isSequential ? nil : segment.missing,
             ifRange: segment.isSequential ? nil : segment.pin?.ifRange)
         if connections > 1 { request.receiveBufferBytes = Self.smallBufferBytes }
-        // Only then: a connection that was cut need not wait for a resolver, which may be away as well.
+        // Only then: after a broken connection, a retry need not wait for the resolver, which may be down as well.
         request.resolvesAnew = segment.spot.attempts > 0 && segment.isUnanswered
         segment.authorization = request.authorization
         segment.begin()
@@ -212,8 +212,8 @@ final class HTTPFetch: @unchecked Sendable {
             }
         case .fault(let fault): try retry(segment, fault)
         case .fail(let kind, let reason, let advice):
-            // A place that redirects led to before may have expired, such as a signed URL: the first address tells a
-            // new one. An answer that came by way of it just now is final.
+            // A location that earlier redirects led to may have expired, such as a signed URL; the first address provides a new
+            // one. A response that this transfer itself was redirected to is final.
             if segment.place != nil, segment.redirects == 0, kind != .changed {
                 try retry(segment, TransientFailure(reason: reason))
             } else {
@@ -260,7 +260,7 @@ final class HTTPFetch: @unchecked Sendable {
         let limit = endpoint.options.stallTimeoutSeconds
         for segment in segments where segment.easy != nil && !segment.isHeld {
             if segment.isComplete {
-                // All bytes are here and the transfer still runs: a body that goes on, or an end that is late.
+                // All bytes are here but the transfer is still running: the body continues, or its end is late.
                 end(segment)
                 continue
             }
@@ -272,7 +272,7 @@ final class HTTPFetch: @unchecked Sendable {
         }
     }
 
-    /// Takes the front segment away if it is complete and delivered; false when it is not.
+    /// Removes the front segment if it is complete and delivered; returns false if it is not.
     private func retireFront() -> Bool {
         guard let front = segments.first, front.easy == nil, front.isComplete, front.isDelivered else { return false }
         knownPin = front.pin
@@ -280,7 +280,7 @@ final class HTTPFetch: @unchecked Sendable {
         return true
     }
 
-    /// Delivers what the front segment has kept; false when it keeps nothing back.
+    /// Delivers what the front segment has buffered; returns false if it buffers nothing.
     private func deliverFront() throws(SourceError) -> Bool {
         do throws(Stopped) {
             guard let buffer = try segments.first?.moveToFront() else { return false }
@@ -300,7 +300,7 @@ final class HTTPFetch: @unchecked Sendable {
     private func secondsToWait() -> Double {
         let now = output.now
         var wait = 1.0
-        // Such as after a redirect.
+        // For example after a redirect.
         if !startable.isEmpty { return 0 }
         for segment in segments where !segment.isComplete {
             if segment.easy != nil {

@@ -1,16 +1,16 @@
 import CCurl
 
-/// Small ranges that are asked for beside a fetch, on its session, all at once: welcome, but not needed. None is retried, and
-/// what takes too long is given up.
+/// Small optional ranges requested in parallel to a fetch, on its session. None is retried, and those that take too long are
+/// abandoned.
 ///
-/// Used by the thread that drives the session.
+/// Used only on the thread that drives the session.
 final class HTTPReadAhead {
-    /// Requests under way at once, each on a connection of its own.
+    /// Maximum number of concurrent requests, each on its own connection.
     static let requestsMax = 16
-    /// libcurl's, of each of them.
+    /// The buffer of libcurl for each of them.
     private static let receiveBufferBytes = 16 << 10
-    /// Between two answers so many times as long may pass as the fetch beside them took, in these bounds: a server that serves
-    /// one connection at a time never answers the others.
+    /// How long the next response may take, as a multiple of the time of the fetch, within these bounds: a server that serves
+    /// one connection at a time never answers the other requests.
     private static let patienceFactor = 4.0
     private static let patienceSeconds = 1.0...5.0
 
@@ -24,11 +24,11 @@ final class HTTPReadAhead {
     private let pin: HTTPValidator
     private let session: CurlSession
     private let begin = Instant.now
-    /// Then no later request needs the connections, and the one that was there already is kept for what is needed.
+    /// No later request then needs the connections, and the one that existed before is kept for the fetch.
     private let fitsAtOnce: Bool
     private var waiting: ArraySlice<Range<UInt64>>
     private var running: [Request] = []
-    /// What came, in the order in which it came.
+    /// The received ranges, in order of arrival.
     private(set) var known: [KnownBytes] = []
 
     init(_ ranges: [Range<UInt64>], of endpoint: HTTPEndpoint, pin: HTTPValidator, session: CurlSession) {
@@ -37,7 +37,7 @@ final class HTTPReadAhead {
         fitsAtOnce = ranges.count <= Self.requestsMax
     }
 
-    /// Asks for what waits, as far as there may be more requests.
+    /// Starts waiting requests, as far as the limit allows.
     func startRequests() {
         while running.count < Self.requestsMax, let range = waiting.popFirst() {
             let sink = CollectingSink(bytesMax: range.count)
@@ -53,7 +53,7 @@ final class HTTPReadAhead {
         }
     }
 
-    /// Takes a transfer that has ended, if it is one of these.
+    /// Processes a transfer that ended, if it is one of these.
     func take(_ easy: CurlEasy, _ code: CURLcode) {
         guard let index = running.firstIndex(where: { $0.easy === easy }) else { return }
         let request = running.remove(at: index)
@@ -63,7 +63,7 @@ final class HTTPReadAhead {
         known.append(KnownBytes(offset: request.segment.range.lowerBound, bytes: request.sink.bytes))
     }
 
-    /// Waits for what is under way, after the fetch beside it.
+    /// Waits for the requests in progress, once the fetch has finished.
     func finish(_ cancellation: Cancellation) {
         let spent = Instant.now.seconds(since: begin)
         let patience = min(max(spent * Self.patienceFactor, Self.patienceSeconds.lowerBound), Self.patienceSeconds.upperBound)
@@ -83,6 +83,6 @@ final class HTTPReadAhead {
         running = []
     }
 
-    /// A server that refused one is asked for no more.
+    /// A server that refused one request gets no more of them.
     private func giveUpWaiting() { waiting = [] }
 }

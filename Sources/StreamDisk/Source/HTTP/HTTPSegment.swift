@@ -1,13 +1,13 @@
 import CCurl
 
-/// A sink, and the time spent waiting in it: such time is no fault of the server's.
+/// A sink that measures the time spent waiting in it, which must not count against the server.
 final class MeteredSink {
     var sink: any ByteSink
     private var blockedNanoseconds: UInt64 = 0
 
     init(_ sink: any ByteSink) { self.sink = sink }
 
-    /// The present time on a clock that stands still while the sink blocks.
+    /// The current time on a clock that stops while the sink blocks.
     var now: Instant { Instant(nanoseconds: Instant.now.nanoseconds - blockedNanoseconds) }
 
     func append(_ bytes: RawSpan) throws(Stopped) {
@@ -24,13 +24,13 @@ final class MeteredSink {
     }
 }
 
-/// One contiguous part of the image on its way: what has come, what is missing, and how its tries went.
+/// A contiguous part of the image being fetched: what was received, what is missing, and the state of its retries.
 final class HTTPSegment: CurlReceiver {
     /// How a transfer ended.
     enum Outcome {
         case done
         case redirect
-        /// A part came that is right and ends early: the next request goes on from there.
+        /// A correct part arrived that ends early. The next request continues from there.
         case short
         case fault(TransientFailure)
         case fail(SourceError.Kind, String, SourceError.Advice? = nil)
@@ -40,29 +40,29 @@ final class HTTPSegment: CurlReceiver {
         case refused
     }
 
-    /// An answer that is not wanted is read to its end when it is short: that saves the connection.
+    /// An unwanted response is read to its end if it is short: that keeps the connection usable.
     private static let discardedBytesMax = 64 << 10
-    /// So much of it is kept, for what it says of TLS.
+    /// How much of its body is kept, to see whether it reports a TLS problem.
     private static let keptBytesMax = 1 << 10
-    /// Fewer bytes than this in one stall time are no progress.
+    /// Fewer bytes than this within the stall timeout are no progress.
     private static let progressBytesMin = 512
 
-    /// What is to come; its end moves once, when first contact tells where the image ends.
+    /// The bytes to fetch. The end changes once, when the first contact shows where the image ends.
     private(set) var range: Range<UInt64>
-    /// The next byte to be delivered.
+    /// The next byte to deliver.
     private(set) var position: UInt64
     private(set) var pin: HTTPValidator?
-    /// Whether the server sends the whole only.
+    /// Whether the server only sends the whole image.
     private(set) var isSequential = false
-    /// The body waits for `resumeBody`: first contact has found out that the server does no ranges.
+    /// The body waits for `resumeBody`: the first contact has shown that the server does not support ranges.
     private(set) var isHeld = false
     var spot: RetryState
 
-    /// The transfer under way.
+    /// The current transfer.
     var easy: CurlEasy?
-    /// When the next transfer may start.
+    /// The earliest start of the next transfer.
     var dueAt: Instant
-    /// Where the next request goes; nil begins at the user's address.
+    /// The location of the next request; nil: the user's address.
     var place: HTTPAddress?
     var redirects = 0
     /// What the transfer under way said of who asks.
@@ -72,15 +72,15 @@ final class HTTPSegment: CurlReceiver {
 
     private let output: MeteredSink
     private let endpoint: HTTPEndpoint
-    /// Bytes that came before those of the segments in front of this one were complete; nil at the front.
+    /// Bytes received before the segments in front of this one were complete; nil at the front.
     private var early: [UInt8]?
 
     private var response = HTTPResponse()
     private var verdict: HTTPVerdict?
-    /// What is to come of the body under way, by its headers.
+    /// The bytes that the current body contains, according to its headers.
     private var body: Range<UInt64> = 0..<0
     private var keptAnswer: [UInt8] = []
-    /// The sink wants no more.
+    /// The sink refused more bytes.
     private var isRefused = false
     private var receivedBytes = 0
     private(set) var windowStart: Instant
@@ -108,15 +108,15 @@ final class HTTPSegment: CurlReceiver {
     }
 
     var isComplete: Bool { position == range.upperBound }
-    /// Whether all that has come was passed on: nothing waits for its turn.
+    /// Whether everything received was passed on, and nothing is buffered.
     var isDelivered: Bool { early == nil }
     var missing: Range<UInt64> { position..<range.upperBound }
-    /// Whether an answer was accepted, so that the place it came from is worth remembering.
+    /// Whether a response was accepted, so that its location is worth remembering.
     var isAccepted: Bool { if case .body = verdict { true } else { false } }
-    /// Whether the last transfer brought nothing at all.
+    /// Whether the last transfer received no bytes at all.
     var isUnanswered: Bool { receivedBytes == 0 }
 
-    /// To be called right before a transfer starts.
+    /// Must be called right before a transfer starts.
     func begin() {
         response = HTTPResponse()
         verdict = nil
@@ -126,8 +126,8 @@ final class HTTPSegment: CurlReceiver {
         windowStart = output.now
     }
 
-    /// The segments in front are complete: delivers what came early, and what comes from now on at once. Returns the
-    /// emptied buffer, for the next segment; nil when this one was at the front already.
+    /// The segments in front are complete. Delivers what is buffered; later bytes are delivered as they arrive. Returns the
+    /// emptied buffer for the next segment; nil if this segment was already at the front.
     func moveToFront() throws(Stopped) -> [UInt8]? {
         forgetEarly()
         guard var bytes = early.take() else { return nil }
@@ -137,24 +137,24 @@ final class HTTPSegment: CurlReceiver {
         return bytes
     }
 
-    /// Lets the held body flow.
+    /// Resumes the paused body.
     func resumeBody() {
         isHeld = false
         windowStart = output.now
     }
 
-    /// When this transfer counts as stalled, if no more than a few bytes come until then.
+    /// When this transfer counts as stalled, unless enough bytes arrive before.
     func stallDeadline(stallTimeoutSeconds: Double, now: Instant) -> Instant {
         if receivedBytes - windowBytes >= Self.progressBytesMin {
             windowBytes = receivedBytes
             windowStart = now
         }
-        // A try that has brought nothing does not outlive the retry timeout, but for the second that each may have.
+        // An attempt that has received nothing ends with the retry timeout, but every attempt gets at least one second.
         let isLast = receivedBytes < Self.progressBytesMin && spot.isExpired(at: now, position: position)
         return windowStart.adding(seconds: isLast ? min(stallTimeoutSeconds, 1) : stallTimeoutSeconds)
     }
 
-    // MARK: What comes
+    // MARK: Receiving
 
     func receiveHeader(_ line: RawSpan) -> Bool {
         receivedBytes += line.byteCount
@@ -190,7 +190,7 @@ final class HTTPSegment: CurlReceiver {
         guard case .body = verdict else { return discard(bytes) }
         if isHeld { return .pause }
         receivedBytes += bytes.byteCount
-        // Only bytes at their place are delivered: those that came before are passed over, and none beyond the end.
+        // Only bytes at the delivery position are delivered: earlier ones are skipped, and none beyond the end are.
         let count = UInt64(bytes.byteCount)
         let passed = min(position - body.lowerBound, count)
         let taken = min(count - passed, min(range.upperBound, body.upperBound) - position)
@@ -201,7 +201,7 @@ final class HTTPSegment: CurlReceiver {
                 if early == nil {
                     try output.append(wanted)
                 } else {
-                    // SAFETY: copied while the span lives.
+                    // SAFETY: copied while the span is valid.
                     unsafe wanted.withUnsafeBytes { unsafe early?.append(contentsOf: $0) }
                     endpoint.earlyBytes.wrappingAdd(taken, ordering: .relaxed)
                 }
@@ -214,10 +214,10 @@ final class HTTPSegment: CurlReceiver {
         return passed + taken == count ? .taken : .abort
     }
 
-    /// Passes over the body of an answer that is not wanted.
+    /// Skips the body of an unwanted response.
     private func discard(_ bytes: RawSpan) -> CurlReception {
         receivedBytes += bytes.byteCount
-        // SAFETY: copied while the span lives.
+        // SAFETY: copied while the span is valid.
         unsafe bytes.withUnsafeBytes { unsafe keptAnswer.append(contentsOf: $0.prefix(Self.keptBytesMax - keptAnswer.count)) }
         if verdict == nil {
             verdict = HTTPFailure.meaning(ofBytesThatAreNotHTTP: keptAnswer)
@@ -226,14 +226,14 @@ final class HTTPSegment: CurlReceiver {
         return receivedBytes > Self.discardedBytesMax ? .abort : .taken
     }
 
-    // MARK: How it ended
+    // MARK: The end of a transfer
 
-    /// What the end of the transfer means.
+    /// Interprets the end of the transfer.
     func outcome(_ code: CURLcode, reason: String, proxyStatus: Int) -> Outcome {
         if isRefused { return .refused }
         switch verdict {
         case .body:
-            // Without a stated size the end of the body is the end of the image.
+            // Without a stated size, the end of the body is the end of the image.
             if code == CURLE_OK, range.upperBound == UInt64.max { range = range.lowerBound..<position }
             if isComplete { return .done }
             if !isSequential, position == body.upperBound { return .short }

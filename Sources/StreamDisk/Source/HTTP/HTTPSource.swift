@@ -1,10 +1,10 @@
-/// An image on an HTTP or HTTPS server: by ranges where the server does them, else in one pass.
+/// An image on an HTTP or HTTPS server. Uses ranges if the server supports them, else a single pass.
 package final class HTTPSource: ReadsAhead {
     private struct State {
         var head: [UInt8] = []
         var pin: HTTPValidator?
         var sequential: SequentialBody?
-        /// Sessions that no `read` uses now, with their connections.
+        /// Idle sessions with their connections.
         var idle: [CurlSession] = []
     }
 
@@ -12,7 +12,7 @@ package final class HTTPSource: ReadsAhead {
     private let whole: ExpectedWhole?
     private let state = Monitor(State())
 
-    /// Throws `.invalidReference` for a malformed URL or request header. No request is made before `open`.
+    /// Throws `.invalidReference` for a malformed URL or request header. Sends no request before `open`.
     package init(url: String, options: SourceOptions) throws(SourceError) {
         endpoint = try HTTPEndpoint(url: url, options: options)
         whole = nil
@@ -56,7 +56,7 @@ package final class HTTPSource: ReadsAhead {
         }
         let body = try SequentialBody(fetch, of: endpoint, whole: whole, cancellation: observer.cancellation)
         let head = try body.takeHead(count: wanted, cancellation: observer.cancellation)
-        // Where the head is all of the image, what is in memory serves any order.
+        // If the head contains the whole image, its bytes are in memory and can be read in any order.
         let isWhole = head.count < wanted || pin.sizeBytes == UInt64(head.count)
         if isWhole, whole != nil { try body.finish(cancellation: observer.cancellation) }
         state.withLock { state in
@@ -111,7 +111,7 @@ package final class HTTPSource: ReadsAhead {
     }
 
     package func close() {
-        // To end a session closes its connections: not under the lock.
+        // Ending a session closes its connections, so it must not happen under the lock.
         let (sessions, sequential) = state.withLock { state in
             defer { state.idle = [] }
             return (state.idle, state.sequential.take())

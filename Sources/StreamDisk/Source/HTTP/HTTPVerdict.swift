@@ -1,8 +1,8 @@
-/// What identifies the one version of a representation that a run reads.
+/// Identifies the version of a representation that a run reads.
 struct HTTPValidator: Equatable, Sendable {
     let etag: String?
     let lastModified: String?
-    /// Nil when the server did not say (only without ranges).
+    /// Nil if the server did not state it (only without ranges).
     let sizeBytes: UInt64?
 
     init(_ response: HTTPResponse, sizeBytes: UInt64?) {
@@ -11,15 +11,15 @@ struct HTTPValidator: Equatable, Sendable {
         self.sizeBytes = sizeBytes
     }
 
-    /// For `If-Range`: a strong ETag, else the date. A weak ETag must not stand there (RFC 9110 §13.1.5), and what is not
-    /// plain ASCII might not come back as the bytes it was.
+    /// The value for `If-Range`: a strong ETag, else the date. A weak ETag is not allowed there (RFC 9110 §13.1.5), and a tag
+    /// that is not plain ASCII might not be returned byte for byte.
     var ifRange: String? {
         func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { (0x20...0x7e).contains($0) } }
         if let etag, !etag.hasPrefix("W/"), isPlain(etag) { return etag }
         return lastModified.flatMap { isPlain($0) ? $0 : nil }
     }
 
-    /// Why `response`, which states `sizeBytes`, is of another version; nil when nothing says so.
+    /// Why `response`, which states `sizeBytes`, is of another version; nil if nothing indicates that.
     func difference(from response: HTTPResponse, sizeBytes other: UInt64?) -> String? {
         if let mine = etag, let its = response["etag"] {
             if Self.opaque(mine) != Self.opaque(its) { return "its ETag was \(shown(mine)) and is now \(shown(its))" }
@@ -30,29 +30,29 @@ struct HTTPValidator: Equatable, Sendable {
         return nil
     }
 
-    /// Weak comparison (RFC 9110 §8.8.3.2): servers turn strong tags weak when they recode.
+    /// Weak comparison (RFC 9110 §8.8.3.2): servers weaken strong tags when they recode.
     private static func opaque(_ etag: String) -> Substring { etag.hasPrefix("W/") ? etag.dropFirst(2) : etag[...] }
 }
 
-/// What an answer's status and headers mean for the bytes that were asked for.
+/// What the status and headers of a response mean for the requested bytes.
 enum HTTPVerdict: Equatable {
-    /// The body is wanted; it is these bytes of the image, to UInt64.max when only its end will tell. They may be fewer than were
-    /// asked for (RFC 9110 §15.3.7). The pin is what this answer states.
+    /// The body is wanted and contains these bytes of the image, up to UInt64.max if only its end will show the length. They
+    /// may be fewer than requested (RFC 9110 §15.3.7). The pin is what this response states.
     case body(Range<UInt64>, pin: HTTPValidator)
-    /// First contact: the server sends all of it, because it does not do ranges.
+    /// First contact: the server sends the whole image because it does not support ranges.
     case wholeBody(pin: HTTPValidator)
-    /// First contact: the image has no bytes.
+    /// First contact: the image is empty.
     case empty
-    /// Asks to look elsewhere (RFC 9110 §15.4).
+    /// A redirect (RFC 9110 §15.4).
     case redirect
     case fault(TransientFailure)
-    /// No retry mends this.
+    /// No retry can help.
     case fail(SourceError.Kind, String, SourceError.Advice? = nil)
 
     /// - Parameters:
-    ///   - asked: the bytes requested; never empty.
-    ///   - pin: nil at first contact, when `asked` may reach beyond the end.
-    ///   - isSequential: the whole was requested, without a range.
+    ///   - asked: the requested bytes; never empty.
+    ///   - pin: nil at first contact, when `asked` may extend beyond the end.
+    ///   - isSequential: the whole image was requested, without a range.
     init(_ response: HTTPResponse, asked: Range<UInt64>, pin: HTTPValidator?, isSequential: Bool) {
         let status = "the server answered \(response.status)"
         switch response.status {
@@ -83,7 +83,7 @@ enum HTTPVerdict: Equatable {
             let asked = response.retryAfterSeconds
             let wish = asked.map { $0 > 0 ? " and asks to wait \(secondsText($0)) s" : "" } ?? ""
             self = .fault(TransientFailure(reason: status + wish, retryAfterSeconds: asked))
-        // nginx's own, for a client certificate that is wrong or missing and for a plain request.
+        // nginx's own codes, for a wrong or missing client certificate and for a plain request.
         case 495, 496: self = .fail(.notPermitted, status, .giveClientCertificate)
         case 497: self = .fail(.unreachable, status, .useTLS)
         case 400...499: self = .fail(.unreachable, status)
@@ -119,12 +119,12 @@ enum HTTPVerdict: Equatable {
             return
         }
         if let difference = pin?.difference(from: response, sizeBytes: total) {
-            // Same strong tag, other size: the header lies, rather than the image having changed.
+            // The same strong tag with another size: the header is wrong; the image has not changed.
             let isSameTag = pin?.etag == response["etag"] && pin?.etag?.hasPrefix("W/") == false
             self = isSameTag ? .contradiction("Content-Range is \(text): \(difference)") : .fail(.changed, difference)
             return
         }
-        // Its end may come earlier than asked for: the next request goes on from there.
+        // The part may end earlier than requested: the next request continues from there.
         guard range.lowerBound == asked.lowerBound, range.upperBound <= asked.upperBound else {
             self = .contradiction(
                 "bytes \(asked.lowerBound)-\(asked.upperBound - 1) were asked for and Content-Range is \(text)")
@@ -138,7 +138,7 @@ enum HTTPVerdict: Equatable {
     }
 }
 
-/// A stranger's text for a message: short, and nothing that a terminal would obey.
+/// Foreign text for a message: shortened, and without control characters.
 private func shown(_ text: String) -> String {
     let scalars = text.unicodeScalars.prefix(100).map { (0x20...0x7e).contains($0.value) ? $0 : "?" }
     return String(String.UnicodeScalarView(scalars))

@@ -1,29 +1,29 @@
-/// Why a try failed in a way that the next one may not.
+/// Why an attempt failed, if the next one may succeed.
 struct TransientFailure: Equatable {
     var reason: String
-    /// The answer contradicted the request: a server that does this again and again will not stop.
+    /// The response contradicted the request. A server that does this repeatedly will not stop.
     var isContradiction = false
-    /// What `Retry-After` asked for (RFC 9110 §10.2.3).
+    /// The value of `Retry-After` (RFC 9110 §10.2.3).
     var retryAfterSeconds: Double?
 }
 
-/// The tries at one place of the image, and when to give up: for lack of progress, never for total time.
+/// The attempts at one position of the image, and when to give up: for lack of progress, never for total time.
 ///
-/// The clock starts at the first fault. Only real progress stops it, so a server that gives one byte per connection
-/// comes to an end too.
+/// The clock starts at the first fault. Only real progress stops it, so a server that sends one byte per connection also comes
+/// to an end.
 struct RetryState {
     enum Decision: Equatable {
         case retry(delaySeconds: Double, attempt: Int)
         case giveUp(SourceError.Kind, String)
     }
 
-    /// Less than this since the first fault is no progress.
+    /// Fewer bytes than this since the first fault are no progress.
     static let progressBytesMin: UInt64 = 64 << 10
-    /// So many answers in a row that contradict the request are no accident.
+    /// This many contradictory responses in a row are no accident.
     static let contradictionsMax = 4
     static let delayMinSeconds = 0.1
     static let delayMaxSeconds = 5.0
-    /// What a server asks for is waited for at most so long, and then tried: it may have come back earlier than it feared.
+    /// The upper limit for a wait that a server asks for. Then it is tried anyway, since it may have recovered earlier.
     static let retryAfterMaxSeconds = 60.0
 
     private let timeoutSeconds: Double
@@ -33,14 +33,14 @@ struct RetryState {
 
     init(timeoutSeconds: Double) { self.timeoutSeconds = timeoutSeconds }
 
-    /// Whether the tries of this spot have used up their time at `now`, having come to `position`.
+    /// Whether the attempts at this position have used up their time at `now`, having reached `position`.
     func isExpired(at now: Instant, position: UInt64) -> Bool {
         guard let first, position - first.position < Self.progressBytesMin else { return false }
         return now.seconds(since: first.time) >= timeoutSeconds
     }
 
-    /// Takes note of a part that is shorter than asked for, and right: no fault, but such parts must come to something in
-    /// the time for retries. A reason to give up when they do not.
+    /// Records a part that is correct but shorter than requested. It is no fault, but such parts must make progress within the
+    /// retry timeout. Returns a reason to give up if they do not.
     mutating func shortPart(at now: Instant, position: UInt64) -> String? {
         if isExpired(at: now, position: position) { return "parts of a few bytes came for \(secondsText(timeoutSeconds)) s" }
         forgetBeforeProgress(to: position)
@@ -53,7 +53,7 @@ struct RetryState {
         self = RetryState(timeoutSeconds: timeoutSeconds)
     }
 
-    /// Takes note of a fault at `position`, and says what to do next.
+    /// Records a fault at `position` and returns what to do next.
     mutating func fault(_ fault: TransientFailure, at now: Instant, position: UInt64) -> Decision {
         forgetBeforeProgress(to: position)
         let start = first ?? (now, position)
@@ -72,7 +72,7 @@ struct RetryState {
             return .giveUp(kind, "no progress for \(secondsText(spentSeconds)) s (\(tries)); last: \(fault.reason)")
         }
         let doubled = Self.delayMinSeconds * Double(UInt64(1) << UInt64(min(attempts - 1, 10)))
-        // Jitter, so that a hundred machines installed at once do not come back at once.
+        // Jitter, so that a hundred machines that are installed together do not retry at the same moment.
         let asked = min(fault.retryAfterSeconds ?? 0, Self.retryAfterMaxSeconds)
         let delay = max(min(doubled, Self.delayMaxSeconds) * Double.random(in: 0.5...1), asked)
         return .retry(delaySeconds: min(delay, leftSeconds), attempt: attempts)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The one pass over an image whose server does no ranges: a thread keeps the first answer flowing into a bounded pipe.
+/// A single pass over an image whose server does not support ranges: a thread reads the first response into a bounded pipe.
 final class SequentialBody: Sendable {
     private static let pipeBytes = 1 << 20
 
@@ -9,9 +9,9 @@ final class SequentialBody: Sendable {
     private let failure = Monitor<SourceError?>(nil)
     private let endpoint: HTTPEndpoint
     private let stop = Cancellation()
-    /// The image's byte that the pipe gives next.
+    /// The image offset of the next byte in the pipe.
     private let position = Monitor<UInt64>(0)
-    /// Not a `Monitor`: a thread cannot be copied.
+    /// Not a `Monitor`, since a thread cannot be copied.
     private let thread: Mutex<WorkerThread?>
 
     /// - Parameters:
@@ -51,7 +51,7 @@ final class SequentialBody: Sendable {
         var head: [UInt8] = []
         while head.count < count {
             let taken = try take(atMost: count - head.count, cancellation) { bytes in
-                // SAFETY: copied while the span lives.
+                // SAFETY: copied while the span is valid.
                 unsafe bytes.withUnsafeBytes { unsafe head.append(contentsOf: $0) }
             }
             if taken == 0 { break }
@@ -60,7 +60,7 @@ final class SequentialBody: Sendable {
         return head
     }
 
-    /// Passes over what lies before `range`, and delivers that.
+    /// Skips the bytes before `range` and delivers those of `range`.
     func read(_ range: Range<UInt64>, into sink: any ByteSink, cancellation: Cancellation) throws(SourceError) {
         var next = position.withLock { $0 }
         guard range.lowerBound >= next else {
@@ -84,7 +84,7 @@ final class SequentialBody: Sendable {
         }
     }
 
-    /// Waits for bytes, and shows 1 to `most` of them to `body`. Returns how many; 0 at the end of the image.
+    /// Waits for bytes and passes 1 to `most` of them to `body`. Returns their number; 0 at the end of the image.
     private func take(
         atMost most: Int, _ cancellation: Cancellation, _ body: (RawSpan) throws(Stopped) -> Void
     ) throws(SourceError) -> Int {
