@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 PRODUCT ?= stream-disk
-.PHONY: help deps build test test-long fuzz tsan demo bench ceilings lint format clean
+.PHONY: help deps build test test-long fuzz tsan demo bench ceilings library lint format clean
 .PHONY: install uninstall deb tarball test-packages
 
 # Where make install puts things (the names of the GNU coding standards); DESTDIR stands before all of them.
@@ -37,6 +37,15 @@ deps: ## Check for the packages needed, install what is missing (apt; root or su
 # The Swift runtime linked in and no symbols: half the pages to read at a cold start, and nothing of Swift to install beside it.
 build: deps ## Build the release executable, .build/release/stream-disk (PRODUCT=bench: the other one)
 	swift build -c release --static-swift-stdlib --disable-local-rpath -Xlinker -s --product $(PRODUCT)
+
+# A scratch path of its own is not needed: the objects are those of the program.
+library: deps ## Build the library for C, .build/library/libstreamdisk.so.VERSION with its header and pkg-config file
+	swift build -c release --static-swift-stdlib --disable-local-rpath -Xlinker -s --product streamdisk
+	mkdir -p $(LIBRARY)
+	cp .build/release/libstreamdisk.so $(LIBRARY)/libstreamdisk.so.$(VERSION)
+	ln -sf libstreamdisk.so.$(VERSION) $(LIBRARY)/libstreamdisk.so.0
+	ln -sf libstreamdisk.so.0 $(LIBRARY)/libstreamdisk.so
+	cp Sources/CStreamDisk/include/streamdisk.h Sources/StreamDiskC/streamdisk.pc.in $(LIBRARY)/
 
 test: deps ## Build everything and run all the tests
 	swift build -c debug --build-tests

@@ -9,6 +9,17 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// The library for C carries Swift's runtime, shows its own names only, and stays when it is closed: the runtime cannot be unloaded.
+let sharedLibrary: [LinkerSetting] = [
+    .unsafeFlags([
+        // gold would list names of the runtime in the dynamic table, local as they are.
+        "-static-stdlib", "-use-ld=lld", "-l_FoundationCollections", "-l_FoundationCShims", "-Xlinker", "-z", "-Xlinker", "defs",
+        "-Xlinker", "-z", "-Xlinker",
+        "nodelete", "-Xlinker", "-soname", "-Xlinker", "libstreamdisk.so.0",
+        "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/StreamDiskC/exports.map",
+    ])
+]
+
 let package = Package(
     name: "stream-disk",
     products: [
@@ -16,6 +27,7 @@ let package = Package(
         .executable(name: "bench", targets: ["bench"]),
         .library(name: "StreamDisk", targets: ["StreamDisk"]),
         .library(name: "CosiFormat", targets: ["CosiFormat"]),
+        .library(name: "streamdisk", type: .dynamic, targets: ["StreamDiskC"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -26,6 +38,7 @@ let package = Package(
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .target(name: "CLinux"),
         .target(name: "CArguments"),
+        .target(name: "CStreamDisk"),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
@@ -41,6 +54,9 @@ let package = Package(
             swiftSettings: strict),
 
         // Its callers.
+        .target(
+            name: "StreamDiskC", dependencies: ["StreamDisk", "CStreamDisk"],
+            exclude: ["exports.map", "symbols", "streamdisk.pc.in"], swiftSettings: strict, linkerSettings: sharedLibrary),
         .executableTarget(
             name: "stream-disk",
             dependencies: [

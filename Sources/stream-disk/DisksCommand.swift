@@ -21,11 +21,8 @@ struct DisksCommand: ParsableCommand {
             let fault = StreamFault.disk(error)
             throw Terminal.failure(fault.message(.options()), fault.code)
         }
-        let disks = hosts.list().filter { !$0.isUnbound }.map { (info: $0, contents: hosts.contents(of: $0)) }
-        if json {
-            try Terminal.result(JSONValue.list(disks.map { $0.info.json($0.contents) }).pretty)
-            return
-        }
+        if json { return try Terminal.result(hosts.json.pretty) }
+        let disks = hosts.shown
         guard !disks.isEmpty else {
             try Terminal.result(["This host has no disks."])
             return

@@ -64,18 +64,3 @@ struct RunArguments: ParsableArguments {
 func expectPath(_ disk: String) throws {
     if disk.isEmpty { throw ValidationError("--disk is empty: name a disk or a file.") }
 }
-
-/// How the disk is written and read.
-enum EngineName: String, ExpressibleByArgument, CaseIterable {
-    case auto
-    case uring = "io_uring"
-    case pwrite
-
-    var engine: WriteEngine {
-        switch self {
-        case .auto: .automatic
-        case .uring: .uring
-        case .pwrite: .pwrite
-        }
-    }
-}

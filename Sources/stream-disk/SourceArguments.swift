@@ -58,11 +58,13 @@ struct SourceArguments: ParsableArguments {
 
     /// All headers, those from files too; the files are read anew each time.
     func headerLines() throws(ArgumentFault) -> [String] {
-        var lines: [String] = []
-        for header in headers {
-            if header.hasPrefix("@") { lines += try HeaderFile.lines(String(header.dropFirst())) } else { lines.append(header) }
+        do throws(HeaderFile.Refusal) {
+            var lines: [String] = []
+            for header in headers { lines += try HeaderFile.expanded(header) }
+            return lines
+        } catch {
+            throw ArgumentFault(code: error.code, message: "--header \(error.message)")
         }
-        return lines
     }
 
     /// For the `start` event: no values of headers.

@@ -110,6 +110,11 @@ static inline int cl_set_default_thread(const pthread_attr_t *attributes) {
     return pthread_setattr_default_np(attributes);
 }
 
+// pthread_attr_setsigmask_np(3)
+static inline int cl_set_signal_mask(pthread_attr_t *attributes, const sigset_t *mask) {
+    return pthread_attr_setsigmask_np(attributes, mask);
+}
+
 // madvise(2)
 static const int cl_MADV_HUGEPAGE = MADV_HUGEPAGE;
 static const int cl_MADV_NOHUGEPAGE = MADV_NOHUGEPAGE;

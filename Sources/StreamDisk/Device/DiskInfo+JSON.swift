@@ -49,3 +49,12 @@ extension DiskContents.Signature? {
         ["fsType": .optional(self?.type), "label": .optional(self?.label), "uuid": .optional(self?.uuid)]
     }
 }
+
+extension HostDisks {
+    /// The disks that are shown, and what is on each; nil where that could not be read.
+    package var shown: [(info: DiskInfo, contents: DiskContents?)] {
+        list().filter { !$0.isUnbound }.map { (info: $0, contents: contents(of: $0)) }
+    }
+
+    package var json: JSONValue { .list(shown.map { $0.info.json($0.contents) }) }
+}

@@ -6,6 +6,21 @@ public enum WriteEngine: String, Sendable, CaseIterable {
     case pwrite
 }
 
+/// What each is called by whoever sets it.
+package enum EngineName: String, Sendable, CaseIterable {
+    case auto
+    case uring = "io_uring"
+    case pwrite
+
+    package var engine: WriteEngine {
+        switch self {
+        case .auto: .automatic
+        case .uring: .uring
+        case .pwrite: .pwrite
+        }
+    }
+}
+
 /// A disk of this host, through io_uring, or through pwrite if the kernel refuses io_uring.
 package struct HostQueue: DiskQueue, ~Copyable {
     package let engineName: String

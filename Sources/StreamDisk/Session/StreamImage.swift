@@ -1,8 +1,8 @@
 /// Streams an image onto a disk: complete, checked and flushed, or not at all.
 ///
 /// Blocks the calling thread, which does the writing, until the run has ended and its other threads are joined. Prints nothing
-/// and changes no process-wide state. Several runs on different disks may go on concurrently. If the target is a regular file
-/// and its size is limited (RLIMIT_FSIZE), the caller must ignore SIGXFSZ, so that the limit becomes an error of the disk.
+/// and changes no process-wide state. Several runs on different disks may go on concurrently. SIGPIPE and SIGXFSZ are blocked on the
+/// calling thread during the call, also in `onEvent`: what would raise them becomes an error of the run.
 ///
 /// - Parameters:
 /// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.

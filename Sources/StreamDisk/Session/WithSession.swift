@@ -1,10 +1,13 @@
 /// Runs the body of a session: creates its source first and closes it at the end, stops its transfer on cancellation, and adds
-/// the phase and the state of the disk to its errors.
+/// the phase and the state of the disk to its errors. Signals that its own
+/// writes may raise do not reach the process.
 func withSession<Result>(
     _ makeSource: () throws(SourceError) -> any ImageSource, _ cancellation: Cancellation, disk: StreamError.DiskState,
     _ onEvent: (StreamEvent) -> Void,
     _ body: (any ImageSource, ProgressReporter) throws(StreamFault) -> Result
 ) throws(StreamError) -> Result {
+    let signals = BlockedSignals()
+    defer { signals.restore() }
     let source: any ImageSource
     do throws(SourceError) {
         source = try makeSource()

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A named thread that is joined exactly once.
+/// A named thread that is joined exactly once. It takes no signals: those are for the process's own threads.
 package struct WorkerThread: ~Copyable {
     private final class Body {
         let name: String
@@ -26,6 +26,8 @@ package struct WorkerThread: ~Copyable {
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setstacksize(&attributes, Self.stackBytes)
         defer { unsafe pthread_attr_destroy(&attributes) }
+        var signals = SignalSets.notForWorkers
+        unsafe cl_set_signal_mask(&attributes, &signals)
         var handle = pthread_t()
         let code = unsafe pthread_create(
             &handle, &attributes,

@@ -1,16 +1,31 @@
 import CosiFormat
 import Glibc
-import StreamDisk
 
-/// `--header @FILE`: request headers out of the list of processes and the shell's history.
-enum HeaderFile {
+/// `@FILE` as a header: request headers out of the list of processes and the shell's history.
+package enum HeaderFile {
+    /// Why a file gives no headers; its text is never repeated.
+    package struct Refusal: Error {
+        package let path: String
+        package let problem: String
+        /// The exit code.
+        package let code: Int32
+
+        /// `@FILE: why`.
+        package var message: String { "@\(printable(path)): \(problem)" }
+    }
+
     /// More than any server takes.
-    static let sizeBytesMax = 64 << 10
+    package static let sizeBytesMax = 64 << 10
     /// A pipe, such as bash's `<(…)`, may take a moment.
     private static let timeoutSeconds = 10.0
 
+    /// What a header as it was given stands for: itself, or for `@FILE` the lines of that file, which is read now.
+    package static func expanded(_ header: String) throws(Refusal) -> [String] {
+        header.hasPrefix("@") ? try lines(String(header.dropFirst())) : [header]
+    }
+
     /// The headers in a file, one a line; blank lines are left out, and lines may end in CRLF. Its text is never repeated.
-    static func lines(_ path: String) throws(ArgumentFault) -> [String] {
+    package static func lines(_ path: String) throws(Refusal) -> [String] {
         guard let text = String(validating: try bytes(path), as: UTF8.self) else { throw fault(path, "it is not UTF-8 text") }
         var headers: [String] = []
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
@@ -22,7 +37,7 @@ enum HeaderFile {
         return headers
     }
 
-    private static func bytes(_ path: String) throws(ArgumentFault) -> [UInt8] {
+    private static func bytes(_ path: String) throws(Refusal) -> [UInt8] {
         let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(path, errno) }
         defer { close(descriptor) }
@@ -48,12 +63,12 @@ enum HeaderFile {
         }
     }
 
-    private static func failure(_ path: String, _ code: Int32) -> ArgumentFault {
+    private static func failure(_ path: String, _ code: Int32) -> Refusal {
         let cause = unsafe String(cString: strerror(code))
         return fault(path, cause, code: code == EACCES || code == EPERM ? ExitCodes.notPermitted : ExitCodes.usage)
     }
 
-    private static func fault(_ path: String, _ problem: String, code: Int32 = ExitCodes.usage) -> ArgumentFault {
-        ArgumentFault(code: code, message: "--header @\(printable(path)): \(problem)")
+    private static func fault(_ path: String, _ problem: String, code: Int32 = ExitCodes.usage) -> Refusal {
+        Refusal(path: path, problem: problem, code: code)
     }
 }

@@ -1,11 +1,9 @@
-import ArgumentParser
+/// A size as people write it: bytes, or 512K, 64M, 1.5G, 1T: powers of 1024, with or without iB behind the letter.
+package struct ByteCount: Sendable {
+    package let bytes: UInt64
 
-/// A size as an argument: bytes, or 512K, 64M, 1.5G, 1T: powers of 1024, with or without iB behind the letter.
-struct ByteCount: ExpressibleByArgument {
-    let bytes: UInt64
-
-    init?(argument: String) {
-        guard let (number, unit) = Decimal.split(argument) else { return nil }
+    package init?(_ text: String) {
+        guard let (number, unit) = Decimal.split(text) else { return nil }
         let shift: UInt64
         switch unit.lowercased() {
         case "": shift = 0
@@ -22,17 +20,17 @@ struct ByteCount: ExpressibleByArgument {
     }
 }
 
-/// A time as an argument: seconds, or 30s, 5m, 1.5h.
-struct TimeSpan: ExpressibleByArgument, CustomStringConvertible {
+/// A time as people write it: seconds, or 30s, 5m, 1.5h.
+package struct TimeSpan: Sendable, CustomStringConvertible {
     /// A year: more is a mistake.
     static let secondsMax = 365 * 86_400.0
 
-    let seconds: Double
+    package let seconds: Double
 
-    init(seconds: Double) { self.seconds = seconds }
+    package init(seconds: Double) { self.seconds = seconds }
 
-    init?(argument: String) {
-        guard let (number, unit) = Decimal.split(argument) else { return nil }
+    package init?(_ text: String) {
+        guard let (number, unit) = Decimal.split(text) else { return nil }
         switch unit.lowercased() {
         case "", "s": seconds = number
         case "m": seconds = number * 60
@@ -41,24 +39,23 @@ struct TimeSpan: ExpressibleByArgument, CustomStringConvertible {
         }
     }
 
-    var isUsable: Bool { seconds > 0 && seconds <= Self.secondsMax }
+    /// More than none, and no mistake.
+    package var isUsable: Bool { seconds > 0 && seconds <= Self.secondsMax }
 
-    var description: String {
+    package var description: String {
         guard seconds == seconds.rounded(), isUsable else { return "\(seconds)s" }
         let whole = Int(seconds)
         if whole % 3600 == 0 { return "\(whole / 3600)h" }
         return whole % 60 == 0 ? "\(whole / 60)m" : "\(whole)s"
     }
-
-    var defaultValueDescription: String { description }
 }
 
-/// A plain decimal number at the start of an argument.
+/// A plain decimal number at the start of a text.
 private enum Decimal {
     /// The number and what stands behind it; nil for no number, and for signs, exponents, `inf` and `nan`.
-    static func split(_ argument: String) -> (number: Double, unit: Substring)? {
-        let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+    static func split(_ text: String) -> (number: Double, unit: Substring)? {
+        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         guard let first = digits.first, first != ".", digits.last != ".", let number = Double(digits) else { return nil }
-        return (number, argument[digits.endIndex...])
+        return (number, text[digits.endIndex...])
     }
 }

@@ -1,0 +1,2 @@
+// SwiftPM wants one compiled file in a C target.
+#include "streamdisk.h"

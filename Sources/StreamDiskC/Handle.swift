@@ -1,0 +1,163 @@
+import CStreamDisk
+import Glibc
+import StreamDisk
+import Synchronization
+
+/// What `streamdisk *` points to.
+final class Handle: Sendable {
+    private struct State {
+        var settings = Settings()
+        var listener: Listener?
+        var isRunning = false
+        /// Of the operation that runs, or of the next one.
+        var cancellation = Cancellation()
+        var failure: Failure?
+    }
+
+    /// Nil where the caller's string is not UTF-8.
+    private let image: String?
+    private let state = Mutex(State())
+
+    init(image: String?) { self.image = image }
+
+    var failure: Failure? { state.withLock { $0.failure } }
+
+    func cancel() { state.withLock { $0.cancellation }.cancel() }
+
+    func listen(_ listener: Listener?) { state.withLock { $0.listener = listener } }
+
+    func set(_ name: String?, _ value: String?) -> Int32 {
+        state.withLock { state in
+            // What the running operation's thread reads of the last failure is not taken from under it.
+            if state.isRunning { return ExitCodes.usage }
+            guard let name, let value else {
+                return fail(Failure(usage: "an option's name or value is missing, or not UTF-8"), &state)
+            }
+            state.failure = nil
+            return state.settings.set(name, value).map { fail(Failure(usage: $0), &state) } ?? ExitCodes.done
+        }
+    }
+
+    /// Runs an operation on this thread, unless one runs already. Returns its exit code.
+    ///
+    /// - Parameters:
+    ///   - target: the disk, nil where there is none; for the `start` event.
+    ///   - regions: single partitions, for the same event.
+    ///   - refusal: why there is nothing to run; nil when there is.
+    ///   - body: gets the image, the settings, the cancellation, and whom to tell. Nil from it: there is no result to tell of.
+    func run(
+        _ verb: String, target: String? = nil, regions: [RegionTarget] = [], refusal: String? = nil,
+        _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> StreamResult?
+    ) -> Int32 {
+        let begun = state.withLock { state -> State? in
+            if state.isRunning {
+                state.failure = .isRunning
+                return nil
+            }
+            state.isRunning = true
+            state.failure = nil
+            return state
+        }
+        guard let begun else { return ExitCodes.usage }
+        let failure = perform(verb, target, regions, refusal, begun, body)
+        return state.withLock { state in
+            state.isRunning = false
+            state.cancellation = Cancellation()
+            state.failure = failure
+            return failure?.code ?? ExitCodes.done
+        }
+    }
+
+    private func perform(
+        _ verb: String, _ target: String?, _ regions: [RegionTarget], _ refusal: String?, _ begun: State,
+        _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> StreamResult?
+    ) -> Failure? {
+        var events = EventLines(.options)
+        func tell(_ lines: [EventLines.Line]) { for line in lines { begun.listener?.call(line.text) } }
+        let fields: [String: JSONValue] = [
+            "image": .optional(image.map { imageName($0) }), "disk": .optional(target),
+            "partitions": .list(regions.map { .text("\($0.partition)=\($0.path)") }),
+        ]
+        tell([events.start(verb: verb, options: begun.settings.fields.adding(fields))])
+        guard let image, refusal == nil, begun.settings.refusal == nil else {
+            let failure = Failure(usage: refusal ?? begun.settings.refusal ?? "the image's name is not UTF-8")
+            tell([events.line(usage: failure.message.text, code: failure.code)])
+            return failure
+        }
+        do throws(StreamError) {
+            let result = try body(image, begun.settings, begun.cancellation) { tell(events.lines(of: $0)) }
+            if let result { tell(events.lines(completed: result)) }
+            return nil
+        } catch {
+            let message = error.message(.options)
+            tell(events.lines(of: error, code: error.code, message: message))
+            return Failure(error, message: message)
+        }
+    }
+
+    private func fail(_ failure: Failure, _ state: inout State) -> Int32 {
+        state.failure = failure
+        return failure.code
+    }
+}
+
+/// The caller's function and what it wants handed over.
+@safe
+struct Listener: @unchecked Sendable {
+    // SAFETY of Sendable: the pointer is never read here, only handed back on the thread of the operation.
+    let function: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, Int) -> Void
+    let user: UnsafeMutableRawPointer?
+
+    init(
+        function: @escaping @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, Int) -> Void,
+        user: UnsafeMutableRawPointer?
+    ) {
+        unsafe (self.function, self.user) = (function, user)
+    }
+
+    func call(_ text: String) {
+        // SAFETY: the bytes are alive for the call, and the contract says that they are read in it only.
+        unsafe text.withCString { unsafe function(user, $0, text.utf8.count) }
+    }
+}
+
+/// Why a call failed, for the functions that ask.
+struct Failure: Sendable {
+    let code: Int32
+    let kind: CText
+    let message: CText
+    let offset: Int64
+    let diskState: CText
+
+    init(usage message: String) {
+        (code, kind, self.message, offset) = (ExitCodes.usage, CText("usage"), CText(message), -1)
+        diskState = Self.untouched
+    }
+
+    init(_ error: StreamError, message: String) {
+        (code, kind, self.message) = (error.code, CText(error.kind), CText(message))
+        offset = error.offset.flatMap { Int64(exactly: $0) } ?? -1
+        // What was to be read only is what it was.
+        diskState = error.disk == .onlyRead ? Self.untouched : CText(error.disk.rawValue)
+    }
+
+    /// Made once: whoever asks for its words may do so while the operation ends and puts its own failure in its place.
+    static let isRunning = Failure(usage: "another operation runs on this handle: wait for it, or make a handle for this one")
+    static let untouched = CText("untouched")
+    static let none = CText("")
+}
+
+/// A string that C reads: alive as long as this is.
+@safe
+final class CText: @unchecked Sendable {
+    // SAFETY of Sendable: never written after init. Null where memory is out.
+    let pointer: UnsafeMutablePointer<CChar>?
+    let text: String
+
+    init(_ text: String) {
+        self.text = text
+        unsafe pointer = strdup(text)
+    }
+
+    deinit { unsafe free(pointer) }
+}

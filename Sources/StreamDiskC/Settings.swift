@@ -1,0 +1,108 @@
+import StreamDisk
+
+/// What `streamdisk_set` sets: options by their long names on the command line.
+struct Settings: Sendable {
+    private(set) var stream = StreamOptions()
+    private(set) var source = SourceOptions()
+    private var hash = "ignored"
+    private var engine = EngineName.auto
+
+    /// Takes a value; why not in words, nil when it was taken.
+    private typealias Setter = @Sendable (inout Settings, String) -> String?
+
+    /// A row an option.
+    private static let table: [String: Setter] = [
+        "hash": { settings, text in
+            guard let hash = ExpectedHash(text) else { return ExpectedHash.refusal(of: text) ?? "is none" }
+            (settings.hash, settings.stream.hash) = (text, hash)
+            return nil
+        },
+        "memory-limit": {
+            take(ByteCount($1)?.bytes, "is no size, such as 512M or 1.5G") { $0.stream.memoryLimitBytes = $1 }(&$0)
+        },
+        "engine": {
+            take(EngineName(rawValue: $1), "is none of auto, io_uring, pwrite") {
+                ($0.engine, $0.stream.writeEngine) = ($1, $1.engine)
+            }(&$0)
+        },
+        "verify": { take(flag($1), "is neither true nor false") { $0.stream.readsBack = $1 }(&$0) },
+        "dry-run": { take(flag($1), "is neither true nor false") { $0.stream.isDryRun = $1 }(&$0) },
+        "retry-timeout": { take(seconds($1), noTime) { $0.source.retryTimeoutSeconds = $1 }(&$0) },
+        "stall-timeout": { take(seconds($1), noTime) { $0.source.stallTimeoutSeconds = $1 }(&$0) },
+        "connections": {
+            take(connections($1), "is not 1 to \(SourceOptions.connectionsMax)") { $0.source.connections = $1 }(&$0)
+        },
+        "cacert": { take($1, "") { $0.source.caFile = $1 }(&$0) },
+        "cert": { take($1, "") { $0.source.clientCertificateFile = $1 }(&$0) },
+        "key": { take($1, "") { $0.source.clientKeyFile = $1 }(&$0) },
+        "header": { settings, text in
+            do throws(HeaderFile.Refusal) {
+                if !text.hasPrefix("@"), let refusal = SourceOptions.refusal(ofHeader: text) { return refusal }
+                settings.source.headers += try HeaderFile.expanded(text)
+                return nil
+            } catch {
+                return error.message
+            }
+        },
+    ]
+
+    /// Sets an option. Returns why it was not set, nil when it was. Nothing in it repeats a value that may be secret.
+    mutating func set(_ name: String, _ text: String) -> String? {
+        guard let setter = Self.table[name] else { return "there is no option '\(name)'" }
+        return setter(&self, text).map { "the option '\(name)' \($0)" }
+    }
+
+    /// What stands against an operation with these; nil when nothing does.
+    var refusal: String? {
+        source.clientKeyFile != nil && source.clientCertificateFile == nil
+            ? "the option 'key' takes its certificate with it: set 'cert' too" : nil
+    }
+
+    /// For the `start` event: no values of headers.
+    var fields: [String: JSONValue] {
+        [
+            "hash": .text(hash), "engine": .text(engine.rawValue),
+            "memoryLimitBytes": stream.memoryLimitBytes.map { .count($0) } ?? .null, "dryRun": .flag(stream.isDryRun),
+            "verify": .flag(stream.readsBack), "retryTimeoutSeconds": .number(source.retryTimeoutSeconds),
+            "stallTimeoutSeconds": .number(source.stallTimeoutSeconds), "connections": .count(UInt64(source.connections)),
+            "cacert": .optional(source.caFile), "cert": .optional(source.clientCertificateFile),
+            "key": .optional(source.clientKeyFile), "headerCount": .count(UInt64(source.headers.count)),
+        ]
+    }
+
+    // MARK: Values
+
+    private static func take<Value>(
+        _ value: Value?, _ refusal: String, _ apply: @escaping (inout Settings, Value) -> Void
+    ) -> (inout Settings) -> String? {
+        { settings in
+            guard let value else { return refusal }
+            apply(&settings, value)
+            return nil
+        }
+    }
+
+    private static let noTime = "is no time above 0 and at most a year, such as 90, 30s, 5m or 1.5h"
+
+    private static func seconds(_ text: String) -> Double? { TimeSpan(text).flatMap { $0.isUsable ? $0.seconds : nil } }
+
+    private static func flag(_ text: String) -> Bool? { text == "true" ? true : text == "false" ? false : nil }
+
+    private static func connections(_ text: String) -> Int? {
+        Int(text).flatMap { (1...SourceOptions.connectionsMax).contains($0) ? $0 : nil }
+    }
+}
+
+extension Wording {
+    /// With the names of options, as `streamdisk_set` takes them.
+    static let options = Wording { setting in
+        switch setting {
+        case .hash: "hash"
+        case .memoryLimit: "memory-limit"
+        case .authorities: "cacert"
+        case .clientCertificate: "cert"
+        case .clientKey: "key"
+        default: nil
+        }
+    }
+}
