@@ -51,7 +51,7 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     return unsafe handle(pointer)?.run("stream", target: path, refusal: refusal) {
         image, settings, cancellation, onEvent throws(StreamError) in
         try streamImage(
-            from: try makeImageSource(image, options: settings.source), to: path.map { .path($0) } ?? .smallestDisk,
+            from: try makeImageSource(image, options: settings.source), to: path.map { .path($0) } ?? .smallestDisk(matching: settings.hints),
             options: settings.stream, cancellation: cancellation, onEvent: onEvent)
     } ?? ExitCodes.usage
 }
@@ -104,7 +104,7 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     unsafe json?.pointee = nil
     let hosts = HostDisks()
     do throws(DiskSelectionError) { try hosts.expectReadable() } catch { return StreamFault.disk(error).code }
-    return unsafe give(hosts.json.pretty, json)
+    return unsafe give(hosts.json().pretty, json)
 }
 
 private let noPath = "the disk's name is missing, empty or not UTF-8: name a disk or a file"

@@ -4,6 +4,8 @@ import StreamDisk
 struct Settings: Sendable {
     private(set) var stream = StreamOptions()
     private(set) var source = SourceOptions()
+    /// What a disk that is chosen must match.
+    private(set) var hints: [DiskHint] = []
     private var hash = "ignored"
     private var engine = EngineName.auto
 
@@ -27,6 +29,12 @@ struct Settings: Sendable {
         },
         "verify": { take(flag($1), "is neither true nor false") { $0.stream.readsBack = $1 }(&$0) },
         "dry-run": { take(flag($1), "is neither true nor false") { $0.stream.isDryRun = $1 }(&$0) },
+        "select": { settings, text in
+            guard let hint = DiskHint(text) else { return DiskHint.refusal(of: text) ?? "cannot be read" }
+            settings.hints.append(hint)
+            return nil
+        },
+        "plain-http": { take(flag($1), "is neither true nor false") { $0.source.usesPlainHTTP = $1 }(&$0) },
         "retry-timeout": { take(seconds($1), noTime) { $0.source.retryTimeoutSeconds = $1 }(&$0) },
         "stall-timeout": { take(seconds($1), noTime) { $0.source.stallTimeoutSeconds = $1 }(&$0) },
         "connections": {
@@ -63,7 +71,8 @@ struct Settings: Sendable {
         [
             "hash": .text(hash), "engine": .text(engine.rawValue),
             "memoryLimitBytes": stream.memoryLimitBytes.map { .count($0) } ?? .null, "dryRun": .flag(stream.isDryRun),
-            "verify": .flag(stream.readsBack), "retryTimeoutSeconds": .number(source.retryTimeoutSeconds),
+            "verify": .flag(stream.readsBack), "select": .list(hints.map { .text($0.text) }),
+            "plainHttp": .flag(source.usesPlainHTTP), "retryTimeoutSeconds": .number(source.retryTimeoutSeconds),
             "stallTimeoutSeconds": .number(source.stallTimeoutSeconds), "connections": .count(UInt64(source.connections)),
             "cacert": .optional(source.caFile), "cert": .optional(source.clientCertificateFile),
             "key": .optional(source.clientKeyFile), "headerCount": .count(UInt64(source.headers.count)),
@@ -102,6 +111,9 @@ extension Wording {
         case .authorities: "cacert"
         case .clientCertificate: "cert"
         case .clientKey: "key"
+        case .headers: "header"
+        case .plainHTTP: "plain-http"
+        case .selection: "select"
         default: nil
         }
     }

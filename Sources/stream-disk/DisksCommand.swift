@@ -13,7 +13,14 @@ struct DisksCommand: ParsableCommand {
     @Flag(help: "Print JSON, for programs.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp("Show which disks 'stream' chooses from with the same --select. Repeatable.", valueName: "key=value"))
+    var select: [String] = []
+
+    func validate() throws { _ = try hints(of: select) }
+
     func run() throws {
+        let hints = try hints(of: select)
         let hosts = HostDisks()
         do throws(DiskSelectionError) {
             try hosts.expectReadable()
@@ -21,8 +28,8 @@ struct DisksCommand: ParsableCommand {
             let fault = StreamFault.disk(error)
             throw Terminal.failure(fault.message(.options()), fault.code)
         }
-        if json { return try Terminal.result(hosts.json.pretty) }
-        let disks = hosts.shown
+        if json { return try Terminal.result(hosts.json(selectedBy: hints).pretty) }
+        let disks = hosts.shown(selectedBy: hints)
         guard !disks.isEmpty else {
             try Terminal.result(["This host has no disks."])
             return

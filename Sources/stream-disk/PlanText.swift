@@ -93,7 +93,8 @@ enum PlanText {
     private static func choice(_ plan: StreamPlan) -> [String] {
         guard !plan.consideredDisks.isEmpty else { return [] }
         let others = plan.consideredDisks.filter { !plan.isChosen($0) }
-        var lines = ["the smallest disk that fits and that nothing uses"]
+        let asked = plan.hints.isEmpty ? "" : " that is \(plan.hints.text),"
+        var lines = ["the smallest disk\(asked) that fits and that nothing uses"]
         for other in others.prefix(linesMax) {
             lines.append("not \(other.disk.path): \(plan.reasons(against: other).map(\.message).joined(separator: "; "))")
         }

@@ -64,3 +64,13 @@ struct RunArguments: ParsableArguments {
 func expectPath(_ disk: String) throws {
     if disk.isEmpty { throw ValidationError("--disk is empty: name a disk or a file.") }
 }
+
+/// What `--select` asks of a disk.
+func hints(of texts: [String]) throws -> [DiskHint] {
+    try texts.map { text in
+        guard let hint = DiskHint(text) else {
+            throw ValidationError("--select '\(text)' \(DiskHint.refusal(of: text) ?? "cannot be read").")
+        }
+        return hint
+    }
+}

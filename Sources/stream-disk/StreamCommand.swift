@@ -38,6 +38,13 @@ struct StreamCommand: ParsableCommand {
                 valueName: "ref=path"))
         var partition: [PartitionArgument] = []
 
+        @Option(
+            help: ArgumentHelp(
+                "Choose by what is known of the disk: the smallest that fits among those with this serial, wwn, model, vendor, "
+                    + "name, by_path, rotational (true or false) or size, as in --select vendor=ATA --select 'size>=500G'. Without "
+                    + "a letter sizes are in GiB. Repeatable: all must be met.", valueName: "key=value"))
+        var select: [String] = []
+
         @Flag(help: "Write without asking. Required when there is no terminal to ask on.")
         var yes = false
 
@@ -49,14 +56,26 @@ struct StreamCommand: ParsableCommand {
 
         func validate() throws {
             if let disk { try expectPath(disk) }
-            if disk != nil, !partition.isEmpty {
-                throw ValidationError("--disk and --partition exclude each other: --partition names its own target.")
+            _ = try hints(of: select)
+            if disk != nil, !select.isEmpty { throw ValidationError("--select and --disk exclude each other.") }
+            if !partition.isEmpty, disk != nil || !select.isEmpty {
+                throw ValidationError(
+                    "--\(disk != nil ? "disk" : "select") and --partition exclude each other: --partition names its own target.")
             }
+        }
+
+        func resolved() throws -> StreamTarget {
+            if let disk { return .path(disk) }
+            return .smallestDisk(matching: try hints(of: select))
         }
 
         /// For the `start` event.
         var fields: [String: JSONValue] {
-            ["disk": .optional(disk), "partitions": .list(partition.map(\.json)), "yes": .flag(yes), "dryRun": .flag(dryRun), "verify": .flag(verify)]
+            [
+                "disk": .optional(disk), "select": .list(select.map { .text($0) }),
+                "partitions": .list(partition.map(\.json)), "yes": .flag(yes), "dryRun": .flag(dryRun),
+                "verify": .flag(verify),
+            ]
         }
     }
 
@@ -69,6 +88,7 @@ struct StreamCommand: ParsableCommand {
                     + "--dry-run to see the plan.")
         }
         let headers = try source.headerLines()
+        let disk = try target.resolved()
         let signals = SignalWatch()
         let log = common.eventLog
         let fields: [String: JSONValue] = ["image": .text(imageName(image))]
@@ -93,7 +113,7 @@ struct StreamCommand: ParsableCommand {
         do throws(StreamError) {
             if regions.isEmpty {
                 result = try streamImage(
-                    from: try source.source(image, headers: headers), to: target.disk.map { .path($0) } ?? .smallestDisk,
+                    from: try source.source(image, headers: headers), to: disk,
                     options: options, cancellation: signals.cancellation, approve: isApproved, onEvent: tellEvent)
             } else {
                 result = try streamRegions(

@@ -35,6 +35,9 @@ struct StreamDiskCommand: ParsableCommand {
             In a script: write to the smallest disk that fits, without asking:
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --yes"))
 
+            The same, choosing among solid-state disks of 500 GiB or more:
+            \(HelpText.command("stream-disk $IMAGE --hash $HASH --yes --select rotational=false --select 'size>=500G'"))
+
             Write to a file as if it were a disk; this needs no root:
             \(HelpText.command("truncate -s 8G disk.raw"))
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --disk disk.raw --yes"))

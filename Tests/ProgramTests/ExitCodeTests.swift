@@ -189,7 +189,15 @@ extension CommandLineContract {
         @Test(arguments: [401, 403]) func code77ForAServerThatForbids(status: Int) throws {
             try withTarget { image, disk in
                 let server = try FaultServer(image.bytes) { _ in .status(status) }
-                try expectRefusal(77, [server.url()], disk: disk, says: [server.url(), "\(status)"])
+                try expectRefusal(77, [server.url()], disk: disk, says: [server.url(), "\(status)", "--header @FILE"])
+            }
+        }
+
+        @Test func code69SaysToTryLaterWhereTheServerIsOverloaded() throws {
+            try withTarget { image, disk in
+                let server = try FaultServer(image.bytes) { _ in .status(503) }
+                try expectRefusal(
+                    69, [server.url(), "--retry-timeout", "1"], disk: disk, says: [server.url(), "503", "try again later"])
             }
         }
 

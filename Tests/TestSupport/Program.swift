@@ -12,6 +12,10 @@ enum Program {
     static let restricted = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Tools/restricted").path
 
+    /// Checks what it says for programs against docs/events.schema.json: Tests/Tools/check-json.
+    static let checkJSON = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Tools/check-json").path
+
     /// Runs it to its end.
     ///
     /// - Parameters:
@@ -31,6 +35,8 @@ struct Ended {
     let errors: String
     /// One object a line.
     let events: [[String: Any]]
+    /// The same as they came.
+    let eventLines: String
     let seconds: Double
 
     var errorLines: [String] { errors.split(separator: "\n").map(String.init) }
@@ -116,7 +122,7 @@ final class Running {
         let spent = begin.duration(to: .now)
         return Ended(
             code: process.terminationReason == .exit ? process.terminationStatus : 1000 + process.terminationStatus,
-            output: text("output"), errors: errors, events: try events(isEnded: true),
+            output: text("output"), errors: errors, events: try events(isEnded: true), eventLines: text("events"),
             seconds: Double(spent.components.seconds) + Double(spent.components.attoseconds) / 1e18)
     }
 

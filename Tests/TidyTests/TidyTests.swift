@@ -114,6 +114,21 @@ import Testing
         #expect(count <= Self.publicDeclarationsMax, "\(count) are public: make them package, unless a caller needs them")
     }
 
+    @Test("Every key and event of docs/events.schema.json stands in docs/EVENTS.md")
+    func keysAreExplained() throws {
+        let page = try String(contentsOf: Self.root.appending(path: "docs/EVENTS.md"), encoding: .utf8)
+        let data = try Data(contentsOf: Self.root.appending(path: "docs/events.schema.json"))
+        func keys(_ value: Any) -> [String] {
+            if let list = value as? [Any] { return list.flatMap(keys) }
+            guard let object = value as? [String: Any] else { return [] }
+            return ((object["properties"] as? [String: Any]).map { Array($0.keys) } ?? []) + object.values.flatMap(keys)
+        }
+        let schema = try JSONSerialization.jsonObject(with: data)
+        let words = Set(keys(schema))
+        #expect(words.count > 80)
+        for word in words.sorted() { #expect(page.contains("`\(word)`") || page.contains("`\(word)[]`"), "\(word)") }
+    }
+
     @Test("What a file declares is used in another one, or it is an entry")
     func noDeadFiles() {
         for folder in ["CosiFormat", "StreamDisk", "stream-disk", "bench"] {

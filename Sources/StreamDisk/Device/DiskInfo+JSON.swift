@@ -52,9 +52,11 @@ extension DiskContents.Signature? {
 
 extension HostDisks {
     /// The disks that are shown, and what is on each; nil where that could not be read.
-    package var shown: [(info: DiskInfo, contents: DiskContents?)] {
-        list().filter { !$0.isUnbound }.map { (info: $0, contents: contents(of: $0)) }
+    package func shown(selectedBy hints: [DiskHint] = []) -> [(info: DiskInfo, contents: DiskContents?)] {
+        list().filter { !$0.isUnbound }.map { (info: $0.selected(by: hints), contents: contents(of: $0)) }
     }
 
-    package var json: JSONValue { .list(shown.map { $0.info.json($0.contents) }) }
+    package func json(selectedBy hints: [DiskHint] = []) -> JSONValue {
+        .list(shown(selectedBy: hints).map { $0.info.json($0.contents) })
+    }
 }

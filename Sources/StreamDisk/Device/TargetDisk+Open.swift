@@ -34,14 +34,15 @@ extension TargetDisk {
     /// that does not wait must not overwrite another disk. Throws like `open`, with `.busy` if any program is using the disk,
     /// and `.noneFits` with every disk and its reasons.
     package static func openSmallest(
-        requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, hosts: HostDisks = HostDisks()
+        matching hints: [DiskHint] = [], requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil,
+        hosts: HostDisks = HostDisks()
     ) throws(DiskSelectionError) -> TargetDisk {
         try hosts.expectReadable()
         let disks = hosts.list(source: source)
-        let chosen = try HostDisks.choose(among: disks, for: requirement)
+        let chosen = try HostDisks.choose(among: disks, for: requirement, matching: hints)
         return try Opening(
             path: chosen.path, requirement: requirement, access: access, source: source, hosts: hosts, chosen: chosen,
-            considered: HostDisks.consider(disks, for: requirement)
+            hints: hints, considered: HostDisks.consider(disks, for: requirement, matching: hints)
         ).open()
     }
 }
@@ -57,7 +58,9 @@ struct Opening {
     var hosts = HostDisks()
     /// The disk as it was when it was selected automatically; nil if the user named it.
     var chosen: DiskInfo?
-    /// All disks as they were at that time.
+    /// By what it was chosen.
+    var hints: [DiskHint] = []
+    /// All disks as they were then.
     var considered: [ConsideredDisk] = []
     /// udev holds the lock briefly while it probes; another run holds it for minutes.
     var lockTimeoutSeconds = 3.0
@@ -94,7 +97,8 @@ struct Opening {
         let info = try disk(number)
         guard info.isSameDisk(as: first) else { throw changed }
         // Locking and opening detect transient uses. The list would include this run's own lock.
-        var obstacles = info.obstacles(to: requirement, isNamed: chosen == nil).filter { !$0.isPassing }
+        let isNamed = chosen == nil || hints.contains(where: \.namesDisk)
+        var obstacles = info.obstacles(to: requirement, isNamed: isNamed).filter { !$0.isPassing }
         if isRegion, info.place == nil {
             let partitions = hosts.partitions(of: info.name).map(\.name)
             if !partitions.isEmpty { obstacles.append(.partitioned(names: partitions)) }
@@ -127,7 +131,7 @@ struct Opening {
             path: path, resolvedPath: resolved(), access: access, sizeBytes: info.sizeBytes,
             blockBytes: info.blockBytes, isDirect: isDirect, memoryAlignmentBytes: alignment,
             notes: isDirect ? notes : notes + ["the device refuses direct I/O: \(verb) through the page cache"],
-            info: info, considered: considered, hosts: hosts, lock: lock, working: working, otherPaths: otherPaths)
+            info: info, hints: hints, considered: considered, hosts: hosts, lock: lock, working: working, otherPaths: otherPaths)
     }
 
     private func openFile(_ before: stat) throws(DiskSelectionError) -> TargetDisk {
@@ -170,6 +174,6 @@ struct Opening {
         return TargetDisk(
             path: path, resolvedPath: resolved(), access: access, sizeBytes: usable,
             blockBytes: requirement.blockBytes, isDirect: isDirect, memoryAlignmentBytes: alignment, notes: notes,
-            info: nil, considered: [], hosts: hosts, lock: lock, working: working, otherPaths: [])
+            info: nil, hints: [], considered: [], hosts: hosts, lock: lock, working: working, otherPaths: [])
     }
 }

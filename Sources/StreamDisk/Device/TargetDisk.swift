@@ -33,7 +33,9 @@ package struct TargetDisk: ~Copyable, Sendable {
     /// What sysfs reports about it; nil for a regular file.
     package let info: DiskInfo?
 
-    /// All disks of the host when this one was selected automatically; empty if the user named it.
+    /// By what it was chosen; empty where nothing was asked for.
+    package let hints: [DiskHint]
+    /// All disks of the host when this one was chosen; empty for one that was named.
     package let considered: [ConsideredDisk]
 
     let hosts: HostDisks

@@ -35,6 +35,8 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
     case misaligned(startBytes: UInt64, blockBytes: Int)
     /// A whole disk, where one of its partitions may be meant.
     case partitioned(names: [String])
+    /// It is not what the selection asks for: `key` is `has`, which is nil where it is not known, and `hint` was given.
+    case notSelected(key: String, has: String?, hint: String)
 
     /// A stable code for programs.
     public var code: String {
@@ -58,6 +60,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .wrongBlockSize: "blockSize"
         case .misaligned: "alignment"
         case .partitioned: "partitioned"
+        case .notSelected: "notSelected"
         }
     }
 
@@ -66,7 +69,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .removable, .network, .wrongKind, .bootArea: true
         case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
-            .readOnly, .zeroSize, .tooSmall, .wrongBlockSize, .misaligned, .partitioned:
+            .readOnly, .zeroSize, .tooSmall, .wrongBlockSize, .misaligned, .partitioned, .notSelected:
             false
         }
     }
@@ -77,7 +80,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .mounted, .swap, .held, .otherPath, .openedExclusively, .locked, .byteLocked, .useUnknown, .isSource,
             .readOnly, .removable, .network, .wrongKind, .bootArea, .misaligned, .partitioned:
             true
-        case .zeroSize, .tooSmall, .wrongBlockSize: false
+        case .zeroSize, .tooSmall, .wrongBlockSize, .notSelected: false
         }
     }
 
@@ -90,7 +93,10 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether it is a use that other paths to the same disk share.
+    /// Whether it is another disk than was asked for, whatever the image.
+    var isSelection: Bool { if case .notSelected = self { true } else { false } }
+
+    /// Whether it is a use by somebody, which another path to the same disk shares.
     var isUse: Bool {
         switch self {
         case .mounted, .swap, .held: true
@@ -110,6 +116,7 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .misaligned: .alignment
         case .partitioned: .partitioned
         case .removable, .network, .wrongKind, .bootArea: .notADisk
+        case .notSelected: .noneMatches
         }
     }
 
@@ -146,6 +153,8 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         case .misaligned(let start, let block): "it begins at byte \(start) of its disk, inside a block of \(block) bytes"
         case .partitioned(let names):
             "a whole disk with partitions (\(names.joined(separator: ", "))); name one of them, or remove its partition table first"
+        case .notSelected(let key, let has, let hint):
+            "\(has.map { "its \(key) is \($0)" } ?? "its \(key) is not known"), not \(hint)"
         }
     }
 }

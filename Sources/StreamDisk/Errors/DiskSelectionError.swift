@@ -28,7 +28,9 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
         case cannotOpen
         /// None was named, and no disk of this host fits.
         case noneFits
-        /// Another run is using it; or, if it was selected automatically, any other program.
+        /// A disk was asked for by what is known of it, and none of this host's is such a disk.
+        case noneMatches
+        /// Another run has it, or, where no disk was named, another program has the one that would be taken.
         case busy
         /// The kernel denied permission to open it.
         case notPermitted

@@ -35,8 +35,11 @@ public struct SourceError: Error, Sendable, Equatable {
         /// The server requires a client certificate, or another one (`SourceOptions.clientCertificateFile` and
         /// `clientKeyFile`).
         case giveClientCertificate
-        /// Both sides speak TLS but agree on no version or cipher, or the server requires a client certificate: it does not say
-        /// which.
+        /// The server wants to know who asks, such as by a token (`SourceOptions.headers`).
+        case giveCredentials
+        /// The server has too much to do, or is out of order.
+        case tryLater
+        /// Both speak TLS, and agree on no version or cipher, or the server wants a client certificate: it does not say.
         case agreeOnTLS
         /// The server does not speak TLS: use an http URL, or another port.
         case usePlainHTTP

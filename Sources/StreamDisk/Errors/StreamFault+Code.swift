@@ -58,7 +58,7 @@ extension DiskSelectionError {
         case .busy: ExitCodes.busy
         case .notPermitted: ExitCodes.notPermitted
         case .inUse, .useUnknown, .tooSmall, .blockSize, .readOnly, .notFound, .noMedium, .notADisk, .isSource, .changed,
-            .alignment, .partitioned, .cannotOpen, .noneFits:
+            .alignment, .partitioned, .cannotOpen, .noneFits, .noneMatches:
             ExitCodes.unusableDisk
         }
     }

@@ -2,6 +2,8 @@
 public enum Setting: Sendable, CaseIterable {
     /// The target: ``StreamTarget/path(_:)`` instead of the smallest disk.
     case disk
+    /// What is asked of the disk: the hints of ``StreamTarget/smallestDisk(matching:)``.
+    case selection
     /// ``StreamOptions/hash``.
     case hash
     /// ``StreamOptions/memoryLimitBytes``.
@@ -14,6 +16,8 @@ public enum Setting: Sendable, CaseIterable {
     case clientKey
     /// ``SourceOptions/usesPlainHTTP``.
     case plainHTTP
+    /// ``SourceOptions/headers``.
+    case headers
 }
 
 /// How a front-end words its messages where the library's own words do not suffice.

@@ -51,9 +51,9 @@ extension ImageContents.Row {
     private var verity: JSONValue {
         guard let verity = filesystem?.verity else { return .null }
         return .object([
-            "rootHash": .text(verity.rootHash), "image": .text(verity.image.path), "inline": .flag(verity.isInline),
-            "partition": hashPartition.map { .count(UInt64($0.number)) } ?? .null,
-            "hashOffset": verity.hashOffset.map { .count($0) } ?? .null,
+            "rootHash": .text(verity.rootHash), "imagePath": .text(verity.image.path), "inline": .flag(verity.isInline),
+            "partitionNumber": hashPartition.map { .count(UInt64($0.number)) } ?? .null,
+            "hashOffsetBytes": verity.hashOffset.map { .count($0) } ?? .null,
         ])
     }
 }

@@ -56,7 +56,8 @@ struct Preflight: ~Copyable {
         let requirement = contents.requirement
         do throws(DiskSelectionError) {
             return switch target {
-            case .smallestDisk: try TargetDisk.openSmallest(requirement: requirement, access: access, source: source)
+            case .smallestDisk(let hints):
+                try TargetDisk.openSmallest(matching: hints, requirement: requirement, access: access, source: source)
             case .path(let path): try TargetDisk.open(path: path, requirement: requirement, access: access, source: source)
             }
         } catch {

@@ -78,6 +78,7 @@ extension DiskSelectionError {
     fileprivate func sentence(_ wording: Wording) -> String {
         // Without a path, the automatic selection failed.
         guard let path else {
+            if kind == .noneMatches { return reason + "; ask for what one of them is" + wording.naming(.selection) }
             return reason + "; attach or free a disk, or name one that is only used when named" + wording.naming(.disk)
         }
         let text = "\(path): \(reason)"
@@ -132,6 +133,8 @@ extension SourceError.Advice {
         case .checkClock: "check this host's clock, and the server's certificate"
         case .useCertifiedName: "use the server's name that its certificate is for"
         case .giveClientCertificate: "give one that it accepts" + wording.naming(.clientCertificate, .clientKey)
+        case .giveCredentials: "send what it asks for, such as a token" + wording.naming(.headers)
+        case .tryLater: "try again later"
         case .agreeOnTLS:
             "the server may want a client certificate\(wording.naming(.clientCertificate, .clientKey)), "
                 + "or speak no TLS from version 1.2 on"

@@ -35,8 +35,8 @@ extension SourceNote {
 
 extension StreamProgress {
     fileprivate func fields(_ estimate: ProgressEstimate) -> [String: JSONValue] {
-        // Averaged over the last seconds, not over the whole transfer.
-        func rate(_ rate: Double) -> JSONValue { .number(rate.rounded()) }
+        // Of the last seconds, not of the whole transfer; not known before there are any.
+        func rate(_ rate: Double) -> JSONValue { estimate.isSettled ? .number(rate.rounded()) : .null }
         return [
             "phase": .text(phase.rawValue), "fetchedBytes": .count(fetchedBytes), "decodedBytes": .count(decodedBytes),
             "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes), "verifiedBytes": .count(verifiedBytes),

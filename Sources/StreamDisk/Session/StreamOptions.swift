@@ -1,9 +1,12 @@
 /// The target of an image.
 public enum StreamTarget: Sendable, Equatable {
-    /// The smallest disk of this host that fits and is not disqualified.
-    case smallestDisk
+    /// The smallest disk of this host that fits, that meets all of these hints, and that nothing stands against.
+    case smallestDisk(matching: [DiskHint])
     /// A block device or an existing regular file.
     case path(String)
+
+    /// The smallest disk of this host that fits and that nothing stands against.
+    public static var smallestDisk: StreamTarget { .smallestDisk(matching: []) }
 }
 
 /// Options of a run. The source has its own.

@@ -8,7 +8,8 @@ extension StreamPlan {
             "diskSizeBytes": .count(imageDiskBytes), "imageBytes": .count(decodedBytes),
             "compressedBytes": .count(compressedBytes), "disk": diskJSON,
             "target": regions.count > 1 ? .null : .object(targetFields),
-            "engine": .text(engineName), "candidates": .list(consideredDisks.map(candidate)),
+            "engine": .text(engineName), "select": .list(hints.map { .text($0.text) }),
+            "candidates": .list(consideredDisks.map(candidate)),
             "partitions": .list(partitions.map(\.json)),
         ]
         return regions.isEmpty ? fields : fields.adding(["regions": .list(regions.map(\.json))])
@@ -60,8 +61,10 @@ extension StreamPlan.Partition {
     fileprivate var json: JSONValue {
         .object([
             "number": .count(UInt64(number)), "name": .text(name), "offsetBytes": .count(offsetBytes),
-            "sizeBytes": .count(sizeBytes), "imagePath": .optional(imagePath), "imageBytes": .count(decodedBytes),
-            "compressedBytes": .count(compressedBytes), "fsType": .optional(fsType), "mountPoint": .optional(mountPoint),
+            "sizeBytes": .count(sizeBytes), "imagePath": .optional(imagePath),
+            "imageBytes": imagePath == nil ? .null : .count(decodedBytes),
+            "compressedBytes": imagePath == nil ? .null : .count(compressedBytes), "fsType": .optional(fsType),
+            "mountPoint": .optional(mountPoint),
         ])
     }
 }

@@ -76,7 +76,9 @@ public struct StreamPlan: Sendable {
     public var isRegularFile: Bool { diskInfo == nil }
     /// What is on the disk now and will be lost; nil if unknown, or if nothing will be written.
     public let contents: DiskContents?
-    /// If no disk was named: all disks of the host, with the reasons against those not selected. Else empty.
+    /// By what the disk was asked for; empty where nothing was asked for.
+    public let hints: [DiskHint]
+    /// Where no disk was named: all disks of the host, and what stands against those that were not taken. Else empty.
     public let consideredDisks: [ConsideredDisk]
 
     /// In disk order.
@@ -107,6 +109,7 @@ extension StreamPlan {
         blockBytes = disk.blockBytes
         diskInfo = disk.info
         self.contents = diskContents
+        hints = disk.hints
         consideredDisks = disk.considered
         regions = []
         partitions = contents.rows.map { Partition($0) }
@@ -134,6 +137,7 @@ extension StreamPlan {
         blockBytes = contents.metadata.disk.lbaSize
         diskInfo = single?.info
         self.contents = single?.contents
+        hints = []
         consideredDisks = []
         partitions = regions.map(\.partition).sorted { $0.offsetBytes < $1.offsetBytes }
         compressedBytes = partitions.reduce(0) { $0 + $1.compressedBytes }

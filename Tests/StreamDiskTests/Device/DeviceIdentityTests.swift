@@ -123,6 +123,7 @@ import Testing
             .mounted(device: "", mountPoint: ""), .swap(device: ""), .held(by: ""), .otherPath(name: ""), .openedExclusively,
             .locked, .byteLocked, .useUnknown(file: ""), .isSource, .readOnly, .zeroSize, .removable, .network(transport: ""),
             .wrongKind(name: ""), .bootArea(name: ""), .tooSmall(need: 1, has: 0), .wrongBlockSize(need: 1, has: 0),
+            .notSelected(key: "", has: nil, hint: ""),
         ]
         #expect(Set(all.map(\.code)).count == all.count)
     }

@@ -12,6 +12,7 @@ struct WordingTests {
     private static let faults: [(fault: StreamFault, setting: Setting)] = [
         (.architecture(image: .arm64, host: .x86_64), .disk),
         (.disk(DiskSelectionError(.noneFits, path: nil, reason: "no disk fits")), .disk),
+        (.disk(DiskSelectionError(.noneMatches, path: nil, reason: "no disk is")), .selection),
         (.disk(DiskSelectionError(.busy, path: "/dev/x", reason: "in use", isChosen: true)), .disk),
         (.memory(neededBytes: 2 << 20, limit: MemoryLimit(bytes: 1 << 20, origin: .asked)), .memoryLimit),
         (.memory(neededBytes: 2 << 20, limit: MemoryLimit(bytes: 1 << 20, origin: .host)), .memoryLimit),
@@ -20,6 +21,7 @@ struct WordingTests {
         (.source(SourceError(.notPermitted, source: "x", reason: "r", advice: .giveClientCertificate)), .clientCertificate),
         (.source(SourceError(.unreachable, source: "x", reason: "r", advice: .agreeOnTLS)), .clientKey),
         (.source(SourceError(.unreachable, source: "x", reason: "r", advice: .usePlainHTTP)), .plainHTTP),
+        (.source(SourceError(.notPermitted, source: "x", reason: "r", advice: .giveCredentials)), .headers),
         (.source(SourceError(.unusableFile, source: "x", reason: "r", advice: .check(.clientKey))), .clientKey),
     ]
 
@@ -50,7 +52,7 @@ struct WordingTests {
                 "image.layout", "image.entryMissing", "image.dataHash", "image.data",
             ])
         #expect(StreamFault.architecture(image: .arm64, host: nil).kind == "architecture")
-        #expect(Self.faults.map(\.fault.code) == [65, 78, 75, 78, 78, 65, 69, 77, 69, 69, 64])
+        #expect(Self.faults.map(\.fault.code) == [65, 78, 78, 75, 78, 78, 65, 69, 77, 69, 69, 77, 64])
         let mismatch = DiskMismatch(.written, path: "/dev/x", area: .mbr, range: 512..<1024)
         let error = StreamError(cause: .mismatch(mismatch), phase: .verify, disk: .withoutTable)
         #expect((error.kind, error.code, error.offset) == ("device.mismatch", 74, 512))

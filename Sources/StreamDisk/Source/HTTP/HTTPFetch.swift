@@ -247,7 +247,7 @@ final class HTTPFetch: @unchecked Sendable {
         segment.place = nil
         segment.redirects = 0
         switch segment.spot.fault(fault, at: output.now, position: segment.position) {
-        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason, at: segment.position)
+        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason, at: segment.position, advice: fault.advice)
         case .retry(let delaySeconds, let attempt):
             segment.dueAt = output.now.adding(seconds: delaySeconds)
             report(

@@ -68,7 +68,8 @@ enum HTTPVerdict: Equatable {
                 self.init(partial: response, asked: asked, pin: pin)
             }
         case 301, 302, 303, 307, 308: self = .redirect
-        case 401, 403, 407: self = .fail(.notPermitted, status)
+        case 401, 403: self = .fail(.notPermitted, status, .giveCredentials)
+        case 407: self = .fail(.notPermitted, status)
         case 404, 410: self = .fail(.notFound, status)
         case 416:
             if pin != nil {
@@ -82,8 +83,8 @@ enum HTTPVerdict: Equatable {
         case 408, 425, 429, 500...599:
             let asked = response.retryAfterSeconds
             let wish = asked.map { $0 > 0 ? " and asks to wait \(secondsText($0)) s" : "" } ?? ""
-            self = .fault(TransientFailure(reason: status + wish, retryAfterSeconds: asked))
-        // nginx's own codes, for a wrong or missing client certificate and for a plain request.
+            self = .fault(TransientFailure(reason: status + wish, retryAfterSeconds: asked, advice: .tryLater))
+        // nginx's own, for a client certificate that is wrong or missing and for a plain request.
         case 495, 496: self = .fail(.notPermitted, status, .giveClientCertificate)
         case 497: self = .fail(.unreachable, status, .useTLS)
         case 400...499: self = .fail(.unreachable, status)

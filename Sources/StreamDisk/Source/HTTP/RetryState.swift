@@ -5,6 +5,8 @@ struct TransientFailure: Equatable {
     var isContradiction = false
     /// The value of `Retry-After` (RFC 9110 §10.2.3).
     var retryAfterSeconds: Double?
+    /// What a person can do when no try has brought more.
+    var advice: SourceError.Advice?
 }
 
 /// The attempts at one position of the image, and when to give up: for lack of progress, never for total time.
