@@ -72,6 +72,9 @@ final class Handle: Sendable {
         _ verb: String, _ target: String?, _ regions: [RegionTarget], _ refusal: String?, _ begun: State,
         _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> StreamResult?
     ) -> Failure? {
+        // For the first and the last event too, which come outside the session.
+        let signals = BlockedSignals()
+        defer { signals.restore() }
         var events = EventLines(.options)
         func tell(_ lines: [EventLines.Line]) { for line in lines { begun.listener?.call(line.text) } }
         let fields: [String: JSONValue] = [

@@ -104,7 +104,7 @@ import Testing
     }
 
     /// Lower it when less is public. Raise it only for what a caller of the library needs.
-    private static let publicDeclarationsMax = 345
+    private static let publicDeclarationsMax = 330
 
     @Test("What the libraries make public stays under its ceiling")
     func publicSurface() {

@@ -26,8 +26,9 @@ streamdisk *streamdisk_new(const char *image);
 void streamdisk_free(streamdisk *handle);
 
 /* Sets an option by its long name on the command line, without dashes: "hash", "retry-timeout", "stall-timeout",
- * "connections", "cacert", "cert", "key", "header", "memory-limit", "engine", "verify", "dry-run". A flag takes "true" or
- * "false"; "header" adds one each time, and reads the lines of a file for "@FILE". It holds for every later operation.
+ * "connections", "cacert", "cert", "key", "header", "plain-http", "select", "memory-limit", "engine", "verify", "dry-run".
+ * A flag takes "true" or "false". "header" and "select" add one each time; "header" reads the lines of a file for "@FILE". An
+ * option holds for every later operation.
  * Returns 0; 64 for an unknown name, a value that does not parse, or while an operation runs. */
 int streamdisk_set(streamdisk *handle, const char *name, const char *value);
 

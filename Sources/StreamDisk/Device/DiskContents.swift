@@ -4,30 +4,30 @@ import Glibc
 /// What is on a disk now: its partition table, and the file systems and other signatures that libblkid knows.
 ///
 /// For display only, so that a user sees what a run would destroy. No decision depends on it; what cannot be read is omitted.
-public struct DiskContents: Sendable, Equatable {
+package struct DiskContents: Sendable, Equatable {
     /// What a disk or partition holds: a file system, swap space, an encrypted volume, a RAID or volume group member.
-    public struct Signature: Sendable, Equatable {
+    package struct Signature: Sendable, Equatable {
         /// libblkid's name for it (TYPE): `ext4`, `vfat`, `swap`, `crypto_LUKS`, `LVM2_member`, `linux_raid_member` … If
         /// several contradictory signatures are found, all of them, separated by commas.
-        public let type: String
+        package let type: String
         /// The label; nil if there is none.
-        public let label: String?
+        package let label: String?
         /// The UUID as libblkid writes it; nil if there is none.
-        public let uuid: String?
+        package let uuid: String?
     }
 
     /// An entry of the partition table.
-    public struct Partition: Sendable, Equatable {
+    package struct Partition: Sendable, Equatable {
         /// The number of the table entry, from 1.
-        public let number: Int
+        package let number: Int
         /// The name in the GPT entry; nil if there is none.
-        public let name: String?
+        package let name: String?
         /// Offset of its first byte from the start of the disk.
-        public let offsetBytes: UInt64
+        package let offsetBytes: UInt64
         /// Its size in bytes.
-        public let sizeBytes: UInt64
+        package let sizeBytes: UInt64
         /// Nil if libblkid finds no known signature. The partition may still hold data.
-        public let signature: Signature?
+        package let signature: Signature?
     }
 
     /// Partitions beyond this number are counted but not probed.
@@ -35,16 +35,16 @@ public struct DiskContents: Sendable, Equatable {
 
     /// libblkid's name for the partition table (PTTYPE): `gpt`, `dos`, `PMBR` (a protective MBR without its GPT) …; nil if
     /// there is none.
-    public let tableType: String?
+    package let tableType: String?
     /// Number of partitions in the table.
-    public let partitionCount: Int
+    package let partitionCount: Int
     /// The first `partitionsMax` of them, in the table's order.
-    public let partitions: [Partition]
+    package let partitions: [Partition]
     /// A signature of the whole disk, found without or beside a partition table.
-    public let signature: Signature?
+    package let signature: Signature?
 
     /// Whether neither a table nor a signature was found: the disk is empty, or holds data of an unknown format.
-    public var isUnknown: Bool { tableType == nil && signature == nil }
+    package var isUnknown: Bool { tableType == nil && signature == nil }
 }
 
 extension TargetDisk {
@@ -54,7 +54,7 @@ extension TargetDisk {
 
 extension HostDisks {
     /// What is on the disk now; nil if it may not be opened, or if that could not be determined within two seconds.
-    public func contents(of disk: DiskInfo) -> DiskContents? {
+    package func contents(of disk: DiskInfo) -> DiskContents? {
         guard disk.sizeBytes > 0, let file = try? Descriptor(opening: disk.path, O_RDONLY | O_NONBLOCK),
             let status = try? file.status(), status.st_mode & S_IFMT == S_IFBLK, DeviceNumber(status.st_rdev) == disk.number
         else { return nil }

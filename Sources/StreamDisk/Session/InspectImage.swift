@@ -5,9 +5,9 @@
 /// Warnings about the image itself are in ``ImageContents/warnings``.
 ///
 /// - Parameters:
-/// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
-/// - options: only the hash and the memory limit are used.
-/// - cancellation: calling `cancel` on it, from any thread, ends the call.
+///   - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
+///   - options: only the hash and the memory limit are used.
+///   - cancellation: calling `cancel` on it, from any thread, ends the call.
 ///   - onEvent: called on the calling thread.
 /// - Throws: what is wrong with the image or its source; `.memory` if reading it needs more memory than allowed.
 public func inspectImage(

@@ -28,7 +28,8 @@ public struct StreamError: Error, Sendable {
         case onlyRead
         /// It has no partition table. Some of the new data may be there.
         case withoutTable
-        /// Unknown: the disk failed while its table was being removed or written.
+        /// Unknown: the disk failed while its table was being removed or written. Of a run onto regions: old and new bytes, from
+        /// the first write to the end.
         case uncertain
         /// It has the complete image and its table. The failure came after that.
         case written

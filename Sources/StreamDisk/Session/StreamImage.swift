@@ -5,10 +5,10 @@
 /// calling thread during the call, also in `onEvent`: what would raise them becomes an error of the run.
 ///
 /// - Parameters:
-/// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
-/// - cancellation: calling `cancel` on it, from any thread, ends the run once the writes in flight are reaped, unless the
-///   partition tables are already being written.
-/// - approve: called once with the plan, before the first write. Returning false ends the run without a write.
+///   - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
+///   - cancellation: calling `cancel` on it, from any thread, ends the run once the writes in flight are reaped, unless the
+///     partition tables are already being written.
+///   - approve: called once with the plan, before the first write. Returning false ends the run without a write.
 ///   - onEvent: called on the calling thread.
 /// - Throws: the cause, the phase, and what the disk holds now.
 public func streamImage(

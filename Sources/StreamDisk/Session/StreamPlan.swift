@@ -36,7 +36,7 @@ public struct StreamPlan: Sendable {
         /// What the host tells of it; nil for a regular file.
         public let info: DiskInfo?
         /// What is on it now; nil when that could not be told.
-        public let contents: DiskContents?
+        package let contents: DiskContents?
     }
 
     /// A partition that goes onto a target of its own.
@@ -75,7 +75,7 @@ public struct StreamPlan: Sendable {
     /// Whether the target is a regular file.
     public var isRegularFile: Bool { diskInfo == nil }
     /// What is on the disk now and will be lost; nil if unknown, or if nothing will be written.
-    public let contents: DiskContents?
+    package let contents: DiskContents?
     /// By what the disk was asked for; empty where nothing was asked for.
     public let hints: [DiskHint]
     /// Where no disk was named: all disks of the host, and what stands against those that were not taken. Else empty.

@@ -21,5 +21,5 @@ public struct StreamResult: Sendable {
     /// Peak resident set size of this process, in bytes.
     public let peakMemoryBytes: UInt64
     /// Where each stage of the write phase spent its time.
-    public let stages: [StageReport]
+    package let stages: [StageReport]
 }

@@ -5,7 +5,7 @@
 /// so. Blocks like `streamImage`, with the phases `preflight`, `verify` and `done`.
 ///
 /// - Parameters:
-/// - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
+///   - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
 ///   - path: a block device or a regular file.
 /// - Throws: `StreamFault.mismatch` if the contents differ. Everything is compared before it is thrown, so it names the
 ///   difference with the lowest offset on the disk.

@@ -4,12 +4,12 @@ import Glibc
 /// grow (setrlimit(2)). Both come back as errors too, and the process has a right to its own dispositions.
 ///
 /// Made and restored on one thread.
-struct BlockedSignals {
+package struct BlockedSignals {
     private let before: sigset_t
     private let isPendingBefore: [Bool]
 
     /// Blocks them on this thread.
-    init() {
+    package init() {
         var (blocked, before) = (SignalSets.ofWrites, sigset_t())
         isPendingBefore = Self.pending
         unsafe pthread_sigmask(SIG_BLOCK, &blocked, &before)
@@ -17,7 +17,7 @@ struct BlockedSignals {
     }
 
     /// Takes away those that came meanwhile, and blocks what was blocked before.
-    func restore() {
+    package func restore() {
         for (index, isPending) in Self.pending.enumerated() where isPending && !isPendingBefore[index] {
             var signal = SignalSets.of([SignalSets.writeSignals[index]])
             var now = timespec()

@@ -2,25 +2,25 @@ import Glibc
 import Synchronization
 
 /// Where one stage spent its time, summed over its threads, in seconds.
-public struct StageReport: Sendable {
+package struct StageReport: Sendable {
     /// The stages of a transfer.
-    public enum Stage: String, Sendable, CaseIterable { case fetch, decode, write }
+    package enum Stage: String, Sendable, CaseIterable { case fetch, decode, write }
 
     /// The stage.
-    public let stage: Stage
+    package let stage: Stage
     /// Bytes that passed it: compressed for fetch, decoded for the others.
-    public let bytes: UInt64
+    package let bytes: UInt64
     /// From the start of its threads to their end.
-    public let elapsedSeconds: Double
+    package let elapsedSeconds: Double
     /// Processor time of its threads, user and kernel mode.
-    public let cpuSeconds: Double
+    package let cpuSeconds: Double
     /// Time spent waiting for the stage before.
-    public let waitingForInputSeconds: Double
+    package let waitingForInputSeconds: Double
     /// Time spent waiting for the stage after.
-    public let waitingForOutputSeconds: Double
+    package let waitingForOutputSeconds: Double
 
     /// Time spent waiting for neither; at least `cpuSeconds`, more if processors were shared.
-    public var busySeconds: Double { max(cpuSeconds, elapsedSeconds - waitingForInputSeconds - waitingForOutputSeconds) }
+    package var busySeconds: Double { max(cpuSeconds, elapsedSeconds - waitingForInputSeconds - waitingForOutputSeconds) }
 }
 
 /// The counters behind a `StageReport`. Only actual waits are measured, so they cost nothing when nothing waits.
