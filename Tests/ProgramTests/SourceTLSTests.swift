@@ -63,6 +63,7 @@ import Testing
         let server = try TLSServer(nginx, [])
         defer { server.stop() }
         try expectRefusal(69, server.url("http"), says: ["speaks TLS", "https://"])
+        try expectRefusal(69, server.url("oci") + ":one", ["--plain-http"], says: ["speaks TLS", "leave out --plain-http"])
     }
 
     @Test("What is not HTTP at all is no endless loop.")

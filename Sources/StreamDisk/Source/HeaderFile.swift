@@ -38,27 +38,14 @@ package enum HeaderFile {
     }
 
     private static func bytes(_ path: String) throws(Refusal) -> [UInt8] {
-        let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure(path, errno) }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16 << 10)
-        var millisecondsLeft = timeoutSeconds * 1000
-        while true {
-            // SAFETY: the kernel writes at most the chunk's own count into it.
-            let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-            if count == 0 { return bytes }
-            if count < 0 {
-                guard errno == EAGAIN || errno == EINTR else { throw failure(path, errno) }
-                guard millisecondsLeft > 0 else { throw fault(path, "nothing came of it for \(Int(timeoutSeconds)) seconds") }
-                var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                unsafe poll(&wanted, 1, 100)
-                millisecondsLeft -= 100
-                continue
-            }
-            bytes += chunk[..<count]
-            guard bytes.count <= sizeBytesMax else {
-                throw fault(path, "it is larger than \(shortSizeText(UInt64(sizeBytesMax)))")
+        do throws(SystemError) {
+            return try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
+                .readAll(limitBytes: sizeBytesMax, waitSeconds: timeoutSeconds)
+        } catch {
+            switch error.code {
+            case EFBIG: throw fault(path, "it is larger than \(shortSizeText(UInt64(sizeBytesMax)))")
+            case EAGAIN: throw fault(path, "nothing came of it for \(Int(timeoutSeconds)) seconds")
+            default: throw failure(path, error.code)
             }
         }
     }

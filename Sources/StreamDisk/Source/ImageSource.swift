@@ -103,4 +103,9 @@ public struct SourceNote: Sendable {
         self.delaySeconds = delaySeconds
         self.reason = reason
     }
+
+    /// The same, in other words.
+    func saying(_ reason: String) -> SourceNote {
+        SourceNote(offset: offset, attempt: attempt, delaySeconds: delaySeconds, reason: reason)
+    }
 }

@@ -52,8 +52,12 @@ struct Descriptor: ~Copyable, Sendable {
     }
 
     /// Reads to the end of the file. Throws EFBIG if that is more than `limitBytes`.
-    func readAll(limitBytes: Int) throws(SystemError) -> [UInt8] {
+    ///
+    /// - Parameter waitSeconds: how long a pipe that was opened with O_NONBLOCK, such as bash's `<(…)`, may have nothing to read in
+    ///   all; then EAGAIN is thrown.
+    func readAll(limitBytes: Int, waitSeconds: Double = 0) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
+        var millisecondsLeft = waitSeconds * 1000
         while true {
             var failure: SystemError?
             // SAFETY: the kernel writes at most the area's own count into it, and returns how much.
@@ -64,7 +68,12 @@ struct Descriptor: ~Copyable, Sendable {
             }
             if let failure {
                 if failure.code == EINTR { continue }
-                throw failure
+                guard failure.code == EAGAIN, millisecondsLeft > 0 else { throw failure }
+                var wanted = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+                let start = Instant.now
+                unsafe poll(&wanted, 1, 100)
+                millisecondsLeft -= max(Instant.now.seconds(since: start) * 1000, 1)
+                continue
             }
             if chunk.isEmpty { return bytes }
             guard bytes.count + chunk.count <= limitBytes else { throw SystemError(EFBIG) }

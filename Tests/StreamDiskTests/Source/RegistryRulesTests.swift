@@ -27,7 +27,7 @@ import Testing
             "host/a___b:1", "host/a:.1", "host/a:1?x", "host/a:1#x", "host/a:1 ", "host/a%2f:1", "host/a@sha256:12",
             "host/a@sha512:\(String(repeating: "0", count: 128))", "host/a@sha256:\(String(repeating: "A", count: 64))",
             "host:99999/a:1", "host\u{0}/a:1", "ho st/a:1", "host\r\nX: y/a:1", "a/\(String(repeating: "b", count: 300)):1",
-            "host/a:\(String(repeating: "b", count: 129))", "host/a:\u{11}", "h\u{11}st/a:1", "host/\u{e9}:1",
+            "host:/a:1", "host/a:\(String(repeating: "b", count: 129))", "host/a:\u{11}", "h\u{11}st/a:1", "host/\u{e9}:1",
         ])
     func noReferences(text: String) {
         #expect(sourceError { _ = try RegistryReference("oci://" + text) }?.kind == .invalidReference)
@@ -35,8 +35,15 @@ import Testing
 
     @Test("A password in a reference is refused and not repeated.")
     func aPasswordInAReference() {
-        let error = sourceError { _ = try makeImageSource("oci://user:word@host/a:1") }
-        #expect(error?.kind == .invalidReference && "\(error as Any)".contains("word@") == false)
+        for text in ["oci://user:hunter@host/a:1", "oci://user:hun@ter@host/a:1@sha256:12", "oci://user:hunter@sha256:1/a:1"] {
+            let error = sourceError { _ = try makeImageSource(text) }
+            #expect(error?.kind == .invalidReference && "\(error as Any)".contains("hun") == false, "\(text)")
+        }
+    }
+
+    @Test("A digest that is none does not take the place of the name.")
+    func aBrokenDigest() {
+        #expect(sourceError { _ = try makeImageSource("oci://host/a@sha256:12") }?.source == "oci://host/a")
     }
 
     // MARK: Documents
@@ -109,11 +116,26 @@ import Testing
 
     @Test("The files of credentials are those of the environment.")
     func files() {
-        func paths(_ variables: [String: String]) -> [String] { RegistryCredentials.Files { variables[$0] }.paths }
+        func paths(_ variables: [String: String]) -> [String] { RegistryCredentials.Files(user: 7) { variables[$0] }.paths }
         #expect(paths(["HOME": "/h", "XDG_RUNTIME_DIR": "/x"]) == ["/h/.docker/config.json", "/x/containers/auth.json"])
-        #expect(paths(["HOME": "/h", "DOCKER_CONFIG": "/d"]) == ["/d/config.json"])
+        #expect(paths(["HOME": "/h", "DOCKER_CONFIG": "/d"]) == ["/d/config.json", "/run/containers/7/auth.json"])
         #expect(paths(["HOME": "/h", "REGISTRY_AUTH_FILE": "/r"]) == ["/r"])
-        #expect(paths([:]) == [])
+        #expect(paths([:]) == ["/run/containers/7/auth.json"])
+    }
+
+    @Test("Credentials come out of a pipe, too, whose writer takes a moment.")
+    func aPipe() throws {
+        let pipe = Pipe()
+        Thread.detachNewThread {
+            Thread.sleep(forTimeInterval: 0.3)
+            pipe.fileHandleForWriting.write(Data("{\"auths\":{\"host\":{\"username\":\"u\",\"password\":\"p\"}}}".utf8))
+            pipe.fileHandleForWriting.closeFile()
+        }
+        let files = RegistryCredentials.Files {
+            $0 == "REGISTRY_AUTH_FILE" ? "/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)" : nil
+        }
+        let search = try RegistryCredentials.search(for: try RegistryReference("oci://host/a:1"), in: files)
+        #expect(search.credentials == RegistryCredentials(user: "u", password: "p"))
     }
 
     @Test("base64 is read as base64(1) writes it.", arguments: ["", "f", "fo", "foo", "foob", "\u{ff}\u{0}x"])

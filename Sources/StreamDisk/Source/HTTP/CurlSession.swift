@@ -59,10 +59,13 @@ final class CurlSession: @unchecked Sendable {
         return ended
     }
 
-    /// Whether a TLS handshake at the https URL `url` succeeds within the given time, with any certificate. Sends no request.
+    private static let probeSeconds = 1.0
+
+    /// Whether a TLS handshake succeeds at a place that is meant to be plain, soon and with any certificate. Sends no request.
     /// Must not be called during a transfer.
-    func speaksTLS(at url: String, withinSeconds seconds: Double, cancellation: Cancellation) -> Bool {
-        var request = HTTPRequest(url: url, connectTimeoutSeconds: seconds)
+    func speaksTLS(at place: HTTPAddress, cancellation: Cancellation) -> Bool {
+        let seconds = Self.probeSeconds
+        var request = HTTPRequest(url: "https" + place.origin.dropFirst("http".count), connectTimeoutSeconds: seconds)
         request.isProbe = true
         guard running.isEmpty, case .success(let easy) = start(request, receiver: NoReceiver()) else { return false }
         defer { stop(easy) }

@@ -1,10 +1,12 @@
 import CCurl
+import CosiFormat
 
 /// A parsed http or https URL: the request URL, its origin, its credentials, and its name for messages.
 struct HTTPAddress: Equatable, Sendable {
     /// The URL to request, without credentials and fragment.
     let url: String
-    /// Without credentials, query and fragment, which may contain secrets.
+    /// Without credentials, query and fragment, which may contain secrets. Made for messages: a server's may be long, and hold what
+    /// controls a terminal.
     let name: String
     /// Scheme, host and port, in lower case. The port is always included.
     let origin: String
@@ -14,6 +16,8 @@ struct HTTPAddress: Equatable, Sendable {
     /// Decoded; nil if the URL has none.
     let user: String?
     let password: String?
+
+    private static let nameScalarsMax = 500
 
     /// Nil if `text` is not a URL with the scheme http or https.
     ///
@@ -49,7 +53,7 @@ struct HTTPAddress: Equatable, Sendable {
             let name = unsafe Self.part(parts, CURLUPART_URL)
         else { return nil }
         self.url = url
-        self.name = name
+        self.name = printable(name, scalarsMax: Self.nameScalarsMax)
         self.origin = "\(scheme)://\(host):\(port)"
         self.host = host
         self.isSecure = scheme == "https"

@@ -24,13 +24,17 @@ final class HTTPDocument: CurlReceiver {
     private var response = HTTPResponse()
     private var body: [UInt8] = []
     private var isTooLong = false
+    private var hasTooManyHeaders = false
+    /// When all of it must be there. Waiting for somebody else, who is asked for a token, moves it.
+    private var end: Instant
     private var receivedBytes = 0
 
     private init(_ endpoint: HTTPEndpoint, accept: String, bytesMax: Int, observer: SourceObserver) {
         (self.endpoint, self.accept, self.bytesMax, self.observer) = (endpoint, accept, bytesMax, observer)
+        end = .after(seconds: endpoint.options.retryTimeoutSeconds)
     }
 
-    /// Fetches what `endpoint` names. Blocks; ends for lack of progress, or with the retry timeout, a single try included.
+    /// Fetches what `endpoint` names. Blocks; ends with the retry timeout, all tries and redirects together.
     ///
     /// - Parameters:
     ///   - accept: the media types that may come (RFC 9110 §12.5.1).
@@ -54,7 +58,12 @@ final class HTTPDocument: CurlReceiver {
             request.headers.append("Accept: " + accept)
             request.receiveBufferBytes = Self.receiveBufferBytes
             request.resolvesAnew = spot.attempts > 0
-            let (outcome, target) = try transfer(request, session)
+            var (outcome, target, code) = try transfer(request, session)
+            if spot.attempts == 0, !place.isSecure, receivedBytes == 0, HTTPFailure.mayWantTLS(code),
+                session.speaksTLS(at: place, cancellation: observer.cancellation)
+            {
+                outcome = HTTPFailure.wantsTLS
+            }
             switch outcome {
             case .done: return Answer(bytes: body, response: response)
             case .redirect:
@@ -62,12 +71,14 @@ final class HTTPDocument: CurlReceiver {
                 place = try endpoint.redirect(to: target, from: place, count: redirects, at: 0)
             case .unauthorized(let challenges):
                 guard let authorizer = endpoint.authorizer, renewals == 0, place.origin == endpoint.address.origin else {
-                    throw endpoint.error(.notPermitted, "the server answered 401" + endpoint.elsewhere(place))
+                    throw endpoint.refusal(.notPermitted, "the server answered 401", of: place, advice: .giveCredentials)
                 }
                 renewals += 1
+                let start = Instant.now
                 _ = try authorizer.renew(request.authorization, challenges: challenges, observer: observer)
+                end = end.adding(seconds: Instant.now.seconds(since: start))
             case .fail(let kind, let reason, let advice):
-                throw endpoint.error(kind, reason + endpoint.elsewhere(place), advice: advice)
+                throw endpoint.refusal(kind, reason, of: place, advice: advice)
             case .fault(var fault):
                 fault.reason += endpoint.elsewhere(place)
                 (place, redirects) = (endpoint.address, 0)
@@ -81,7 +92,12 @@ final class HTTPDocument: CurlReceiver {
         _ spot: inout RetryState, _ fault: TransientFailure, _ session: CurlSession
     ) throws(SourceError) {
         switch spot.fault(fault, at: .now, position: 0) {
-        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason)
+        case .giveUp(let kind, let reason): throw endpoint.error(kind, reason, advice: fault.advice)
+        case .retry where Instant.now >= end:
+            let limit = secondsText(endpoint.options.retryTimeoutSeconds)
+            let tries = spot.attempts == 1 ? "1 try" : "\(spot.attempts) tries"
+            throw endpoint.error(
+                .unreachable, "no whole answer in \(limit) s (\(tries)); last: \(fault.reason)", advice: fault.advice)
         case .retry(let delaySeconds, let attempt):
             observer.report(SourceNote(offset: 0, attempt: attempt, delaySeconds: delaySeconds, reason: fault.reason))
             let due = Instant.after(seconds: delaySeconds)
@@ -92,8 +108,9 @@ final class HTTPDocument: CurlReceiver {
     /// One request, to its end.
     private func transfer(
         _ request: HTTPRequest, _ session: CurlSession
-    ) throws(SourceError) -> (HTTPSegment.Outcome, redirectURL: String?) {
-        (response, body, isTooLong, receivedBytes) = (HTTPResponse(), [], false, 0)
+    ) throws(SourceError) -> (HTTPSegment.Outcome, redirectURL: String?, code: CURLcode) {
+        (response, body, receivedBytes) = (HTTPResponse(), [], 0)
+        (isTooLong, hasTooManyHeaders) = (false, false)
         let easy: CurlEasy
         switch session.start(request, receiver: self) {
         case .success(let started): easy = started
@@ -101,19 +118,23 @@ final class HTTPDocument: CurlReceiver {
         }
         defer { session.stop(easy) }
         let limit = endpoint.options.stallTimeoutSeconds
-        let end = Instant.after(seconds: endpoint.options.retryTimeoutSeconds)
+        // Every try gets at least a second.
+        let (start, end) = (Instant.now, max(end, .after(seconds: 1)))
         var (windowEnd, windowBytes) = (Instant.after(seconds: limit), 0)
         while !observer.cancellation.isCancelled {
             if let ended = session.perform().first(where: { $0.easy === easy }) {
                 let reason = easy.reason(for: ended.code)
-                return (outcome(ended.code, reason: reason, proxyStatus: easy.proxyStatus), easy.redirectURL)
+                return (outcome(ended.code, reason: reason, proxyStatus: easy.proxyStatus), easy.redirectURL, ended.code)
             }
             if receivedBytes - windowBytes >= Self.progressBytesMin {
                 (windowEnd, windowBytes) = (Instant.after(seconds: limit), receivedBytes)
             }
             let deadline = min(windowEnd, end)
             if Instant.now >= deadline {
-                return (.fault(TransientFailure(reason: "no data for \(secondsText(limit)) s")), nil)
+                let isSilent = windowEnd <= end || receivedBytes == 0
+                let seconds = secondsText(min(limit, Instant.now.seconds(since: start)))
+                let reason = isSilent ? "no data for \(seconds) s" : "the rest was still to come"
+                return (.fault(TransientFailure(reason: reason)), nil, CURLE_OPERATION_TIMEDOUT)
             }
             session.wait(seconds: min(deadline.seconds(since: .now), 1))
         }
@@ -122,7 +143,8 @@ final class HTTPDocument: CurlReceiver {
 
     func receiveHeader(_ line: RawSpan) -> Bool {
         receivedBytes += line.byteCount
-        return response.add(line: line)
+        hasTooManyHeaders = !response.add(line: line)
+        return !hasTooManyHeaders
     }
 
     func receiveBody(_ bytes: RawSpan) -> CurlReception {
@@ -137,6 +159,7 @@ final class HTTPDocument: CurlReceiver {
     }
 
     private func outcome(_ code: CURLcode, reason: String, proxyStatus: Int) -> HTTPSegment.Outcome {
+        if hasTooManyHeaders { return .fault(HTTPFailure.tooManyHeaders) }
         guard response.isComplete else {
             if !body.isEmpty, case .fail(let kind, let reason, let advice) = HTTPFailure.meaning(ofBytesThatAreNotHTTP: body) {
                 return .fail(kind, reason, advice)

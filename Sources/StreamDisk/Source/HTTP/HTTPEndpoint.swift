@@ -78,6 +78,15 @@ final class HTTPEndpoint: Sendable {
         return " (at \(place.name))"
     }
 
+    /// What an answer of `place` means. No advice on what to send where nothing of the user's is sent.
+    func refusal(
+        _ kind: SourceError.Kind, _ reason: String, of place: HTTPAddress, at offset: UInt64? = nil,
+        advice: SourceError.Advice? = nil
+    ) -> SourceError {
+        let isOurs = kind != .notPermitted || place.origin == address.origin
+        return error(kind, reason + elsewhere(place), at: offset, advice: isOurs ? advice : nil)
+    }
+
     func error(
         _ kind: SourceError.Kind, _ reason: String, at offset: UInt64? = nil, advice: SourceError.Advice? = nil
     ) -> SourceError {
@@ -89,7 +98,7 @@ final class HTTPEndpoint: Sendable {
             }
             return SourceError(kind, source: path, reason: reason, advice: advice)
         }
-        if kind == .notPermitted, advice == nil, let authorizer {
+        if kind == .notPermitted, advice == .giveCredentials, let authorizer {
             return SourceError(kind, source: name, reason: reason + authorizer.explanation, offset: offset, advice: .logIn)
         }
         return SourceError(kind, source: name, reason: reason, offset: offset, advice: advice)

@@ -34,7 +34,9 @@ enum HTTPFailure {
         case CURLE_COULDNT_RESOLVE_PROXY where reason.hasPrefix("Unsupported proxy"),
             CURLE_COULDNT_CONNECT where reason.hasPrefix("Unsupported proxy"):
             return .fail(.unreachable, "the environment names a proxy by what is no proxy's URL")
-        case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT, CURLE_NOT_BUILT_IN, CURLE_BAD_FUNCTION_ARGUMENT,
+        // libcurl says the same of a header line of more than 100 KiB.
+        case CURLE_OUT_OF_MEMORY: return .fail(.unreachable, "libcurl has no memory for the answer, or it has a huge header")
+        case CURLE_FAILED_INIT, CURLE_NOT_BUILT_IN, CURLE_BAD_FUNCTION_ARGUMENT,
             CURLE_UNKNOWN_OPTION:
             return .fail(.unreachable, reason)
         // Bytes arrived that are not HTTP/1.
@@ -44,6 +46,16 @@ enum HTTPFailure {
         default: return handshake(reason) ?? .fault(TransientFailure(reason: reason))
         }
     }
+
+    /// Whether a plain first contact that ended so, without a byte, may have been to a server that speaks TLS: many just hang up.
+    static func mayWantTLS(_ code: CURLcode) -> Bool { [CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR].contains(code) }
+
+    /// It was.
+    static let wantsTLS = HTTPSegment.Outcome.fail(
+        .unreachable, "a plain request was not answered, and what is there speaks TLS", .useTLS)
+
+    /// Of a response with more headers than are read.
+    static let tooManyHeaders = TransientFailure(reason: "more than 64 KiB of headers came", isContradiction: true)
 
     /// The first bytes of a response without a header: a TLS server sends a TLS alert record (RFC 8446 §5.1) to a client that
     /// does not speak TLS.

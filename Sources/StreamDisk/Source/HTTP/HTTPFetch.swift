@@ -12,8 +12,6 @@ final class HTTPFetch: @unchecked Sendable {
     private static let segmentBytesMin: UInt64 = 256 << 10
     /// The buffer of libcurl for each of several connections.
     private static let smallBufferBytes = 64 << 10
-    /// Time limit for testing whether a server that did not answer a plain request speaks TLS.
-    private static let probeSeconds = 1.0
 
     private let endpoint: HTTPEndpoint
     private let session: CurlSession
@@ -115,8 +113,8 @@ final class HTTPFetch: @unchecked Sendable {
             var outcome = segment.outcome(code, reason: easy.reason(for: code), proxyStatus: easy.proxyStatus)
             let target = easy.redirectURL
             end(segment)
-            if isHungUp(segment, code), speaksTLS(segment.place ?? endpoint.address, cancellation) {
-                outcome = .fail(.unreachable, "a plain request was not answered, and what is there speaks TLS", .useTLS)
+            if isHungUp(segment, code), session.speaksTLS(at: segment.place ?? endpoint.address, cancellation: cancellation) {
+                outcome = HTTPFailure.wantsTLS
             }
             try settle(segment, outcome, redirectURL: target, cancellation)
         }
@@ -131,14 +129,7 @@ final class HTTPFetch: @unchecked Sendable {
     /// Whether the first contact was a plain connection that closed without a response, as many TLS servers do.
     private func isHungUp(_ segment: HTTPSegment, _ code: CURLcode) -> Bool {
         segment.pin == nil && segment.spot.attempts == 0 && segment.isUnanswered
-            && !(segment.place ?? endpoint.address).isSecure
-            && [CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR].contains(code)
-    }
-
-    private func speaksTLS(_ place: HTTPAddress, _ cancellation: Cancellation) -> Bool {
-        session.speaksTLS(
-            at: "https" + place.origin.dropFirst("http".count), withinSeconds: Self.probeSeconds,
-            cancellation: cancellation)
+            && !(segment.place ?? endpoint.address).isSecure && HTTPFailure.mayWantTLS(code)
     }
 
     private func planSegments() {
@@ -203,7 +194,7 @@ final class HTTPFetch: @unchecked Sendable {
                 to: redirectURL, from: segment.place ?? endpoint.address, count: segment.redirects, at: segment.position)
         case .unauthorized(let challenges):
             if try renewAuthorization(of: segment, challenges, cancellation) { return }
-            let refusal = HTTPSegment.Outcome.fail(.notPermitted, "the server answered 401")
+            let refusal = HTTPSegment.Outcome.fail(.notPermitted, "the server answered 401", .giveCredentials)
             try settle(segment, refusal, redirectURL: nil, cancellation)
         case .short:
             segment.redirects = 0
@@ -217,7 +208,8 @@ final class HTTPFetch: @unchecked Sendable {
             if segment.place != nil, segment.redirects == 0, kind != .changed {
                 try retry(segment, TransientFailure(reason: reason))
             } else {
-                throw endpoint.error(kind, reason + endpoint.elsewhere(segment.place), at: segment.position, advice: advice)
+                throw endpoint.refusal(
+                    kind, reason, of: segment.place ?? endpoint.address, at: segment.position, advice: advice)
             }
         case .refused: throw endpoint.error(.stopped, "cancelled", at: segment.position)
         }
@@ -228,7 +220,8 @@ final class HTTPFetch: @unchecked Sendable {
         of segment: HTTPSegment, _ challenges: String, _ cancellation: Cancellation
     ) throws(SourceError) -> Bool {
         guard let authorizer = endpoint.authorizer, segment.renewals == 0,
-            (segment.place ?? endpoint.address).origin == endpoint.address.origin
+            (segment.place ?? endpoint.address).origin == endpoint.address.origin,
+            segment.spot.renewal(at: output.now, position: segment.position)
         else { return false }
         let isAsked = try output.excluding { () throws(SourceError) in
             try authorizer.renew(

@@ -159,7 +159,7 @@ final class HTTPSegment: CurlReceiver {
     func receiveHeader(_ line: RawSpan) -> Bool {
         receivedBytes += line.byteCount
         guard response.add(line: line) else {
-            verdict = .fault(TransientFailure(reason: "more than 64 KiB of headers came", isContradiction: true))
+            verdict = .fault(HTTPFailure.tooManyHeaders)
             return false
         }
         guard response.isComplete, verdict == nil else { return true }

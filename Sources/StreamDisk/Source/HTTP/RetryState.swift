@@ -23,6 +23,9 @@ struct RetryState {
     static let progressBytesMin: UInt64 = 64 << 10
     /// This many contradictory responses in a row are no accident.
     static let contradictionsMax = 4
+    /// This often may the server want to see anew who asks, without progress. Time does not bound it: the clock stands still while
+    /// somebody else is asked.
+    static let renewalsMax = 8
     static let delayMinSeconds = 0.1
     static let delayMaxSeconds = 5.0
     /// The upper limit for a wait that a server asks for. Then it is tried anyway, since it may have recovered earlier.
@@ -32,6 +35,7 @@ struct RetryState {
     private var first: (time: Instant, position: UInt64)?
     private(set) var attempts = 0
     private var contradictions = 0
+    private var renewals = 0
 
     init(timeoutSeconds: Double) { self.timeoutSeconds = timeoutSeconds }
 
@@ -48,6 +52,14 @@ struct RetryState {
         forgetBeforeProgress(to: position)
         first = first ?? (now, position)
         return nil
+    }
+
+    /// Records that the server wants to see anew who asks. Returns false if it did that too often without progress.
+    mutating func renewal(at now: Instant, position: UInt64) -> Bool {
+        forgetBeforeProgress(to: position)
+        first = first ?? (now, position)
+        renewals += 1
+        return renewals <= Self.renewalsMax
     }
 
     private mutating func forgetBeforeProgress(to position: UInt64) {

@@ -7,6 +7,8 @@ import CosiFormat
 /// to a token server that `mayHaveCredentials` allows.
 final class RegistryAuthorizer: HTTPAuthorizer {
     private struct State {
+        /// One connection asks; the others wait for what comes of it.
+        var isAsking = false
         var authorization: HTTPAuthorization?
         var search: RegistryCredentials.Search?
     }
@@ -37,8 +39,26 @@ final class RegistryAuthorizer: HTTPAuthorizer {
     }
 
     func renew(_ refused: HTTPAuthorization?, challenges: String, observer: SourceObserver) throws(SourceError) -> Bool {
-        // Another connection was quicker.
-        if authorization != refused { return false }
+        let state = state
+        let isMine = observer.cancellation.withHandler({ state.mutateAndNotify { _ in } }) {
+            state.wait { state -> Bool? in
+                // Another connection was quicker.
+                if state.authorization != refused || observer.cancellation.isCancelled { return false }
+                if state.isAsking { return nil }
+                state.isAsking = true
+                return true
+            }
+        }
+        guard isMine else { return false }
+        defer { state.mutateAndNotify { $0.isAsking = false } }
+        let next = try ask(refused, challenges, observer)
+        state.withLock { $0.authorization = next }
+        return true
+    }
+
+    private func ask(
+        _ refused: HTTPAuthorization?, _ challenges: String, _ observer: SourceObserver
+    ) throws(SourceError) -> HTTPAuthorization {
         let all = AuthenticationChallenge.parse(challenges)
         let credentials = try credentials()
         let next: HTTPAuthorization
@@ -50,10 +70,9 @@ final class RegistryAuthorizer: HTTPAuthorizer {
             if next == refused { throw denied("the registry refused the user and the password") }
         } else {
             let names = all.prefix(5).map { printable($0.scheme, scalarsMax: 20) }.joined(separator: ", ")
-            throw denied("the registry wants to be shown who asks in a way that is not known here (\(names))")
+            throw unusable("the registry wants to be shown who asks in a way that is not known here (\(names))")
         }
-        state.withLock { $0.authorization = next }
-        return true
+        return next
     }
 
     private func credentials() throws(SourceError) -> RegistryCredentials? {
@@ -62,6 +81,9 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         state.withLock { $0.search = search }
         return search.credentials
     }
+
+    /// What no user and no password mends.
+    private func unusable(_ reason: String) -> SourceError { SourceError(.notPermitted, source: reference.name, reason: reason) }
 
     private func denied(_ reason: String) -> SourceError {
         SourceError(.notPermitted, source: reference.name, reason: reason + explanation, advice: .logIn)
@@ -72,12 +94,12 @@ final class RegistryAuthorizer: HTTPAuthorizer {
     ) throws(SourceError) -> String {
         let registry = HTTPAddress(reference.url("", isPlain: options.usesPlainHTTP))
         guard let registry, let realm = HTTPAddress(challenge.parameters["realm"] ?? ""), realm.user == nil, realm.password == nil
-        else { throw denied("the registry names a token server by what is no http or https URL, or with a user in it") }
+        else { throw unusable("the registry names a token server by what is no http or https URL, or with a user in it") }
         if registry.isSecure, !realm.isSecure {
-            throw denied("the registry wants a token to be asked for over http (\(realm.name)), which is not done")
+            throw unusable("the registry wants a token to be asked for over http (\(realm.name)), which is not done")
         }
         if credentials != nil, !Self.mayHaveCredentials(realm, of: registry) {
-            throw denied(
+            throw unusable(
                 "the registry, which is asked over http, names another host for its tokens (\(realm.name)): credentials are not sent "
                     + "there, since anyone on the way can name one")
         }
@@ -90,10 +112,13 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         let answer: HTTPDocument.Answer
         do throws(SourceError) {
             answer = try HTTPDocument.get(
-                endpoint, accept: ["application/json"], bytesMax: Self.answerBytesMax, observer: observer)
+                endpoint, accept: ["application/json"], bytesMax: Self.answerBytesMax,
+                observer: SourceObserver(cancellation: observer.cancellation) { note in
+                    observer.report(note.saying("its token server \(endpoint.name): \(note.reason)"))
+                })
         } catch {
             if error.kind == .stopped { throw error }
-            let isRefused = error.kind == .notPermitted && error.advice == nil || error.advice == .logIn
+            let isRefused = error.advice == .giveCredentials || error.advice == .logIn
             throw SourceError(
                 error.kind == .notFound ? .unreachable : error.kind, source: reference.name,
                 reason: "its token server \(error.source): \(error.reason)" + (isRefused ? explanation : ""),

@@ -20,7 +20,7 @@ struct RegistryCredentials: Equatable, Sendable {
         var isNamed = false
 
         /// - Parameter variable: the environment's; nil where it is not set.
-        init(environment variable: (String) -> String?) {
+        init(user: uid_t = getuid(), environment variable: (String) -> String?) {
             func folder(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
             if let file = folder("REGISTRY_AUTH_FILE") {
                 (paths, isNamed) = ([file], true)
@@ -28,8 +28,9 @@ struct RegistryCredentials: Equatable, Sendable {
             }
             // As Docker has it, its variable stands in the place of its folder.
             let docker = folder("DOCKER_CONFIG") ?? folder("HOME").map { $0 + "/.docker" }
-            paths = [docker.map { $0 + "/config.json" }, folder("XDG_RUNTIME_DIR").map { $0 + "/containers/auth.json" }]
-                .compactMap { $0 }
+            // Where sudo, cron or a unit set no such variable, skopeo and podman log in to the latter.
+            let containers = folder("XDG_RUNTIME_DIR").map { $0 + "/containers" } ?? "/run/containers/\(user)"
+            paths = [docker.map { $0 + "/config.json" }, containers + "/auth.json"].compactMap { $0 }
         }
 
         /// Of this process.
@@ -52,6 +53,8 @@ struct RegistryCredentials: Equatable, Sendable {
 
     /// Real ones have some entries of a hundred bytes.
     private static let fileBytesMax = 1 << 20
+    /// A pipe, such as bash's `<(…)`, may take a moment.
+    private static let pipeSeconds = 10.0
 
     /// The credentials of the longest key that is the reference's repository, a part of its path, or its host; of the first file
     /// that has one. Throws where a file cannot be used.
@@ -86,7 +89,8 @@ struct RegistryCredentials: Equatable, Sendable {
     /// Nil for a file that is not there and need not be.
     private static func read(_ path: String, isNamed: Bool) throws(SourceError) -> [UInt8]? {
         do throws(SystemError) {
-            return try HostFiles(root: "/").bytes(of: path, limitBytes: fileBytesMax)
+            return try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
+                .readAll(limitBytes: fileBytesMax, waitSeconds: pipeSeconds)
         } catch {
             if !isNamed, [ENOENT, ENOTDIR].contains(error.code) { return nil }
             let isRefused = [EACCES, EPERM].contains(error.code)

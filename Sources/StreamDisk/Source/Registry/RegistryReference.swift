@@ -24,9 +24,9 @@ struct RegistryReference: Equatable, Sendable {
 
     /// Throws `.invalidReference` for what is none, in words that repeat no secret.
     init(_ text: String) throws(SourceError) {
-        func refusal(_ reason: String) -> SourceError {
+        func refusal(_ reason: String, named name: String? = nil) -> SourceError {
             SourceError(
-                .invalidReference, source: withoutSecrets(text),
+                .invalidReference, source: withoutSecrets(name ?? text),
                 reason: reason + "; the form is oci://host[:port]/repository:tag or oci://host[:port]/repository@sha256:…")
         }
         var rest = text.dropFirst("oci://".count)
@@ -34,14 +34,21 @@ struct RegistryReference: Equatable, Sendable {
         let host = rest[..<slash]
         rest = rest[rest.index(after: slash)...]
         if host.contains("@") { throw refusal("holds a user or a password, which have no place there") }
-        guard !host.isEmpty, host.utf8.allSatisfy({ isAlphanumeric($0, anyCase: true) || ".-:[]".utf8.contains($0) }),
+        guard !host.isEmpty, host.last != ":",
+            host.utf8.allSatisfy({ isAlphanumeric($0, anyCase: true) || ".-:[]".utf8.contains($0) }),
             let address = HTTPAddress("https://\(host)/"), address.user == nil
         else { throw refusal("has no valid host") }
         self.host = host.lowercased()
 
         if let at = rest.firstIndex(of: "@") {
             let digest = String(rest[rest.index(after: at)...])
-            guard isSHA256(digest) else { throw refusal("its digest is not sha256: and 64 hexadecimal digits in lower case") }
+            guard isSHA256(digest) else {
+                // What follows may also be a host, and what stands before it a secret.
+                let isOne = !digest.contains("/") && ["sha256:", "sha512:"].contains { digest.hasPrefix($0) }
+                throw refusal(
+                    "its digest is not sha256: and 64 hexadecimal digits in lower case",
+                    named: isOne ? "oci://\(host)/\(rest[..<at])" : nil)
+            }
             self.digest = digest
             rest = rest[..<at]
         } else {
