@@ -49,10 +49,14 @@ enum PlanText {
             ])
         }
         let now = plan.regions.flatMap { region in
-            lost(region.target.contents, isDisk: false).enumerated().map { $0.offset == 0 ? "\(region.target.path): \($0.element)" : $0.element }
+            lost(region.target.contents, isDisk: false).enumerated().map {
+                $0.offset == 0 ? "\(region.target.path): \($0.element)" : $0.element
+            }
         }
+        let holdsTable = plan.regions.contains { $0.target.overwrittenTable != nil }
+        let stays = "what lies behind an image stays, and so do all" + (holdsTable ? " other" : "") + " partition tables"
         return paragraphs([("image", image(plan, for: .write))], room) + labelled("new", table.lines(columns: room))
-            + paragraphs([("lost", now + ["what lies behind an image stays, and so do all partition tables"])], room)
+            + paragraphs([("lost", now + [stays])], room)
             + labelled("engine", [plan.engineName])
     }
 

@@ -6,11 +6,12 @@ struct StreamCommand: ParsableCommand {
         commandName: "stream", abstract: "Write an image to a disk.",
         usage: """
             stream-disk [stream] <image> [--disk <path>] [--hash <hash>] [<options>]
-            stream-disk [stream] <image> --partition <ref=path> … [--hash <hash>] [<options>]
+            stream-disk [stream] <image> --partition <ref=path> … [<options>]
             """,
         discussion: """
             Removes the old partition table first, and writes the new one last, when all data is on the disk and checked. \
-            So a run that fails never leaves a disk that looks bootable and is not.
+            So a run that fails never leaves a disk that looks bootable and is not. With --partition no table is removed or \
+            written: use what a run wrote only after exit code 0.
             """)
 
     @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
@@ -51,7 +52,10 @@ struct StreamCommand: ParsableCommand {
         @Flag(help: "Check the image's metadata and the disk, show the plan, and write nothing.")
         var dryRun = false
 
-        @Flag(help: "Read all written data back and compare it, before the new partition table is written. With --partition: before the run ends.")
+        @Flag(
+            help: ArgumentHelp(
+                "Read all written data back and compare it, before the new partition table is written. With --partition: before "
+                    + "the run ends."))
         var verify = false
 
         func validate() throws {

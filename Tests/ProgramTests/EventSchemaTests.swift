@@ -52,6 +52,42 @@ extension CommandLineContract {
             }
         }
 
+        @Test("Runs onto one target and onto two, that write, that only plan, and that fail before and after the first byte.")
+        func regions() throws {
+            let image = try SampleImage.make()
+            try withTemporaryFolder { folder in
+                let (one, two) = (folder.appending(path: "one").path, folder.appending(path: "two").path)
+                try run("truncate", ["-s", "32M", one, two])
+                let root = ["--partition", "root=\(one)"]
+                let both = root + ["--partition", "esp=\(two)"]
+                for onto in [root, both] {
+                    for more in [["--yes"], ["--yes", "--verify"], ["--dry-run"]] {
+                        try expectValid(try Program.run([image.path] + onto + more, events: true), 0)
+                    }
+                }
+                try expectValid(
+                    try Program.run([image.path, "--partition", "none=\(one)", "--yes"], events: true), 66,
+                    kind: "partition.notFound")
+                var bytes = try image.bytes
+                bytes[try image.fileOffset(of: try image.region("root")) + 2_000_000] ^= 1
+                let corrupt = try FaultServer(bytes)
+                let ended = try Program.run([corrupt.url(), "--yes"] + both, events: true)
+                try expectValid(ended, 65)
+                #expect(ended.events.last?["diskState"] as? String == "uncertain")
+            }
+        }
+
+        @Test(.enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+        func aRunOntoAPartition() throws {
+            let image = try SampleImage.make()
+            try LoopDevice.with(sizeBytes: 64 << 20, partitions: true) { device in
+                try run("addpart", [device.path, "1", "2048", "65536"])
+                defer { _ = try? run("delpart", [device.path, "1"]) }
+                try expectValid(
+                    try Program.run([image.path, "--partition", "root=\(device.path)p1", "--yes"], events: true), 0)
+            }
+        }
+
         @Test("Comparisons, with a disk that holds the image and with one that does not.")
         func comparing() throws {
             try withDisk { image, disk in

@@ -42,7 +42,9 @@ private let mib: UInt64 = 1 << 20
         var start: UInt64 = 0
         for range in written + [sizeBytes..<sizeBytes] {
             let count = range.lowerBound - start
-            if count > 0 { try run("bash", ["-c", "cmp --bytes=\(count) --ignore-initial=\(start) \"$1\" \"$2\" >&2", "cmp", path, was]) }
+            if count > 0 {
+                try run("bash", ["-c", "cmp --bytes=\(count) --ignore-initial=\(start) \"$1\" \"$2\" >&2", "cmp", path, was])
+            }
             start = range.upperBound
         }
     }
@@ -52,7 +54,8 @@ private let mib: UInt64 = 1 << 20
     }
 
     @Test(
-        "A partition is byte for byte what zstd decodes, and every other byte of its disk stays.", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
+        "A partition is byte for byte what zstd decodes, and every other byte of its disk stays.",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
         arguments: [["--verify"], ["--engine", "pwrite"]])
     func onePartition(options: [String]) throws {
         try withSlots { image, device, was in
@@ -93,7 +96,8 @@ private let mib: UInt64 = 1 << 20
             let before = try sha256(of: path)
             for reference in ["99", "nobody", "/nowhere"] {
                 let ended = try Program.run([image.path, "--partition", "\(reference)=\(path)", "--yes", "-q"], events: true)
-                expectFailure(ended, 66, says: ["no partition '\(reference)'", "\(number) 'root' on /", "'esp'", "Nothing was written"])
+                expectFailure(
+                    ended, 66, says: ["no partition '\(reference)'", "\(number) 'root' on /", "'esp'", "Nothing was written"])
                 #expect(ended.events.last?["kind"] as? String == "partition.notFound")
             }
             let twice = try Program.run(
@@ -149,7 +153,9 @@ private let mib: UInt64 = 1 << 20
         }
     }
 
-    @Test("A target that is in use, too small, misaligned or shared is refused, and not a byte written.", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+    @Test(
+        "A target that is in use, too small, misaligned or shared is refused, and not a byte written.",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
     func refusals() throws {
         try withSlots { image, device, _ in
             func expectRefused(_ code: Int32, _ arguments: [String], says: [String]) throws {
@@ -165,7 +171,9 @@ private let mib: UInt64 = 1 << 20
             try expectRefused(78, ["--partition", "root=\(one)", "--partition", "esp=\(device.path)"], says: ["shares bytes"])
             try expectRefused(78, ["--partition", "root=\(device.backingFile.path)"], says: ["\(device.name) is built on it"])
             try expectRefused(78, ["--partition", "root=\(device.path)p9"], says: ["no such disk or file"])
-            if try String(contentsOfFile: "/sys/class/block/\(device.name)/queue/physical_block_size", encoding: .utf8) == "4096\n" {
+            if try String(contentsOfFile: "/sys/class/block/\(device.name)/queue/physical_block_size", encoding: .utf8)
+                == "4096\n"
+            {
                 try expectRefused(78, ["--partition", "esp=\(odd)"], says: [odd, "inside a block of 4096"])
             }
             // The neighbour of a mounted partition can be written, and itself not.
@@ -184,7 +192,9 @@ private let mib: UInt64 = 1 << 20
         }
     }
 
-    @Test("Partitions of one disk can be written side by side; a run onto the whole disk keeps them out, and they it.", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+    @Test(
+        "Partitions of one disk can be written side by side; a run onto the whole disk keeps them out, and they it.",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
     func locks() throws {
         try withSlots { image, device, _ in
             func code(_ arguments: [String]) throws -> Int32 { try Program.run([image.path, "--yes", "-q"] + arguments).code }
@@ -196,7 +206,9 @@ private let mib: UInt64 = 1 << 20
             }
             let slot = "root=\(device.path)p1"
             // What a run onto the other slot holds.
-            #expect(try locked(device.path, LOCK_SH) { try locked(device.path + "p2", LOCK_EX) { try code(["--partition", slot]) } } == 0)
+            #expect(
+                try locked(device.path, LOCK_SH) { try locked(device.path + "p2", LOCK_EX) { try code(["--partition", slot]) } }
+                    == 0)
             // What a run onto the disk holds, and one onto the same slot.
             #expect(try locked(device.path, LOCK_EX) { try code(["--partition", slot]) } == 75)
             #expect(try locked(device.path + "p1", LOCK_EX) { try code(["--partition", slot]) } == 75)
@@ -211,7 +223,7 @@ private let mib: UInt64 = 1 << 20
             let ended = try running.wait()
             #expect(ended.code == 143)
             #expect(ended.events.last?["diskState"] as? String == "uncertain")
-            #expect(ended.errors.contains("no partition table was touched"), "\(ended.errors)")
+            #expect(ended.errors.contains("no partition table around it was touched"), "\(ended.errors)")
         }
     }
 
@@ -221,14 +233,69 @@ private let mib: UInt64 = 1 << 20
         try withTemporaryFolder { folder in
             let broken = try image.repacked(
                 in: folder,
-                metadata: "(.disk.gptRegions[].image, .images[].image) |= (.sha384 = (if .path | test(\"_\(try image.region("root").number)[.]\") then (\"0\" * 96) else .sha384 end))")
+                metadata:
+                    "(.disk.gptRegions[].image, .images[].image) |= (.sha384 = (if .path | test(\"_\(try image.region("root").number)[.]\") then (\"0\" * 96) else .sha384 end))"
+            )
             let path = folder.appending(path: "slot").path
             try run("truncate", ["-s", "32M", path])
             let ended = try Program.run([broken, "--partition", "root=\(path)", "--yes", "-q"], events: true)
-            expectFailure(ended, 65, says: ["SHA-384", "do not use it", "no partition table was touched"])
+            expectFailure(ended, 65, says: ["SHA-384", "do not use it", "no partition table around it was touched"])
             #expect(ended.events.last?["kind"] as? String == "image.dataHash")
             // Its neighbour is whole, and nobody looks at what was not asked for.
             #expect(try Program.run([broken, "--partition", "esp=\(path)", "--yes", "-q"]).code == 0)
+        }
+    }
+
+    @Test("A file that is removed, or replaced, while it is written is no success.")
+    func fileGone() throws {
+        let image = try SampleImage.make()
+        let nginx = try Nginx(Nginx.Settings(limitRate: "2m"))
+        try nginx.serve("image.cosi", image.bytes)
+        try withTemporaryFolder { folder in
+            let (path, other) = (folder.appending(path: "slot").path, folder.appending(path: "other").path)
+            for change in [["rm", path], ["mv", other, path]] {
+                try run("truncate", ["-s", "32M", path, other])
+                let running = try Running([nginx.url("image.cosi"), "--partition", "root=\(path)", "--yes"], events: true)
+                try running.waitForPhase("write")
+                try run(change[0], Array(change.dropFirst()))
+                let ended = try running.wait()
+                #expect(ended.code == 74, "\(change): \(ended.errors)")
+                #expect(ended.events.last?["diskState"] as? String == "uncertain")
+            }
+        }
+    }
+
+    @Test("A partition table at the beginning of a target is told before it is overwritten.")
+    func tableIsTold() throws {
+        let image = try SampleImage.make()
+        try withTemporaryFolder { folder in
+            let path = folder.appending(path: "disk.raw").path
+            try run("truncate", ["-s", "64M", path])
+            let plain = try Program.run([image.path, "--partition", "root=\(path)", "--dry-run"])
+            #expect(plain.output.contains("and so do all partition tables"), "\(plain.output)")
+            try run("bash", ["-c", "sfdisk --quiet \"$1\" <<< $'label: gpt\\nsize=10M'", "table", path])
+            let ended = try Program.run([image.path, "--partition", "root=\(path)", "--dry-run"])
+            #expect(ended.errors.contains("\(path): it has a gpt partition table, which is overwritten"), "\(ended.errors)")
+            #expect(ended.output.contains("and so do all other partition tables"), "\(ended.output)")
+        }
+    }
+
+    @Test(
+        "Two partitions of a loop device over a loop device go into one run.",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+    func twoOverLoop() throws {
+        let image = try SampleImage.make()
+        try LoopDevice.with(sizeBytes: 80 * mib) { below in
+            let loop = try run("losetup", ["--find", "--show", "--partscan", below.path])
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            defer { _ = try? run("losetup", ["--detach", loop]) }
+            for (number, start) in [("1", "2048"), ("2", "69632")] { try run("addpart", [loop, number, start, "65536"]) }
+            defer { for number in ["1", "2"] { _ = try? run("delpart", [loop, number]) } }
+            let onto = ["--partition", "root=\(loop)p1", "--partition", "esp=\(loop)p2"]
+            let ended = try Program.run([image.path, "--yes", "--verify", "-q"] + onto)
+            #expect(ended.code == 0, "\(ended.errors)")
+            try expectImage(image, "root", on: loop + "p1")
+            try expectImage(image, "esp", on: loop + "p2")
         }
     }
 
@@ -255,9 +322,10 @@ private let mib: UInt64 = 1 << 20
 
     @Test("--partition with --disk, without a path or without a yes is a usage error.")
     func usage() throws {
-        for arguments in [["--partition", "1=x", "--disk", "y", "--yes"], ["--partition", "1=", "--yes"], ["--partition", "=x", "--yes"],
-            ["--partition", "1", "--yes"], ["--partition", "1=x"]]
-        {
+        for arguments in [
+            ["--partition", "1=x", "--disk", "y", "--yes"], ["--partition", "1=", "--yes"], ["--partition", "=x", "--yes"],
+            ["--partition", "1", "--yes"], ["--partition", "1=x"],
+        ] {
             let ended = try Program.run(["image.cosi"] + arguments)
             #expect(ended.code == 64, "\(arguments): \(ended.errors)")
         }

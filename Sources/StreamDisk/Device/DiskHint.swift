@@ -20,10 +20,13 @@ public struct DiskHint: Sendable, Equatable {
         case rotational
         /// ``DiskInfo/sizeBytes``, with `>=`, `<=` or `==` before the number.
         case size
+
+        /// Whether it speaks of names in a file system, which differ by the case of their letters.
+        var isPath: Bool { self == .name || self == .byPath }
     }
 
     enum Condition: Sendable, Equatable {
-        /// In lower case, as is what it is compared with.
+        /// In lower case, as is what it is compared with; paths as they are.
         case equals(String)
         case contains(String)
         case isTrue(Bool)
@@ -39,7 +42,7 @@ public struct DiskHint: Sendable, Equatable {
 
     /// Reads KEY=VALUE; nil for what ``refusal(of:)`` explains.
     ///
-    /// Texts are equal in any case of their letters. `s==` before a text says that, too, and `<in>` that the disk's text contains
+    /// Texts are equal in any case of their letters, but names and paths: `/dev/disk/by-label/DATA` is not `…/data`. `s==` before a text says that, too, and `<in>` that the disk's text contains
     /// it. Sizes are written `500G` or `1.5T`, in powers of 1024, or `512B`; a number alone counts GiB, as Ironic's does. The
     /// comparison may stand in the place of `=` or behind it; without one a size must be equal. Sizes are compared in the last
     /// digit that is given, cut off like those that are shown: 465.7 GiB is equal to `465G` and to `465.7G`, and no more than either.
@@ -73,12 +76,13 @@ public struct DiskHint: Sendable, Equatable {
     private enum Reading { case hint(DiskHint), refusal(String) }
 
     private static func read(_ text: String) -> Reading {
+        let text = trimmed(text)
         let name = text.prefix { $0.isLetter || $0 == "_" }
         let keys = Key.allCases.map(\.rawValue).joined(separator: ", ")
         guard let key = Key(rawValue: name.lowercased()) else {
             return .refusal("tells nothing by which disks are chosen: give KEY=VALUE, KEY being one of \(keys)")
         }
-        var value = text[name.endIndex...]
+        var value = text[name.endIndex...].drop(while: \.isWhitespace)
         // `size>=500G` is `size=>=500G`.
         if value.hasPrefix("=") {
             value.removeFirst()
@@ -100,7 +104,7 @@ public struct DiskHint: Sendable, Equatable {
     }
 
     private static func condition(_ key: Key, _ value: String) -> Condition? {
-        let condition = textCondition(value.lowercased())
+        let condition = textCondition(key.isPath ? value : value.lowercased())
         switch (key, condition) {
         case (.wwn, .equals(let text)): return .equals(bareWWN(text))
         case (.byPath, .equals(let text)) where !text.isEmpty && !text.hasPrefix("/"): return .equals(byPathFolder + text)
@@ -178,7 +182,7 @@ extension DiskHint {
     private func paths(_ disk: DiskInfo) -> [String] { disk.links.filter { $0.hasPrefix(Self.byPathFolder) } }
 
     private func isMet(by text: String?) -> Bool {
-        guard let text = text?.lowercased() else { return false }
+        guard let text = key.isPath ? text : text?.lowercased() else { return false }
         return switch condition {
         case .equals(let wanted): text == wanted
         case .contains(let wanted): text.contains(wanted)

@@ -61,12 +61,17 @@ extension HostDisks {
         return info
     }
 
-    /// The partitions of other paths to the same disk that share bytes with this one.
+    /// The other partitions that share bytes with this one: those of other paths to the same disk, and those of its own disk that
+    /// lie inside or across it, which some tables have (a BSD label in a partition).
     func twins(of partition: DiskInfo) -> [DiskInfo] {
-        guard let place = partition.place, let disk = hardware(named: place.diskName), let identity = disk.identity else { return [] }
-        let others = allHardware(with: disk.name).filter { $0.number != disk.number && $0.identity == identity }
-        return others.flatMap { other in
-            partitions(of: other.name).map { info(of: $0, on: other) }.filter { $0.place?.bytes.overlaps(place.bytes) == true }
+        guard let place = partition.place, let disk = hardware(named: place.diskName) else { return [] }
+        let others = disk.identity.map { identity in
+            allHardware(with: disk.name).filter { $0.number != disk.number && $0.identity == identity }
+        }
+        return ([disk] + (others ?? [])).flatMap { other in
+            partitions(of: other.name).map { info(of: $0, on: other) }.filter {
+                $0.number != partition.number && $0.place?.bytes.overlaps(place.bytes) == true
+            }
         }
     }
 
@@ -85,7 +90,8 @@ extension HostDisks {
         found += uses(by: family, use) + uses(by: disk, use)
         found += SharedUses(use, tree).obstacles(to: number, family: Set(whole.map(\.name)))
         for twin in twins {
-            let members = self.family(of: twin.name, use: use)
+            let members =
+                self.family(of: twin.name, use: use)
                 + self.family(of: twin.place?.diskName ?? twin.name, use: use, withPartitions: false)
             if !uses(by: members, use).isEmpty { found.append(.otherPath(name: twin.name)) }
         }
@@ -93,7 +99,9 @@ extension HostDisks {
         if info.sizeBytes == 0 { found.append(.zeroSize) }
         if let source {
             let origin = Storage(of: source, among: hardwareOfAll(), tree)
-            if ([info] + twins).contains(where: { origin.overlaps(Storage(writtenBy: $0.number, tree)) }) { found.insert(.isSource, at: 0) }
+            if ([info] + twins).contains(where: { origin.overlaps(Storage(writtenBy: $0.number, tree)) }) {
+                found.insert(.isSource, at: 0)
+            }
         }
         info.links = use.links[number] ?? []
         info.obstacles = found
@@ -109,7 +117,9 @@ extension HostDisks {
         }
         let partitions = targets.compactMap { $0.0.flatMap(partitionHardware)?.place }
         // Partitions of one disk, whatever that is built on, share what they cover both.
-        if partitions.count == 2, partitions[0].disk == partitions[1].disk { return partitions[0].bytes.overlaps(partitions[1].bytes) }
+        if partitions.count == 2, partitions[0].disk == partitions[1].disk {
+            return partitions[0].bytes.overlaps(partitions[1].bytes)
+        }
         let storages = targets.map { number, file -> [Storage] in
             guard let number else { return [Storage(writtenBy: file)] }
             let paths =

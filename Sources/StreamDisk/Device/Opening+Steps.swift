@@ -17,8 +17,10 @@ extension Opening {
 
     /// The disk with this device number, with its uses.
     func disk(_ number: DeviceNumber) throws(DiskSelectionError) -> DiskInfo {
-        guard let info = isRegion ? hosts.partition(number, source: source) ?? hosts.disk(number, source: source)
-            : hosts.disk(number, source: source)
+        guard
+            let info = isRegion
+                ? hosts.partition(number, source: source) ?? hosts.disk(number, source: source)
+                : hosts.disk(number, source: source)
         else { throw unknown(number) }
         return info
     }
@@ -157,12 +159,15 @@ extension Opening {
     }
 
     /// Locks another path, and opens it so that nothing can be mounted by it.
+    ///
+    /// What this run holds already, shared, for another of its targets will do: no second descriptor could open it exclusively.
     private func hold(_ path: String, _ number: DeviceNumber, exclusively: Bool) throws(DiskSelectionError) -> HeldPath {
+        if !exclusively, let own = heldByRun.first(where: { $0.opened == number }) { return own }
         let opening = beside(path)
         let node = try opening.look()
         guard node.st_mode & S_IFMT == S_IFBLK, DeviceNumber(node.st_rdev) == number else { throw opening.changed }
         let lock = try opening.lock(node, exclusively: exclusively)
-        return HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL))
+        return HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL), opened: number)
     }
 
     /// The same opening at another path.
@@ -229,9 +234,15 @@ extension Opening {
         }
     }
 
-    func resolved() -> String {
+    /// The path without symbolic links. Throws if it no longer leads to what was opened: a link that is put elsewhere meanwhile
+    /// must not be shown as the target.
+    func resolved(_ opened: stat) throws(DiskSelectionError) -> String {
         guard let text = unsafe realpath(path, nil) else { return path }
         defer { unsafe free(text) }
+        var status = stat()
+        guard unsafe stat(text, &status) == 0, status.st_dev == opened.st_dev, status.st_ino == opened.st_ino,
+            status.st_rdev == opened.st_rdev
+        else { throw changed }
         // SAFETY: realpath returned a NUL-terminated string that this function must free.
         return unsafe String(cString: text)
     }
@@ -271,9 +282,12 @@ extension Opening {
 final class HeldPath: Sendable {
     private let lock: Descriptor
     private let working: Descriptor?
+    /// The device that is open exclusively; nil where it is only locked.
+    let opened: DeviceNumber?
 
-    init(lock: consuming Descriptor, working: consuming Descriptor?) {
+    init(lock: consuming Descriptor, working: consuming Descriptor?, opened: DeviceNumber? = nil) {
         self.lock = lock
         self.working = working
+        self.opened = opened
     }
 }

@@ -22,10 +22,16 @@ extension TargetDisk {
     ///
     /// As `open`. A partition is locked for this run, and its disk together with others: several runs may write partitions of one
     /// disk, and none the disk meanwhile.
+    ///
+    /// - Parameter heldByRun: what the other targets of this run hold beside themselves.
     static func openRegion(
-        path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, hosts: HostDisks = HostDisks()
+        path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, heldByRun: [HeldPath] = [],
+        hosts: HostDisks = HostDisks()
     ) throws(DiskSelectionError) -> TargetDisk {
-        try Opening(path: path, requirement: requirement, access: access, source: source, isRegion: true, hosts: hosts).open()
+        try Opening(
+            path: path, requirement: requirement, access: access, source: source, isRegion: true, heldByRun: heldByRun,
+            hosts: hosts
+        ).open()
     }
 
     /// Opens and locks the smallest disk that fits and that nothing stands against.
@@ -55,6 +61,7 @@ struct Opening {
     var source: LocalOrigin?
     /// For one partition's image: a partition will do.
     var isRegion = false
+    var heldByRun: [HeldPath] = []
     var hosts = HostDisks()
     /// The disk as it was when it was selected automatically; nil if the user named it.
     var chosen: DiskInfo?
@@ -128,7 +135,7 @@ struct Opening {
         let alignment = isDirect ? max(info.dmaAlignmentBytes, info.blockBytes) : 1
         try expectAlignment(alignment)
         return TargetDisk(
-            path: path, resolvedPath: resolved(), access: access, sizeBytes: info.sizeBytes,
+            path: path, resolvedPath: try resolved(before), access: access, sizeBytes: info.sizeBytes,
             blockBytes: info.blockBytes, isDirect: isDirect, memoryAlignmentBytes: alignment,
             notes: isDirect ? notes : notes + ["the device refuses direct I/O: \(verb) through the page cache"],
             info: info, hints: hints, considered: considered, hosts: hosts, lock: lock, working: working, otherPaths: otherPaths)
@@ -172,7 +179,7 @@ struct Opening {
         let alignment = isDirect ? direct.memoryBytes : 1
         try expectAlignment(alignment)
         return TargetDisk(
-            path: path, resolvedPath: resolved(), access: access, sizeBytes: usable,
+            path: path, resolvedPath: try resolved(before), access: access, sizeBytes: usable,
             blockBytes: requirement.blockBytes, isDirect: isDirect, memoryAlignmentBytes: alignment, notes: notes,
             info: nil, hints: [], considered: [], hosts: hosts, lock: lock, working: working, otherPaths: [])
     }

@@ -54,16 +54,22 @@ package struct TargetDisk: ~Copyable, Sendable {
         return { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
     }
 
-    /// Throws if a regular file is shorter than when it was opened. Another program truncated it, and later writes have
-    /// extended it again, with holes.
+    /// Throws if a regular file is shorter than when it was opened, or no longer what its path leads to. Another program truncated
+    /// it, and later writes have extended it again, with holes; or removed it, or put another in its place.
     func expectWhole() throws(DiskIOError) {
         guard info == nil else { return }
+        let cause: SystemError
         do throws(SystemError) {
-            guard try UInt64(max(working.status().st_size, 0)) < sizeBytes else { return }
+            let own = try working.status()
+            var named = stat()
+            guard unsafe stat(resolvedPath, &named) == 0 else { throw .current }
+            let isSame = FileIdentity(own) == FileIdentity(named)
+            if isSame, UInt64(max(own.st_size, 0)) >= sizeBytes { return }
+            cause = SystemError(isSame ? EIO : ESTALE)
         } catch {
-            throw DiskIOError(.write, path: path, offset: nil, lengthBytes: nil, cause: error)
+            cause = error
         }
-        throw DiskIOError(.write, path: path, offset: nil, lengthBytes: nil, cause: SystemError(EIO))
+        throw DiskIOError(.write, path: path, offset: nil, lengthBytes: nil, cause: cause)
     }
 
     /// Closes the target. Throws errors of earlier writes that the kernel reports only now.

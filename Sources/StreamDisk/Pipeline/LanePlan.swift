@@ -29,7 +29,8 @@ package struct LanePlan {
     /// - Parameter besideBytes: memory that the run needs in addition to the lanes and to what every run needs.
     /// - Throws: `.memory` if not even one lane fits.
     package init(
-        _ contents: ImageContents, largestBytes: UInt64? = nil, limits: MemoryLimits, besideBytes: UInt64 = 0, lanesMax: Int? = nil
+        _ contents: ImageContents, largestBytes: UInt64? = nil, limits: MemoryLimits, besideBytes: UInt64 = 0,
+        lanesMax: Int? = nil
     ) throws(StreamFault) {
         // A sequential source delivers one image at a time, but its frames can still use several lanes.
         try self.init(

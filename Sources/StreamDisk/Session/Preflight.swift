@@ -15,7 +15,7 @@ struct Preflight: ~Copyable {
         _ source: any ImageSource, onto target: StreamTarget, access: TargetDisk.Access, _ options: StreamOptions,
         _ reporter: ProgressReporter
     ) throws(StreamFault) {
-        let mayBeForeign = access == .compare ? nil : target != .smallestDisk
+        let mayBeForeign = access == .compare ? nil : target.isNamed
         let (contents, notes) = try Self.readImage(source, mayBeForeign: mayBeForeign, options, reporter)
         // To compare a disk with itself harms nobody.
         let opened = try Self.open(target, for: contents, access, source: access == .compare ? nil : source.localOrigin)

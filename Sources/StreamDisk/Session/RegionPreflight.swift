@@ -28,7 +28,8 @@ struct RegionPreflight {
             try Self.expectApart(regions)
             for (row, region) in zip(rows, regions) {
                 let target = try OpenRegion(
-                    row, path: region.path, blockBytes: contents.metadata.disk.lbaSize, access, source: source.localOrigin)
+                    row, path: region.path, blockBytes: contents.metadata.disk.lbaSize, access, source: source.localOrigin,
+                    heldByRun: targets.flatMap(\.otherPaths))
                 notes += target.notes.map { .disk("\(region.path): \($0)") }
                 targets.append(target)
             }
@@ -52,7 +53,8 @@ struct RegionPreflight {
             if let other = seen.first(where: { hosts.share($0.status, status) }) {
                 throw DiskSelectionError(
                     .inUse, path: region.path,
-                    reason: "it shares bytes with \(other.path), which another partition's image goes onto; name a target for each")
+                    reason:
+                        "it shares bytes with \(other.path), which another partition's image goes onto; name a target for each")
             }
             seen.append((region.path, status))
         }
@@ -115,19 +117,22 @@ final class OpenRegion {
     let fileDescriptor: Int32
     let notes: [String]
     let dropCache: @Sendable () -> Void
+    let otherPaths: [HeldPath]
     private var disk: TargetDisk?
 
     init(
-        _ row: ImageContents.Row, path: String, blockBytes: Int, _ access: TargetDisk.Access, source: LocalOrigin?
+        _ row: ImageContents.Row, path: String, blockBytes: Int, _ access: TargetDisk.Access, source: LocalOrigin?,
+        heldByRun: [HeldPath]
     ) throws(DiskSelectionError) {
         guard let image = row.region?.image else { preconditionFailure("checked with the references") }
         let block = UInt64(blockBytes)
         writtenBytes = (image.uncompressedSizeBytes + block - 1) / block * block
         let disk = try TargetDisk.openRegion(
             path: path, requirement: DiskRequirement(sizeBytes: writtenBytes, blockBytes: blockBytes), access: access,
-            source: source)
+            source: source, heldByRun: heldByRun)
         target = StreamPlan.Target(disk)
-        (fileDescriptor, notes, dropCache) = (disk.fileDescriptor, disk.notes, disk.dropCache)
+        notes = disk.notes + (target.overwrittenTable.map { ["it has \($0), which is overwritten"] } ?? [])
+        (fileDescriptor, dropCache, otherPaths) = (disk.fileDescriptor, disk.dropCache, disk.otherPaths)
         self.row = row
         self.image = image
         self.disk = consume disk

@@ -19,8 +19,8 @@ extension StreamError: CustomStringConvertible {
         // Of a run onto regions, which touches no table.
         case .uncertain where phase == .write || phase == .verify:
             text +=
-                ". What was to be written is incomplete or unchecked: do not use it; no partition table was touched; run again to "
-                + "write it anew"
+                ". What was to be written is incomplete or unchecked: do not use it; no partition table around it was touched; "
+                + "run again to write it anew"
         case .uncertain:
             text += ". The disk failed while its partition table was changed: do not trust what is on it"
         case .written: text += ". The disk carries the whole image and its partition table"
@@ -98,7 +98,8 @@ extension PartitionError {
         return switch kind {
         case .notFound: "the image has no partition '\(reference)'; it has \(partitions.isEmpty ? "none" : list)"
         case .ambiguous: "several partitions of the image are called '\(reference)': \(list); name one of them by its number"
-        case .noImage: "the image has no bytes for partition '\(reference)'; it has them for \(partitions.isEmpty ? "none" : list)"
+        case .noImage:
+            "the image has no bytes for partition '\(reference)'; it has them for \(partitions.isEmpty ? "none" : list)"
         case .repeated: "partition \(list) is asked for more than once ('\(reference)' the last time); name each one once"
         }
     }

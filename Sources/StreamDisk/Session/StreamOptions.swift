@@ -5,6 +5,14 @@ public enum StreamTarget: Sendable, Equatable {
     /// A block device or an existing regular file.
     case path(String)
 
+    /// Whether it is one certain disk or file, whatever others there are.
+    var isNamed: Bool {
+        switch self {
+        case .smallestDisk(let hints): hints.contains(where: \.namesDisk)
+        case .path: true
+        }
+    }
+
     /// The smallest disk of this host that fits and that nothing stands against.
     public static var smallestDisk: StreamTarget { .smallestDisk(matching: []) }
 }

@@ -37,6 +37,12 @@ public struct StreamPlan: Sendable {
         public let info: DiskInfo?
         /// What is on it now; nil when that could not be told.
         package let contents: DiskContents?
+
+        /// The partition table at its beginning, where the image goes, in words; nil where none was found.
+        package var overwrittenTable: String? {
+            guard let contents, let type = contents.tableType, contents.partitionCount > 0 else { return nil }
+            return "a \(type) partition table"
+        }
     }
 
     /// A partition that goes onto a target of its own.
@@ -122,7 +128,8 @@ extension StreamPlan {
 
 extension StreamPlan {
     init(
-        image contents: ImageContents, isHashCompared: Bool, onto targets: [OpenRegion], engineName: String, notes: [StreamWarning]
+        image contents: ImageContents, isHashCompared: Bool, onto targets: [OpenRegion], engineName: String,
+        notes: [StreamWarning]
     ) {
         imageName = contents.name
         metadataSHA384 = contents.metadataSHA384

@@ -65,6 +65,8 @@ private let gib: UInt64 = 1 << 30
             (["size=0.4T"], "sda"), (["size>=0.4T"], "sda"),
             (["rotational=false", "size>=17G"], "sda"), (["rotational=true", "size>=17G"], nil),
             (["vendor=ATA", "model=PM9A3"], nil),
+            (["size >= 17G"], "sda"), ([" model = PM9A3 "], "nvme0n1"),
+            (["name=/dev/disk/by-id/NVME-pm9a3_1"], nil), (["name=SDA"], nil), (["by_path=PCI-0000:00:1f.2-ata-1"], nil),
         ]
         try withDisks { disks in
             for disk in disks where disk.name == "nvme0n1" { expectChosen("nvme0n1", of: disks, ["name=\(disk.path)"]) }

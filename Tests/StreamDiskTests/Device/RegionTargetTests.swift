@@ -57,6 +57,14 @@ private let mib: UInt64 = 1 << 20
         }
     }
 
+    @Test("A partition that shares bytes with a mounted one of the same disk is in use.")
+    func overlapping() throws {
+        try host(mounts: [mountLine("8:1", "/", source: "/dev/sda1")]) { tree in
+            try tree.write("sys/class/block/sda/sda2/start", "20480\n")
+            #expect(obstacles(tree, 2) == [.otherPath(name: "sda1")])
+        }
+    }
+
     @Test("What holds a partition counts, what holds its neighbour does not.")
     func holders() throws {
         try host { tree in

@@ -167,11 +167,19 @@ extension EndToEnd {
                     in: folder, metadata: ".osArch = \"\(host.contains("x86") ? "arm64" : "x86_64")\"")
                 var options = StreamOptions()
                 options.isDryRun = true
-                let source = try makeImageSource(foreign, options: SourceOptions())
-                let error = try failure {
-                    _ = try streamImage(from: source, to: .smallestDisk, options: options, approve: { _ in false })
+                // A size is that of many disks; a serial number names one.
+                for (text, kind) in [
+                    (nil, "architecture"), ("size>=1", "architecture"), ("model=none", "architecture"),
+                    ("serial=of no disk", "disk.noneMatches"),
+                ] {
+                    let source = try makeImageSource(foreign, options: SourceOptions())
+                    let hints = [text].compactMap { $0 }.compactMap { DiskHint($0) }
+                    let error = try failure {
+                        _ = try streamImage(
+                            from: source, to: .smallestDisk(matching: hints), options: options, approve: { _ in false })
+                    }
+                    #expect(error?.cause.kind == kind, "\(String(describing: error))")
                 }
-                #expect(error?.cause.kind == "architecture", "\(String(describing: error))")
                 try TestTarget.file.with(sizeBytes: image.diskBytes) { path, was in
                     let (_, log) = try stream(foreign, to: path)
                     #expect(log.warnings.contains { $0.contains("will not boot here") }, "\(log.warnings)")
