@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 public import CStreamDisk
 import Glibc
 import StreamDisk
@@ -50,9 +51,11 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     let refusal = isNull || path?.isEmpty == false ? nil : noPath
     return unsafe handle(pointer)?.run("stream", target: path, refusal: refusal) {
         image, settings, cancellation, onEvent throws(StreamError) in
-        try streamImage(
-            from: try makeImageSource(image, options: settings.source), to: path.map { .path($0) } ?? .smallestDisk(matching: settings.hints),
-            options: settings.stream, cancellation: cancellation, onEvent: onEvent)
+        .ran(
+            try streamImage(
+                from: try makeImageSource(image, options: settings.source),
+                to: path.map { .path($0) } ?? .smallestDisk(matching: settings.hints), options: settings.stream,
+                cancellation: cancellation, onEvent: onEvent))
     } ?? ExitCodes.usage
 }
 
@@ -60,9 +63,10 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     let path = unsafe text(disk) ?? ""
     return unsafe handle(pointer)?.run("verify", target: path, refusal: path.isEmpty ? noPath : nil) {
         image, settings, cancellation, onEvent throws(StreamError) in
-        try verifyImage(
-            from: try makeImageSource(image, options: settings.source), onDisk: path, options: settings.stream,
-            cancellation: cancellation, onEvent: onEvent)
+        .ran(
+            try verifyImage(
+                from: try makeImageSource(image, options: settings.source), onDisk: path, options: settings.stream,
+                cancellation: cancellation, onEvent: onEvent))
     } ?? ExitCodes.usage
 }
 
@@ -74,11 +78,11 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     var found = ""
     let code = unsafe handle(pointer)?.run("inspect", refusal: isWanted ? nil : "there is no place for the JSON") {
         image, settings, cancellation, onEvent throws(StreamError) in
-        found = try inspectImage(
+        let contents = try inspectImage(
             from: try makeImageSource(image, options: settings.source), options: settings.stream, cancellation: cancellation,
-            onEvent: onEvent
-        ).json.pretty
-        return nil
+            onEvent: onEvent)
+        found = contents.json.pretty
+        return .inspected(contents, isHashCompared: settings.stream.hash != .ignored)
     }
     guard let code else { return ExitCodes.usage }
     return unsafe code == ExitCodes.done ? give(found, json) : code
@@ -93,9 +97,10 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     let regions = reference.map { [RegionTarget(partition: $0, path: path)] } ?? []
     return unsafe handle(pointer)?.run("stream", regions: regions, refusal: refusal) {
         image, settings, cancellation, onEvent throws(StreamError) in
-        try streamRegions(
-            from: try makeImageSource(image, options: settings.source), to: regions, options: settings.stream,
-            cancellation: cancellation, onEvent: onEvent)
+        .ran(
+            try streamRegions(
+                from: try makeImageSource(image, options: settings.source), to: regions, options: settings.stream,
+                cancellation: cancellation, onEvent: onEvent))
     } ?? ExitCodes.usage
 }
 
@@ -111,7 +116,7 @@ private let noPath = "the disk's name is missing, empty or not UTF-8: name a dis
 
 /// Hands a string over to the caller.
 private func give(_ text: String, _ out: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> Int32 {
-    guard let copy = unsafe strdup(text) else { return ExitCodes.unusableDisk }
+    guard let copy = unsafe strdup(text) else { return ExitCodes.software }
     unsafe out?.pointee = copy
     return ExitCodes.done
 }
@@ -135,7 +140,7 @@ private func give(_ text: String, _ out: UnsafeMutablePointer<UnsafeMutablePoint
 }
 
 @c @implementation public func streamdisk_disk_state(_ pointer: OpaquePointer?) -> UnsafePointer<CChar>? {
-    unsafe UnsafePointer((handle(pointer)?.failure?.diskState ?? Failure.untouched).pointer)
+    unsafe UnsafePointer((handle(pointer)?.diskState ?? .untouched).text.pointer)
 }
 
 @c @implementation public func streamdisk_string_free(_ string: UnsafeMutablePointer<CChar>?) { unsafe free(string) }

@@ -12,6 +12,18 @@ final class Handle: Sendable {
         /// Of the operation that runs, or of the next one.
         var cancellation = Cancellation()
         var failure: Failure?
+        /// What the last operation left on its disk; nobody asks while one runs.
+        var diskState = StreamError.DiskState.untouched
+    }
+
+    /// How an operation ended that did not fail.
+    enum Outcome {
+        case ran(StreamResult)
+        case inspected(ImageContents, isHashCompared: Bool)
+
+        var diskState: StreamError.DiskState {
+            if case .ran(let result) = self, result.isWritten { .written } else { .untouched }
+        }
     }
 
     /// Nil where the caller's string is not UTF-8.
@@ -21,6 +33,8 @@ final class Handle: Sendable {
     init(image: String?) { self.image = image }
 
     var failure: Failure? { state.withLock { $0.failure } }
+
+    var diskState: StreamError.DiskState { state.withLock { $0.diskState } }
 
     func cancel() { state.withLock { $0.cancellation }.cancel() }
 
@@ -44,10 +58,10 @@ final class Handle: Sendable {
     ///   - target: the disk, nil where there is none; for the `start` event.
     ///   - regions: single partitions, for the same event.
     ///   - refusal: why there is nothing to run; nil when there is.
-    ///   - body: gets the image, the settings, the cancellation, and whom to tell. Nil from it: there is no result to tell of.
+    ///   - body: gets the image, the settings, the cancellation, and whom to tell.
     func run(
         _ verb: String, target: String? = nil, regions: [RegionTarget] = [], refusal: String? = nil,
-        _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> StreamResult?
+        _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> Outcome
     ) -> Int32 {
         let begun = state.withLock { state -> State? in
             if state.isRunning {
@@ -55,46 +69,52 @@ final class Handle: Sendable {
                 return nil
             }
             state.isRunning = true
-            state.failure = nil
+            (state.failure, state.diskState) = (nil, .untouched)
             return state
         }
         guard let begun else { return ExitCodes.usage }
-        let failure = perform(verb, target, regions, refusal, begun, body)
+        let (failure, diskState) = perform(verb, target, regions, refusal, begun, body)
         return state.withLock { state in
             state.isRunning = false
             state.cancellation = Cancellation()
-            state.failure = failure
+            (state.failure, state.diskState) = (failure, diskState)
             return failure?.code ?? ExitCodes.done
         }
     }
 
     private func perform(
         _ verb: String, _ target: String?, _ regions: [RegionTarget], _ refusal: String?, _ begun: State,
-        _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> StreamResult?
-    ) -> Failure? {
+        _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> Outcome
+    ) -> (Failure?, StreamError.DiskState) {
         // For the first and the last event too, which come outside the session.
         let signals = BlockedSignals()
         defer { signals.restore() }
         var events = EventLines(.options)
         func tell(_ lines: [EventLines.Line]) { for line in lines { begun.listener?.call(line.text) } }
+        let namesTarget = verb == "stream" && (target != nil || !regions.isEmpty)
+        let refusal =
+            refusal ?? (image == nil ? "the image's name is not UTF-8" : begun.settings.refusal(namesTarget: namesTarget))
+        guard let image, refusal == nil else {
+            let failure = Failure(usage: refusal ?? "")
+            tell([events.start(verb: nil, options: [:]), events.line(usage: failure.message.text, code: failure.code)])
+            return (failure, .untouched)
+        }
         let fields: [String: JSONValue] = [
-            "image": .optional(image.map { imageName($0) }), "disk": .optional(target),
+            "image": .text(imageName(image)), "disk": .optional(target),
             "partitions": .list(regions.map { .text("\($0.partition)=\($0.path)") }),
         ]
         tell([events.start(verb: verb, options: begun.settings.fields.adding(fields))])
-        guard let image, refusal == nil, begun.settings.refusal == nil else {
-            let failure = Failure(usage: refusal ?? begun.settings.refusal ?? "the image's name is not UTF-8")
-            tell([events.line(usage: failure.message.text, code: failure.code)])
-            return failure
-        }
         do throws(StreamError) {
-            let result = try body(image, begun.settings, begun.cancellation) { tell(events.lines(of: $0)) }
-            if let result { tell(events.lines(completed: result)) }
-            return nil
+            let outcome = try body(image, begun.settings, begun.cancellation) { tell(events.lines(of: $0)) }
+            switch outcome {
+            case .ran(let result): tell(events.lines(completed: result))
+            case .inspected(let contents, let isCompared): tell(events.lines(completed: contents, isHashCompared: isCompared))
+            }
+            return (nil, outcome.diskState)
         } catch {
             let message = error.message(.options)
             tell(events.lines(of: error, code: error.code, message: message))
-            return Failure(error, message: message)
+            return (Failure(error, message: message), error.disk)
         }
     }
 
@@ -130,24 +150,27 @@ struct Failure: Sendable {
     let kind: CText
     let message: CText
     let offset: Int64
-    let diskState: CText
 
     init(usage message: String) {
         (code, kind, self.message, offset) = (ExitCodes.usage, CText("usage"), CText(message), -1)
-        diskState = Self.untouched
     }
 
     init(_ error: StreamError, message: String) {
         (code, kind, self.message) = (error.code, CText(error.kind), CText(message))
         offset = error.offset.flatMap { Int64(exactly: $0) } ?? -1
-        // What was to be read only is what it was.
-        diskState = error.disk == .onlyRead ? Self.untouched : CText(error.disk.rawValue)
     }
 
     /// Made once: whoever asks for its words may do so while the operation ends and puts its own failure in its place.
     static let isRunning = Failure(usage: "another operation runs on this handle: wait for it, or make a handle for this one")
-    static let untouched = CText("untouched")
     static let none = CText("")
+}
+
+extension StreamError.DiskState {
+    private static let texts = Dictionary(
+        uniqueKeysWithValues: [Self.untouched, .withoutTable, .uncertain, .written].map { ($0, CText($0.rawValue)) })
+
+    /// For C, alive as long as the process. What was only read is what it was.
+    var text: CText { Self.texts[self == .onlyRead ? .untouched : self] ?? Failure.none }
 }
 
 /// A string that C reads: alive as long as this is.

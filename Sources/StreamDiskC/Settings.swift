@@ -61,9 +61,14 @@ struct Settings: Sendable {
     }
 
     /// What stands against an operation with these; nil when nothing does.
-    var refusal: String? {
-        source.clientKeyFile != nil && source.clientCertificateFile == nil
-            ? "the option 'key' takes its certificate with it: set 'cert' too" : nil
+    ///
+    /// - Parameter namesTarget: whether the caller says what is written.
+    func refusal(namesTarget: Bool) -> String? {
+        if source.clientKeyFile != nil, source.clientCertificateFile == nil {
+            return "the option 'key' takes its certificate with it: set 'cert' too"
+        }
+        return namesTarget && !hints.isEmpty
+            ? "the option 'select' chooses a disk, and one is named: name none, or leave out 'select'" : nil
     }
 
     /// For the `start` event: no values of headers.

@@ -66,8 +66,11 @@ import Testing
         try TestTarget.file.with(sizeBytes: image.diskBytes) { disk, was in
             let other = folder.path + "/other"
             try run("truncate", ["-s", "\(image.diskBytes)", other])
-            let said = try run(program, [folder.path + "/libstreamdisk.so.0", image.path, nginx.url("image.cosi"), disk, other])
+            let events = folder.path + "/events"
+            let said = try run(
+                program, [folder.path + "/libstreamdisk.so.0", image.path, nginx.url("image.cosi"), disk, other, events])
             #expect(said == "ok\n")
+            #expect(throws: Never.self) { try run("bash", ["-c", "\"$1\" < \"$2\" >&2", "check", Program.checkJSON, events]) }
             try image.expectStreamed(to: disk, was: was)
         }
     }

@@ -1,11 +1,16 @@
-// What a host program may do with the library for C. c-caller LIBRARY IMAGE SLOW-IMAGE DISK OTHER-DISK: the first failure ends it.
+// What a host program may do with the library for C. c-caller LIBRARY IMAGE SLOW-IMAGE DISK OTHER-DISK EVENTS: the first failure
+// ends it. Events go to the file EVENTS.
+#define _GNU_SOURCE
 #include <curl/curl.h>
+#include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "streamdisk.h"
 
@@ -13,6 +18,8 @@
 
 static volatile sig_atomic_t signals;
 static void count_signal(int number) { (void)number; signals++; }
+
+static FILE *event_lines;
 
 struct seen { int events, starts, completed, errors, plans; pthread_t thread; streamdisk *canceller, *second; };
 
@@ -26,6 +33,7 @@ static void on_event(void *user, const char *json, size_t length) {
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     expect(sigismember(&mask, SIGPIPE) && sigismember(&mask, SIGXFSZ));
     seen->events++;
+    expect(fprintf(event_lines, "%s\n", line) > 0);
     if (strstr(line, "\"event\":\"start\"")) seen->starts++;
     if (strstr(line, "\"event\":\"plan\"")) seen->plans++;
     if (strstr(line, "\"event\":\"completed\"")) seen->completed++;
@@ -36,6 +44,16 @@ static void on_event(void *user, const char *json, size_t length) {
         expect(streamdisk_set(seen->second, "verify", "true") == 64);
         seen->second = NULL;
     }
+}
+
+/* With nothing on 0 to 2, the library puts nothing there. */
+static void see_standard_files(void *user, const char *json, size_t length) {
+    (void)json, (void)length;
+    for (int number = 0; number <= 2; number++) *(int *)user |= fcntl(number, F_GETFD) >= 0;
+}
+
+static void cancel_in_write(void *handle, const char *json, size_t length) {
+    if (memmem(json, length, "\"event\":\"progress\"", 18)) streamdisk_cancel(handle);
 }
 
 static void *cancel_soon(void *handle) { usleep(700000); streamdisk_cancel(handle); return NULL; }
@@ -57,8 +75,17 @@ static long resident_kib(void) {
     return resident * (sysconf(_SC_PAGESIZE) >> 10);
 }
 
+static int open_files(void) {
+    DIR *folder = opendir("/proc/self/fd");
+    int files = 0;
+    expect(folder);
+    while (readdir(folder)) files++;
+    closedir(folder);
+    return files;
+}
+
 int main(int count, char **a) {
-    expect(count == 6);
+    expect(count == 7 && (event_lines = fopen(a[6], "w")));
     const char *library = a[1], *image = a[2], *slow = a[3], *disk = a[4], *other = a[5];
     struct sigaction action = {.sa_handler = count_signal}, now;
     // A test's process may have blocked them: this program's own state is what is looked at.
@@ -87,6 +114,8 @@ int main(int count, char **a) {
     expect(streamdisk_stream(NULL, disk) == 64 && streamdisk_set(NULL, "hash", "x") == 64 && streamdisk_disks(NULL) == 64);
     expect(streamdisk_error_code(NULL) == 0 && streamdisk_error_offset(NULL) == -1 && streamdisk_error_kind(NULL)[0] == 0);
     streamdisk *odd = streamdisk_new("\xff\xfe");
+    struct seen nonsense = {.thread = pthread_self()};
+    streamdisk_on_event(odd, on_event, &nonsense);
     expect(odd && streamdisk_stream(odd, disk) == 64 && strcmp(streamdisk_error_kind(odd), "usage") == 0);
     streamdisk_free(odd);
 
@@ -109,6 +138,14 @@ int main(int count, char **a) {
     expect(strstr(streamdisk_error_message(handle), "cert"));
     streamdisk_free(handle);
 
+    // A disk is named or chosen, as on the command line.
+    handle = streamdisk_new(image);
+    expect(streamdisk_set(handle, "select", "serial=none") == 0 && streamdisk_set(handle, "plain-http", "true") == 0);
+    expect(streamdisk_stream(handle, disk) == 64 && strstr(streamdisk_error_message(handle), "select"));
+    expect(streamdisk_stream_partition(handle, "1", disk) == 64 && streamdisk_verify(handle, disk) == 74);
+    expect(streamdisk_stream(handle, NULL) == 78 && strcmp(streamdisk_error_kind(handle), "disk.noneMatches") == 0);
+    streamdisk_free(handle);
+
     // No such image.
     handle = streamdisk_new("/no/such/image.cosi");
     expect(streamdisk_stream(handle, disk) == 66 && streamdisk_error_code(handle) == 66);
@@ -128,8 +165,12 @@ int main(int count, char **a) {
     seen.second = handle;
     streamdisk_on_event(handle, on_event, &seen);
     expect(streamdisk_stream(handle, disk) == 0);
+    expect(strcmp(streamdisk_disk_state(handle), "written") == 0);
     expect(seen.starts == 1 && seen.plans == 1 && seen.completed == 1 && seen.errors == 0);
     expect(streamdisk_verify(handle, disk) == 0 && streamdisk_error_code(handle) == 0 && seen.completed == 2);
+    expect(strcmp(streamdisk_disk_state(handle), "untouched") == 0);
+    expect(streamdisk_inspect(handle, &json) == 0 && seen.starts == 3 && seen.completed == 3);
+    streamdisk_string_free(json);
     streamdisk_on_event(handle, NULL, NULL);
 
     // A partition alone.
@@ -151,6 +192,16 @@ int main(int count, char **a) {
     expect(streamdisk_stream(late, other) == 130 && strcmp(streamdisk_error_kind(late), "cancelled") == 0);
     expect(strcmp(streamdisk_disk_state(late), "withoutTable") == 0 && cut.errors == 1);
     pthread_join(threads[0], NULL);
+
+    // Runs that end early keep neither memory nor files.
+    long memory = 0;
+    int files = 0;
+    streamdisk_on_event(late, cancel_in_write, late);
+    for (int i = 0; i < 20; i++) {
+        if (i == 5) memory = resident_kib(), files = open_files();
+        expect(streamdisk_stream(late, other) == 130);
+    }
+    expect(resident_kib() - memory < 16384 && open_files() == files);
     streamdisk_cancel(handle);
     expect(streamdisk_verify(handle, disk) == 130);
     expect(streamdisk_verify(handle, disk) == 0);
@@ -176,6 +227,22 @@ int main(int count, char **a) {
         streamdisk_free(one);
     }
     expect(resident_kib() - before < 2048);
+    // Without standard files; with a new process, for this one tells how it ends.
+    pid_t child = fork();
+    if (child == 0) {
+        int taken = 0;
+        for (int number = 0; number <= 2; number++) close(number);
+        handle = streamdisk_new(image);
+        streamdisk_on_event(handle, see_standard_files, &taken);
+        for (int i = 0; i < 2; i++) {
+            streamdisk_set(handle, "engine", i == 0 ? "auto" : "pwrite");
+            if (streamdisk_stream(handle, disk) != 0 || streamdisk_verify(handle, disk) != 0) _exit(2);
+        }
+        _exit(taken);
+    }
+    int status = 0;
+    expect(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    expect(fclose(event_lines) == 0);
     puts("ok");
     return 0;
 }

@@ -42,7 +42,8 @@ void streamdisk_on_event(streamdisk *handle, streamdisk_event_fn function, void 
 /* Operations. Each blocks until it has ended and returns 0 or an exit code of the command line. One at a time on a handle:
  * another one returns 64 at once. To call one is to say yes: nothing is asked. */
 
-/* Writes the image to a block device or an existing regular file; `disk` NULL: to the smallest disk that fits and is not in use. */
+/* Writes the image to a block device or an existing regular file; `disk` NULL: to the smallest disk that fits and is not in use,
+ * of those that match every "select". With a disk and a "select": 64. */
 int streamdisk_stream(streamdisk *handle, const char *disk);
 
 /* Compares a disk with the image; writes nothing. 74 where they differ, with the kind "device.mismatch". */
@@ -67,7 +68,8 @@ int         streamdisk_error_code(const streamdisk *handle);    /* 0: none */
 const char *streamdisk_error_kind(const streamdisk *handle);    /* stable: "image.hash", "disk.inUse", "usage" …; "": none */
 const char *streamdisk_error_message(const streamdisk *handle); /* one line; "": none */
 int64_t     streamdisk_error_offset(const streamdisk *handle);  /* byte of the image or the disk; -1: none */
-const char *streamdisk_disk_state(const streamdisk *handle);    /* "untouched", "withoutTable", "uncertain", "written" */
+/* What the last operation left on its disk, failed or not: "untouched", "withoutTable", "uncertain", "written". Valid for good. */
+const char *streamdisk_disk_state(const streamdisk *handle);
 
 /* Frees what streamdisk_inspect and streamdisk_disks returned. NULL is allowed. */
 void streamdisk_string_free(char *string);

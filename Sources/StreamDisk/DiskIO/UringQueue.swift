@@ -50,6 +50,16 @@ package struct UringQueue: DiskQueue, ~Copyable {
             unsafe ring.deallocate()
             throw SystemError(-code)
         }
+        do throws(SystemError) {
+            let number = try unsafe Descriptor.aboveStandard(ring.pointee.ring_fd)
+            unsafe (ring.pointee.ring_fd, ring.pointee.enter_ring_fd) = (number, number)
+        } catch {
+            // It is closed by now.
+            unsafe ring.pointee.ring_fd = -1
+            unsafe io_uring_queue_exit(ring)
+            unsafe ring.deallocate()
+            throw error
+        }
         if let error = unsafe UringTrial.refusal(ring) {
             unsafe io_uring_queue_exit(ring)
             unsafe ring.deallocate()

@@ -56,6 +56,12 @@ package struct EventLines {
 
     package mutating func lines(completed result: StreamResult) -> [Line] { heldLines() + [line("completed", result.fields)] }
 
+    /// The end of an inspection, which has no disk and no plan.
+    package mutating func lines(completed contents: ImageContents, isHashCompared: Bool) -> [Line] {
+        let seconds = Instant.now.seconds(since: begin)
+        return heldLines() + [line("completed", contents.fields(completedAfter: seconds, isHashCompared: isHashCompared))]
+    }
+
     package mutating func lines(of error: StreamError, code: Int32, message: String) -> [Line] {
         heldLines() + [line("error", error.fields(code: code, message: message))]
     }

@@ -65,6 +65,18 @@ extension StreamResult {
     }
 }
 
+extension ImageContents {
+    /// The fields of the `completed` event of an inspection: nothing of a partition's data was fetched.
+    func fields(completedAfter seconds: Double, isHashCompared: Bool) -> [String: JSONValue] {
+        [
+            "seconds": .number(seconds), "written": .flag(false), "fetchedBytes": .count(0), "decodedBytes": .count(0),
+            "writtenBytes": .count(0), "zeroedBytes": .count(0), "verifiedBytes": .count(0), "decodedBytesPerSecond": .number(0),
+            "peakMemoryBytes": .count(peakMemoryBytes()), "disk": .null, "hash": .text(hashText),
+            "hashCompared": .flag(isHashCompared), "stages": .list([]),
+        ]
+    }
+}
+
 extension StageReport {
     fileprivate var json: JSONValue {
         .object([

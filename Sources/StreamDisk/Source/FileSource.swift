@@ -88,14 +88,17 @@ package final class FileSource: ImageSource {
 
     private func openFile() throws(SourceError) -> File {
         // With O_NONBLOCK, opening a FIFO does not wait for a writer. Files and block devices ignore it.
-        let descriptor = unsafe cl_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
-        guard descriptor >= 0 else {
-            let cause = SystemError.current
-            switch cause.code {
+        let descriptor: Int32
+        do throws(SystemError) {
+            let number = unsafe cl_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+            if number < 0 { throw .current }
+            descriptor = try Descriptor.aboveStandard(number)
+        } catch {
+            switch error.code {
             case ENOENT, ENOTDIR: throw failure(.notFound, "no such file")
-            case EACCES, EPERM: throw failure(.notPermitted, "\(cause)")
-            case ELOOP, ENAMETOOLONG, EISDIR, ENXIO: throw failure(.invalidReference, "\(cause)")
-            default: throw failure(.unreachable, "cannot be opened: \(cause)")
+            case EACCES, EPERM: throw failure(.notPermitted, "\(error)")
+            case ELOOP, ENAMETOOLONG, EISDIR, ENXIO: throw failure(.invalidReference, "\(error)")
+            default: throw failure(.unreachable, "cannot be opened: \(error)")
             }
         }
         do throws(SourceError) {

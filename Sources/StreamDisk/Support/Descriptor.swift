@@ -9,6 +9,9 @@ struct Descriptor: ~Copyable, Sendable {
     init(opening path: String, _ flags: Int32) throws(SystemError) {
         // A NUL would truncate the path and so name another file.
         guard !path.utf8.contains(0) else { throw SystemError(EINVAL) }
+        // What can be written must not be there for a moment, either: another thread may print just then.
+        let fillers = flags & O_ACCMODE == O_RDONLY ? [] : Self.fillStandard()
+        defer { for filler in fillers { _ = Glibc.close(filler) } }
         while true {
             let number = unsafe cl_open(path, flags | O_CLOEXEC, 0)
             if number >= 0 {
@@ -17,6 +20,17 @@ struct Descriptor: ~Copyable, Sendable {
             }
             let error = SystemError.current
             guard error.code == EINTR else { throw error }
+        }
+    }
+
+    /// Opens what nothing can be written to as often as one of 0 to 2 is free. The caller closes them.
+    private static func fillStandard() -> [Int32] {
+        var fillers: [Int32] = []
+        while true {
+            let number = unsafe cl_open("/", cl_O_PATH | O_CLOEXEC, 0)
+            if number > STDERR_FILENO { _ = Glibc.close(number) }
+            guard (0...STDERR_FILENO).contains(number) else { return fillers }
+            fillers.append(number)
         }
     }
 

@@ -34,6 +34,25 @@ import Testing
         }
     }
 
+    /// What hangs on a sink is the memory of all decoders.
+    @Test("A read that ends early keeps nothing of its sink, before the source is closed.", arguments: [1, 4])
+    func aReadThatEndsEarlyLetsGoOfItsSink(connections: Int) throws {
+        let server = try FaultServer(sampleBytes(4_000_000))
+        let source = try makeImageSource(server.url(), options: quickOptions(connections: connections))
+        defer { source.close() }
+        let observer = NoteCollector().observer
+        _ = try source.open(wantedBytes: 1000, observer: observer)
+        weak var kept: RecordingSink?
+        func readInPart() {
+            let sink = RecordingSink { (total) throws(Stopped) in if total > 100_000 { throw Stopped() } }
+            kept = sink
+            let error = sourceError { try source.read(0..<4_000_000, into: sink, observer: observer) }
+            #expect(error?.kind == .stopped)
+        }
+        readInPart()
+        #expect(kept == nil)
+    }
+
     @Test func aCutIsResumedExactlyThereAndNoted() throws {
         let content = sampleBytes(200_000)
         let server = try FaultServer(content) { request in

@@ -58,8 +58,8 @@ final class HTTPSegment: CurlReceiver {
     private(set) var isHeld = false
     var spot: RetryState
 
-    /// The current transfer.
-    var easy: CurlEasy?
+    /// The current transfer. Weak: it keeps its receiver, and the session keeps it as long as it runs.
+    weak var easy: CurlEasy?
     /// The earliest start of the next transfer.
     var dueAt: Instant
     /// The location of the next request; nil: the user's address.
