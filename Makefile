@@ -37,6 +37,8 @@ deps: ## Check for the packages needed, install what is missing (apt; root or su
 # The Swift runtime linked in and no symbols: half the pages to read at a cold start, and nothing of Swift to install beside it.
 build: deps ## Build the release executable, .build/release/stream-disk (PRODUCT=bench: the other one)
 	swift build -c release --static-swift-stdlib --disable-local-rpath -Xlinker -s --product $(PRODUCT)
+	@touch .build/release/$(PRODUCT)
+	@[[ $(PRODUCT) != stream-disk ]] || packaging/share $(PROGRAM) $(SHARE)
 
 # A scratch path of its own is not needed: the objects are those of the program.
 library: deps ## Build the library for C, .build/library/libstreamdisk.so.VERSION with its header and pkg-config file
@@ -66,14 +68,13 @@ tsan: deps ## Run the tests with threads under the thread sanitizer
 		--filter 'Source|BytePipe|HostQueue|Codec|EndToEnd|Decoding|CorruptImage|ExtentAccount|DiskWriter|Silence|ReadBack|WriteAreas' \
 		--skip PowerCutTests
 
-# Made anew only where a source is newer: after 'make build library', installing needs no Swift toolchain.
+# Made anew only where a source is newer: after 'make build library', installing needs no Swift toolchain and writes nothing
+# below .build, which would be root's.
 $(PROGRAM): $(SOURCES)
 	$(MAKE) build PRODUCT=stream-disk
-	@touch $@
 
 $(LIBRARY)/libstreamdisk.so.$(VERSION): $(SOURCES)
 	$(MAKE) library
-	@touch $@
 
 $(SHARE)/made: $(PROGRAM) packaging/share packaging/manual
 	packaging/share $(PROGRAM) $(SHARE)

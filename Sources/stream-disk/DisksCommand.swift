@@ -6,8 +6,15 @@ struct DisksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "disks", abstract: "List this host's disks: which can be chosen, and why the others cannot.",
         discussion: """
-            Without --disk, 'stream' chooses the smallest candidate that fits the image. A disk that is used only when named takes \
-            --disk. Seeing what is on a disk takes the right to read it, as root has.
+            Without --disk, 'stream' chooses the smallest candidate that fits the image. A disk that is used only when named needs \
+            --disk. Only root, and others who may read a disk, can see what is on it.
+
+            Exit codes:
+            \(HelpText.table([
+                ("\(ExitCodes.done)", "the disks are listed, whether or not one of them can be chosen"),
+                ("\(ExitCodes.unusableDisk)", "the disks of this host cannot be listed"),
+                ("others", "see 'stream-disk --help'"),
+            ]))
             """)
 
     @Flag(help: "Print JSON, for programs.")

@@ -8,7 +8,7 @@ extension ExitCodes {
             ("\(done)", "the image is on the disk, checked and flushed; verify: the disk holds it"),
             ("\(usage)", "the command line is wrong"),
             ("\(invalidImage)", "the image is invalid, corrupt, or not the one asked for"),
-            ("\(noImage)", "the image does not exist"),
+            ("\(noImage)", "the image, or the partition asked for, does not exist"),
             ("\(unreachable)", "the source cannot be reached, or stopped answering for too long"),
             ("\(software)", "a bug in this program"),
             ("\(deviceFailed)", "the disk failed; verify: the disk does not hold the image"),

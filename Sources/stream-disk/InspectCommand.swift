@@ -6,9 +6,18 @@ struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Show what an image holds, and check all but its data.",
         usage: "stream-disk inspect <image> [--json] [<source options>]",
-        discussion: "Prints the hash that --hash takes. The partitions' data is checked only while streaming.")
+        discussion: """
+            Prints the hash that --hash takes. The partitions' data is checked only while streaming.
 
-    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
+            Exit codes:
+            \(HelpText.table([
+                ("\(ExitCodes.done)", "the image is valid; its partitions' data was not read"),
+                ("\(ExitCodes.invalidImage)", "the image is invalid"),
+                ("others", "see 'stream-disk --help'"),
+            ]))
+            """)
+
+    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.", completion: .file())
     var image: String
 
     @OptionGroup(title: "Output options") var output: Output

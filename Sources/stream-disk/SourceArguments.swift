@@ -23,15 +23,18 @@ struct SourceArguments: ParsableArguments {
 
     @Option(
         name: .customLong("cacert"),
-        help: ArgumentHelp("Trust the CA certificates in this file (PEM) instead of the system's.", valueName: "file"))
+        help: ArgumentHelp("Trust the CA certificates in this file (PEM) instead of the system's.", valueName: "file"),
+        completion: .file())
     var caFile: String?
 
-    @Option(name: .customLong("cert"), help: ArgumentHelp("Client certificate (PEM).", valueName: "file"))
+    @Option(
+        name: .customLong("cert"), help: ArgumentHelp("Client certificate (PEM).", valueName: "file"), completion: .file())
     var certificateFile: String?
 
     @Option(
         name: .customLong("key"),
-        help: ArgumentHelp("Key of the client certificate (PEM, without a passphrase).", valueName: "file"))
+        help: ArgumentHelp("Key of the client certificate (PEM, without a passphrase).", valueName: "file"),
+        completion: .file())
     var keyFile: String?
 
     @Option(

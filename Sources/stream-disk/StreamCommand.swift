@@ -14,7 +14,7 @@ struct StreamCommand: ParsableCommand {
             written: use what a run wrote only after exit code 0.
             """)
 
-    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
+    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.", completion: .file())
     var image: String
 
     @OptionGroup(title: "Disk options") var target: Target
@@ -28,7 +28,7 @@ struct StreamCommand: ParsableCommand {
         @Option(
             help: ArgumentHelp(
                 "Write to this block device or existing regular file. Without --disk: the smallest disk that fits and is not in "
-                    + "use.", valueName: "path"))
+                    + "use.", valueName: "path"), completion: .file())
         var disk: String?
 
         @Option(

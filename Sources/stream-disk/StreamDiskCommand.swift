@@ -14,7 +14,7 @@ struct StreamDiskCommand: ParsableCommand {
         discussion: """
             An image is a COSI 1.2 file: an https:// or http:// URL, oci://host/repository:tag for one in a registry, a \
             file:// URL, or a path. Proxies come from the environment \
-            (https_proxy, http_proxy, no_proxy).
+            (https_proxy, http_proxy, no_proxy), credentials for a registry from the files of skopeo, podman and docker login.
 
             Show what an image holds:
             \(HelpText.command("stream-disk inspect https://images.example/os.cosi"))
@@ -37,6 +37,9 @@ struct StreamDiskCommand: ParsableCommand {
 
             The same, choosing among solid-state disks of 500 GiB or more:
             \(HelpText.command("stream-disk $IMAGE --hash $HASH --yes --select rotational=false --select 'size>=500G'"))
+
+            Write the root partition's image onto an unused partition, as an A/B update does:
+            \(HelpText.command("stream-disk $IMAGE --hash $HASH --partition root=/dev/disk/by-partlabel/root-b"))
 
             Write to a file as if it were a disk; this needs no root:
             \(HelpText.command("truncate -s 8G disk.raw"))

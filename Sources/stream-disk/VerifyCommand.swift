@@ -23,7 +23,7 @@ struct VerifyCommand: ParsableCommand {
             ]))
             """)
 
-    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.")
+    @Argument(help: "The image: an https://, http://, oci:// or file:// URL, or a path.", completion: .file())
     var image: String
 
     @OptionGroup(title: "Disk options") var target: Target
@@ -34,7 +34,7 @@ struct VerifyCommand: ParsableCommand {
 
     /// What is read, and how it is told.
     struct Target: ParsableArguments {
-        @Option(help: ArgumentHelp("Read this block device or regular file.", valueName: "path"))
+        @Option(help: ArgumentHelp("Read this block device or regular file.", valueName: "path"), completion: .file())
         var disk: String
 
         @Flag(help: "Print the result as JSON, for programs: whether they are equal, and where they first differ.")

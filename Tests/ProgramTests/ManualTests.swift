@@ -18,12 +18,17 @@ extension CommandLineContract {
                 uniqueKeysWithValues: names.map { ($0, try String(contentsOfFile: folder.path + "/" + $0, encoding: .utf8)) })
         }
 
+        /// What the program says of itself, for tools.
+        private func help() throws -> [String: Any] {
+            let text = try Program.run(["--experimental-dump-help"]).output
+            let root = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+            return try #require(root["command"] as? [String: Any])
+        }
+
         @Test("Each command has a man page with the usual sections, the given date, and all of its options")
         func complete() throws {
             let pages = try pages(epoch: "86400")
-            let help = try Program.run(["--experimental-dump-help"]).output
-            let root = try #require(try JSONSerialization.jsonObject(with: Data(help.utf8)) as? [String: Any])
-            let program = try #require(root["command"] as? [String: Any])
+            let program = try help()
             let commands = try #require(program["subcommands"] as? [[String: Any]])
                 .filter { $0["commandName"] as? String != "help" }
             let named = commands.map { ("stream-disk-\($0["commandName"] ?? "")", $0) } + [("stream-disk", program)]
@@ -41,6 +46,33 @@ extension CommandLineContract {
                     }
                 }
             }
+        }
+
+        @Test("The pages of commands that write nothing speak of no written disk, and no page breaks the name of another")
+        func exitCodesOfTheirOwn() throws {
+            let pages = try pages(epoch: "0")
+            for name in ["stream-disk-inspect.8", "stream-disk-disks.8"] {
+                #expect(try !#require(pages[name]).contains("image is on the disk"), "\(name)")
+            }
+            for (name, page) in pages {
+                let others = try #require(page.components(separatedBy: "\n.SH SEE ALSO\n").last).split(separator: "\n")
+                #expect(others.allSatisfy { $0.hasPrefix("\\%\\fBstream\\-disk") }, "\(name)")
+            }
+        }
+
+        @Test("Completions offer paths for the image, the disk, and the files of options")
+        func completionsOfPaths() throws {
+            let commands = try #require(try help()["subcommands"] as? [[String: Any]])
+            var paths = 0
+            for command in commands where command["commandName"] as? String != "help" {
+                for argument in command["arguments"] as? [[String: Any]] ?? []
+                where ["image", "path", "file"].contains(argument["valueName"] as? String) {
+                    let kind = argument["completionKind"] as? [String: Any]
+                    #expect(kind?["file"] != nil, "\(command["commandName"] ?? ""): \(argument["valueName"] ?? "")")
+                    paths += 1
+                }
+            }
+            #expect(paths == 14)
         }
 
         @Test("man finds nothing to warn of in the pages")

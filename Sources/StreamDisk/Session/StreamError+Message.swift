@@ -140,8 +140,8 @@ extension SourceError.Advice {
             "the server may want a client certificate\(wording.naming(.clientCertificate, .clientKey)), "
                 + "or speak no TLS from version 1.2 on"
         case .usePlainHTTP:
-            "check the port, or begin the address with http:// if no TLS is meant"
-                + (wording.name(.plainHTTP).map { ", a registry's with \($0)" } ?? "")
+            "check the port; a server without TLS is reached with http://"
+                + (wording.name(.plainHTTP).map { ", a registry with \($0)" } ?? "")
         case .useTLS: "begin the address with https://" + (wording.name(.plainHTTP).map { ", or leave out \($0)" } ?? "")
         case .logIn:
             "log in to the registry (skopeo login, docker login), or name a file with its credentials in REGISTRY_AUTH_FILE"

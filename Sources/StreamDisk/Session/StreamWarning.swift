@@ -36,7 +36,7 @@ extension StreamWarning: CustomStringConvertible {
             "the image is for \(image), this host is \(host?.description ?? "of another kind"): it will not boot here"
         case .hashNotGiven:
             "the image comes over http and its hash was not given\(wording.naming(.hash)): "
-                + "whoever is on the way can put another in its place"
+                + "anybody on the network's path can put another in its place"
         case .sourceSilent(let name, let seconds): "\(name): still waiting for its metadata after \(seconds) seconds"
         case .diskSilent(let path, let seconds): "\(path) has not answered for \(seconds) seconds; still waiting"
         case .disk(let text): text
