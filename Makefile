@@ -63,8 +63,8 @@ fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
 
 # Without the power cuts: tens of thousands of runs take too long under the sanitizer.
 tsan: deps ## Run the tests with threads under the thread sanitizer
-	swift build -c debug --build-tests --sanitize=thread --scratch-path .build-tsan
-	TSAN_OPTIONS=exitcode=66 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
+	SANITIZER=thread swift build -c debug --build-tests --sanitize=thread --scratch-path .build-tsan
+	SANITIZER=thread TSAN_OPTIONS=exitcode=66 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
 		--filter 'Source|BytePipe|HostQueue|Codec|EndToEnd|Decoding|CorruptImage|ExtentAccount|DiskWriter|Silence|ReadBack|WriteAreas' \
 		--skip PowerCutTests
 

@@ -13,11 +13,12 @@ let strict: [SwiftSetting] = [
 let sharedLibrary: [LinkerSetting] = [
     .unsafeFlags([
         // gold would list names of the runtime in the dynamic table, local as they are.
-        "-static-stdlib", "-use-ld=lld", "-l_FoundationCollections", "-l_FoundationCShims", "-Xlinker", "-z", "-Xlinker", "defs",
-        "-Xlinker", "-z", "-Xlinker",
-        "nodelete", "-Xlinker", "-soname", "-Xlinker", "libstreamdisk.so.0",
+        "-static-stdlib", "-use-ld=lld", "-l_FoundationCollections", "-l_FoundationCShims",
+        "-Xlinker", "-z", "-Xlinker", "nodelete", "-Xlinker", "-soname", "-Xlinker", "libstreamdisk.so.0",
         "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/StreamDiskC/exports.map",
-    ])
+    ]),
+    // Nothing may be left undefined; but a sanitizer's runtime comes with the program (make tsan).
+    .unsafeFlags(Context.environment["SANITIZER"] == nil ? ["-Xlinker", "-z", "-Xlinker", "defs"] : []),
 ]
 
 let package = Package(
