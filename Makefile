@@ -65,7 +65,7 @@ fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
 tsan: deps ## Run the tests with threads under the thread sanitizer
 	SANITIZER=thread swift build -c debug --build-tests --sanitize=thread --scratch-path .build-tsan
 	SANITIZER=thread TSAN_OPTIONS=exitcode=66 swift test --skip-build --sanitize=thread --scratch-path .build-tsan \
-		--filter 'Source|BytePipe|HostQueue|Codec|EndToEnd|Decoding|CorruptImage|ExtentAccount|DiskWriter|Silence|ReadBack|WriteAreas' \
+		--filter 'Source|BytePipe|HostQueue|Codec|EndToEnd|Decoding|CorruptImage|ExtentAccount|DiskWriter|Silence|ReadBack|WriteAreas|Region|Registry' \
 		--skip PowerCutTests
 
 # Made anew only where a source is newer: after 'make build library', installing needs no Swift toolchain and writes nothing
