@@ -22,7 +22,7 @@ typedef struct streamdisk streamdisk;
  * nothing yet: an image that makes no sense is an error of the operation. */
 streamdisk *streamdisk_new(const char *image);
 
-/* Frees a handle, and what it returned. NULL is allowed. Not while an operation runs on it. */
+/* Frees a handle, and the strings of its error functions. NULL is allowed. Not while an operation runs on it. */
 void streamdisk_free(streamdisk *handle);
 
 /* Sets an option by its long name on the command line, without dashes: "hash", "retry-timeout", "stall-timeout",
@@ -35,7 +35,7 @@ int streamdisk_set(streamdisk *handle, const char *name, const char *value);
 /* Takes one event: a JSON object (docs/EVENTS.md) of `length` bytes, on one line, without a NUL behind it, valid for the call. */
 typedef void (*streamdisk_event_fn)(void *user, const char *json, size_t length);
 
-/* Who is told of the next operation's events, on the thread that called it, and with SIGPIPE and SIGXFSZ blocked. NULL: nobody.
+/* Who is told of the events of all later operations, on the thread that called it, and with SIGPIPE and SIGXFSZ blocked. NULL: nobody.
  * The callback may call streamdisk_cancel. It must not free the handle, nor leave by longjmp or an exception. */
 void streamdisk_on_event(streamdisk *handle, streamdisk_event_fn function, void *user);
 
