@@ -35,8 +35,8 @@ int streamdisk_set(streamdisk *handle, const char *name, const char *value);
 /* Takes one event: a JSON object (docs/EVENTS.md) of `length` bytes, on one line, without a NUL behind it, valid for the call. */
 typedef void (*streamdisk_event_fn)(void *user, const char *json, size_t length);
 
-/* Who is told of the events of all later operations, on the thread that called it, and with SIGPIPE and SIGXFSZ blocked. NULL: nobody.
- * The callback may call streamdisk_cancel. It must not free the handle, nor leave by longjmp or an exception. */
+/* Who is told of the events of all later operations, on the thread that calls one, and with SIGPIPE and SIGXFSZ blocked. NULL:
+ * nobody. The callback may call streamdisk_cancel. It must not free the handle, nor leave by longjmp or an exception. */
 void streamdisk_on_event(streamdisk *handle, streamdisk_event_fn function, void *user);
 
 /* Operations. Each blocks until it has ended and returns 0 or an exit code of the command line. One at a time on a handle:
