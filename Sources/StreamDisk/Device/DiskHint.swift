@@ -42,10 +42,12 @@ public struct DiskHint: Sendable, Equatable {
 
     /// Reads KEY=VALUE; nil for what ``refusal(of:)`` explains.
     ///
-    /// Texts are equal in any case of their letters, but names and paths: `/dev/disk/by-label/DATA` is not `…/data`. `s==` before a text says that, too, and `<in>` that the disk's text contains
-    /// it. Sizes are written `500G` or `1.5T`, in powers of 1024, or `512B`; a number alone counts GiB, as Ironic's does. The
-    /// comparison may stand in the place of `=` or behind it; without one a size must be equal. Sizes are compared in the last
-    /// digit that is given, cut off like those that are shown: 465.7 GiB is equal to `465G` and to `465.7G`, and no more than either.
+    /// Texts are compared without regard to case. Names and paths are compared with it: `/dev/disk/by-label/DATA` is not `…/data`.
+    /// `s==` before a text means equality, too, and `<in>` that the disk's text contains it.
+    ///
+    /// Sizes are written `500G` or `1.5T`, in powers of 1024, or `512B`. A number alone counts GiB, as in Ironic. The comparison
+    /// replaces `=` or follows it; without one, the size must be equal. Sizes are compared in the last digit given and cut off as
+    /// in lists: 465.7 GiB is equal to `465G` and to `465.7G`, and greater than neither.
     public init?(_ text: String) {
         guard case .hint(let hint) = Self.read(text) else { return nil }
         self = hint

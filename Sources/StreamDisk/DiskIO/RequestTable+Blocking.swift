@@ -1,6 +1,6 @@
 /// Requests that are waited for one at a time: partition tables and flushes. Also waits for all others to end.
 extension RequestTable where Queue: ~Copyable {
-    /// Flushes the device's caches, which can take minutes.
+    /// Flushes the caches of every target, which can take minutes.
     mutating func flush(tick: (DiskActivity) -> Void) throws(StreamFault) {
         for target in disk.targets {
             if !hasFreeRequest { try finishAll(tick: tick) }

@@ -9,7 +9,7 @@ package struct DiskActivity: Sendable {
     var comparedBytes: UInt64 = 0
 }
 
-/// The requests in flight on one disk. Submits them to the queue, checks every completion, resubmits interrupted requests and
+/// The requests in flight on a run's targets. Submits them to the queue, checks every completion, resubmits interrupted requests and
 /// the remainder of short ones, and keeps the first error.
 ///
 /// Used only on the thread that created it. Finished requests are returned with their purpose; their buffers must not be reused

@@ -3,7 +3,7 @@ import CUring
 
 /// The disk through io_uring(7): one ring, created and used on the writer's thread only.
 ///
-/// Uses a registered file if the kernel allows it, and `SINGLE_ISSUER
+/// Uses registered files if the kernel allows it, and `SINGLE_ISSUER
 /// DEFER_TASKRUN` if it supports them, so that completions are processed only when this thread asks for them.
 @safe
 package struct UringQueue: DiskQueue, ~Copyable {

@@ -7,7 +7,7 @@ public struct DiskIOError: Error, Sendable, Equatable {
     public let operation: Operation
     /// The disk's path as the caller gave it.
     public let path: String
-    /// Byte offset of the request on the device; nil for a flush, an open or a close.
+    /// Byte offset of the request on the device; nil for a flush, an open or a close, and for a file that was cut or replaced.
     public let offset: UInt64?
     /// Length of the request in bytes; nil if `offset` is nil.
     public let lengthBytes: Int?

@@ -67,11 +67,15 @@ struct Preflight: ~Copyable {
 
     /// Throws if the limit on file sizes (RLIMIT_FSIZE) is below the target's size, while the old table is still there.
     func expectFileSizeAllowed() throws(StreamFault) {
-        guard target.info == nil, let limit = softLimit(RLIMIT_FSIZE), limit < target.sizeBytes else { return }
+        if target.info == nil { try Self.expectFileSizeAllowed(target.sizeBytes, at: target.path) }
+    }
+
+    /// Throws if a regular file may not have this size.
+    static func expectFileSizeAllowed(_ sizeBytes: UInt64, at path: String) throws(StreamFault) {
+        guard let limit = softLimit(RLIMIT_FSIZE), limit < sizeBytes else { return }
         throw .device(
             DiskIOError(
-                .write, path: target.path, offset: limit, lengthBytes: Int(target.sizeBytes - limit),
-                cause: SystemError(EFBIG)))
+                .write, path: path, offset: limit, lengthBytes: Int(sizeBytes - limit), cause: SystemError(EFBIG)))
     }
 
     /// Closes the disk. Throws errors of earlier writes that the kernel reports only now.

@@ -21,6 +21,12 @@ final class ProgressReporter {
 
     func warn(_ warning: StreamWarning) { onEvent(.warning(warning)) }
 
+    /// Reports the plan, and then each of its warnings.
+    func present(_ plan: StreamPlan) {
+        onEvent(.plan(plan))
+        for warning in plan.warnings { warn(warning) }
+    }
+
     func enter(_ phase: StreamPhase, disk: StreamError.DiskState) {
         self.phase = phase
         self.disk = disk

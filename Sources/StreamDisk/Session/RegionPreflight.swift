@@ -80,14 +80,10 @@ struct RegionPreflight {
         return ListedJobs(contents.images.compactMap { image in places[image.number].map { ImageJob(image, deviceOffset: $0) } })
     }
 
-    /// A limit on file sizes (RLIMIT_FSIZE) is known before the first write.
+    /// Throws if the limit on file sizes (RLIMIT_FSIZE) forbids to write one of the targets.
     func expectFileSizeAllowed() throws(StreamFault) {
-        guard let limit = softLimit(RLIMIT_FSIZE) else { return }
-        for target in targets where target.target.info == nil && limit < target.writtenBytes {
-            throw .device(
-                DiskIOError(
-                    .write, path: target.target.path, offset: limit, lengthBytes: Int(target.writtenBytes - limit),
-                    cause: SystemError(EFBIG)))
+        for target in targets where target.target.info == nil {
+            try Preflight.expectFileSizeAllowed(target.writtenBytes, at: target.target.path)
         }
     }
 

@@ -19,8 +19,7 @@ struct RegionSession {
         let plan = StreamPlan(
             image: preflight.contents, isHashCompared: options.hash != .ignored, onto: preflight.targets,
             engineName: queue.engineName, notes: notes)
-        reporter.tell(.plan(plan))
-        for warning in plan.warnings { reporter.warn(warning) }
+        reporter.present(plan)
         if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
 
         let result: StreamResult

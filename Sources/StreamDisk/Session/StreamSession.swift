@@ -19,8 +19,7 @@ struct StreamSession {
         let plan = StreamPlan(
             image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target,
             contents: preflight.target.contents(), engineName: queue.engineName, notes: notes)
-        reporter.tell(.plan(plan))
-        for warning in plan.warnings { reporter.warn(warning) }
+        reporter.present(plan)
         if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
 
         let result: StreamResult

@@ -16,8 +16,7 @@ struct VerifySession {
         let plan = StreamPlan(
             image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target, contents: nil,
             engineName: queue.engineName, notes: notes)
-        reporter.tell(.plan(plan))
-        for warning in plan.warnings { reporter.warn(warning) }
+        reporter.present(plan)
         let verified = try compare(queue, preflight, plan)
         try preflight.close()
         reporter.enter(.done, disk: .onlyRead)

@@ -11,10 +11,10 @@ protocol HTTPAuthorizer: AnyObject, Sendable {
     /// What requests carry now.
     var authorization: HTTPAuthorization? { get }
 
-    /// The server refused `refused` (401), with these challenges (RFC 9110 §11.6.1). Afterwards `authorization` is another one.
-    /// Blocks while it is asked for; throws where there is none to be had.
+    /// Gets another authorization after the server refused `refused` (401) with these challenges (RFC 9110 §11.6.1). Blocks
+    /// meanwhile. Throws if there is none to be had.
     ///
-    /// - Returns: false when another thread had got it already.
+    /// - Returns: whether this call got it. False if another thread did, or if the run is cancelled.
     func renew(_ refused: HTTPAuthorization?, challenges: String, observer: SourceObserver) throws(SourceError) -> Bool
 
     /// What to add to the words for a refusal, such as where credentials were looked for; empty without.

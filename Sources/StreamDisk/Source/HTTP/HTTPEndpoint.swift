@@ -1,14 +1,14 @@
 import Glibc
 import Synchronization
 
-/// Where and how an image is requested: the user's address, the options, and where redirects led.
+/// Where and how an image, or a document of its registry, is requested: the address, the options, and where redirects led.
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
     let options: SourceOptions
-    /// How messages call it, without credentials.
+    /// The name in messages, without credentials.
     let name: String
     let authorizer: (any HTTPAuthorizer)?
-    /// Of all fetches; see `ImageSource.earlyBytes`.
+    /// Summed over all fetches; see `ImageSource.earlyBytes`.
     let earlyBytes = Atomic<UInt64>(0)
     private let remembered = Monitor<HTTPAddress?>(nil)
 

@@ -82,7 +82,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         return search.credentials
     }
 
-    /// What no user and no password mends.
+    /// A refusal that no user and no password would change.
     private func unusable(_ reason: String) -> SourceError { SourceError(.notPermitted, source: reference.name, reason: reason) }
 
     private func denied(_ reason: String) -> SourceError {
@@ -137,7 +137,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         registry.isSecure ? realm.isSecure : realm.host == registry.host
     }
 
-    /// The user's headers and certificate are for the registry.
+    /// The user's headers are for the registry alone. The client certificate is for its origin, which may have the token server, too.
     private func tokenOptions(_ realm: HTTPAddress, _ registry: HTTPAddress) -> SourceOptions {
         var options = options
         options.headers = []
