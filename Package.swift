@@ -54,6 +54,11 @@ let package = Package(
             dependencies: ["CUring", "CCurl", "CLinux", "CZstd", "CCrypto", "CXXHash", "CBlkid", "CosiFormat"],
             swiftSettings: strict),
 
+        // The producer: from a disk to an image.
+        .target(
+            name: "CosiPack", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "CZstd", "CCrypto", "CBlkid"],
+            swiftSettings: strict),
+
         // Its callers.
         .target(
             name: "StreamDiskC", dependencies: ["StreamDisk", "CStreamDisk"],
@@ -61,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "stream-disk",
             dependencies: [
-                "StreamDisk", "CosiFormat", "CArguments", "CLinux",
+                "StreamDisk", "CosiFormat", "CosiPack", "CArguments", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
