@@ -1,4 +1,4 @@
-// libxxhash: XXH3, a checksum at the speed of memory.
+// libxxhash: XXH3, a checksum that runs at memory speed.
 #ifndef CXXHASH_H
 #define CXXHASH_H
 #include <xxhash.h>

@@ -1,4 +1,4 @@
-// libzstd with its advanced part: ZSTD_getFrameHeader, ZSTD_decompressContinue, ZSTD_decodingBufferSize_min.
+// libzstd with its experimental API: ZSTD_getFrameHeader, ZSTD_decompressContinue, ZSTD_decodingBufferSize_min.
 #ifndef CZSTD_H
 #define CZSTD_H
 #define ZSTD_STATIC_LINKING_ONLY 1

@@ -4,16 +4,16 @@ public import CStreamDisk
 import Glibc
 import StreamDisk
 
-// The functions of streamdisk.h, whose comments are their contract. The compiler holds each one to the header.
+// The functions of streamdisk.h, whose comments are their contract. The compiler checks each one against the header.
 
-// SAFETY of this file: a handle is a `Handle` that streamdisk_new retained, and streamdisk_free alone releases; the contract forbids
-// calls beside or after that. Strings end with NUL and are read during the call.
+// SAFETY of this file: a handle is a `Handle` that streamdisk_new retained and that streamdisk_free alone releases; the
+// contract forbids calls during or after that. Strings are NUL-terminated and are read only during the call.
 
 private func handle(_ pointer: OpaquePointer?) -> Handle? {
     unsafe pointer.map { unsafe Unmanaged<Handle>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
 }
 
-/// Nil for NULL and for what is not UTF-8.
+/// Nil for NULL and for a string that is not UTF-8.
 private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
     guard let pointer = unsafe pointer else { return nil }
     return unsafe String(validatingCString: pointer)
@@ -115,7 +115,7 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String? {
 
 private let noPath = "the disk's name is missing, empty or not UTF-8: name a disk or a file"
 
-/// Hands a string over to the caller.
+/// Copies a string for the caller, who frees it.
 private func give(_ text: String, _ out: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> Int32 {
     guard let copy = unsafe strdup(text) else { return ExitCodes.software }
     unsafe out?.pointee = copy

@@ -3,20 +3,20 @@ import Glibc
 import StreamDisk
 import Synchronization
 
-/// What `streamdisk *` points to.
+/// The object that a `streamdisk *` points to.
 final class Handle: Sendable {
     private struct State {
         var settings = Settings()
         var listener: Listener?
         var isRunning = false
-        /// Of the operation that runs, or of the next one.
+        /// Of the running operation, or of the next one if none runs.
         var cancellation = Cancellation()
         var failure: Failure?
-        /// What the last operation left on its disk; nobody asks while one runs.
+        /// How the last operation left its disk; not meaningful while one runs.
         var diskState = StreamError.DiskState.untouched
     }
 
-    /// How an operation ended that did not fail.
+    /// The result of an operation that succeeded.
     enum Outcome {
         case ran(StreamResult)
         case inspected(ImageContents, isHashCompared: Bool)
@@ -26,7 +26,7 @@ final class Handle: Sendable {
         }
     }
 
-    /// Nil where the caller's string is not UTF-8.
+    /// Nil if the caller's string is not UTF-8.
     private let image: String?
     private let state = Mutex(State())
 
@@ -42,7 +42,7 @@ final class Handle: Sendable {
 
     func set(_ name: String?, _ value: String?) -> Int32 {
         state.withLock { state in
-            // What the running operation's thread reads of the last failure is not taken from under it.
+            // Keep the last failure: the thread of the running operation may be reading its strings.
             if state.isRunning { return ExitCodes.usage }
             guard let name, let value else {
                 return fail(Failure(usage: "an option's name or value is missing, or not UTF-8"), &state)
@@ -52,13 +52,13 @@ final class Handle: Sendable {
         }
     }
 
-    /// Runs an operation on this thread, unless one runs already. Returns its exit code.
+    /// Runs an operation on this thread and returns its exit code; 64 if another operation is running.
     ///
     /// - Parameters:
-    ///   - target: the disk, nil where there is none; for the `start` event.
-    ///   - regions: single partitions, for the same event.
-    ///   - refusal: why there is nothing to run; nil when there is.
-    ///   - body: gets the image, the settings, the cancellation, and whom to tell.
+    ///   - target: the disk, nil if there is none; for the `start` event.
+    ///   - regions: the single partitions; for the same event.
+    ///   - refusal: why the arguments are not valid; nil if they are.
+    ///   - body: does the work; gets the image, the settings, the cancellation and the event callback.
     func run(
         _ verb: String, target: String? = nil, regions: [RegionTarget] = [], refusal: String? = nil,
         _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> Outcome
@@ -86,7 +86,7 @@ final class Handle: Sendable {
         _ verb: String, _ target: String?, _ regions: [RegionTarget], _ refusal: String?, _ begun: State,
         _ body: (String, Settings, Cancellation, (StreamEvent) -> Void) throws(StreamError) -> Outcome
     ) -> (Failure?, StreamError.DiskState) {
-        // For the first and the last event too, which come outside the session.
+        // Covers the first and the last event too, which are sent outside the session.
         let signals = BlockedSignals()
         defer { signals.restore() }
         var events = EventLines(.options)
@@ -124,10 +124,10 @@ final class Handle: Sendable {
     }
 }
 
-/// The caller's function and what it wants handed over.
+/// The caller's event callback and its `user` pointer.
 @safe
 struct Listener: @unchecked Sendable {
-    // SAFETY of Sendable: the pointer is never read here, only handed back on the thread of the operation.
+    // SAFETY of Sendable: the pointer is never dereferenced here, only passed back on the operation's thread.
     let function: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, Int) -> Void
     let user: UnsafeMutableRawPointer?
 
@@ -139,12 +139,12 @@ struct Listener: @unchecked Sendable {
     }
 
     func call(_ text: String) {
-        // SAFETY: the bytes are alive for the call, and the contract says that they are read in it only.
+        // SAFETY: the bytes live for the call, and the contract forbids keeping them.
         unsafe text.withCString { unsafe function(user, $0, text.utf8.count) }
     }
 }
 
-/// Why a call failed, for the functions that ask.
+/// Why a call failed, for the error functions of streamdisk.h.
 struct Failure: Sendable {
     let code: Int32
     let kind: CText
@@ -160,7 +160,7 @@ struct Failure: Sendable {
         offset = error.offset.flatMap { Int64(exactly: $0) } ?? -1
     }
 
-    /// Made once: whoever asks for its words may do so while the operation ends and puts its own failure in its place.
+    /// Static, so that its strings stay valid if the running operation ends and replaces this failure while a caller reads it.
     static let isRunning = Failure(usage: "another operation runs on this handle: wait for it, or make a handle for this one")
     static let none = CText("")
 }
@@ -169,14 +169,14 @@ extension StreamError.DiskState {
     private static let texts = Dictionary(
         uniqueKeysWithValues: [Self.untouched, .withoutTable, .uncertain, .written].map { ($0, CText($0.rawValue)) })
 
-    /// For C, alive as long as the process. What was only read is what it was.
+    /// For C; valid as long as the process. A disk that was only read counts as untouched.
     var text: CText { Self.texts[self == .onlyRead ? .untouched : self] ?? Failure.none }
 }
 
-/// A string that C reads: alive as long as this is.
+/// A string for C, valid as long as this object.
 @safe
 final class CText: @unchecked Sendable {
-    // SAFETY of Sendable: never written after init. Null where memory is out.
+    // SAFETY of Sendable: never written after init. Null if memory ran out.
     let pointer: UnsafeMutablePointer<CChar>?
     let text: String
 

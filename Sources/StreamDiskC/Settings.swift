@@ -1,18 +1,18 @@
 import StreamDisk
 
-/// What `streamdisk_set` sets: options by their long names on the command line.
+/// The options that `streamdisk_set` sets, by their long names on the command line.
 struct Settings: Sendable {
     private(set) var stream = StreamOptions()
     private(set) var source = SourceOptions()
-    /// What a disk that is chosen must match.
+    /// What an automatically selected disk must match.
     private(set) var hints: [DiskHint] = []
     private var hash = "ignored"
     private var engine = EngineName.auto
 
-    /// Takes a value; why not in words, nil when it was taken.
+    /// Takes a value. Returns why it was refused, nil if it was taken.
     private typealias Setter = @Sendable (inout Settings, String) -> String?
 
-    /// A row an option.
+    /// One row for each option.
     private static let table: [String: Setter] = [
         "hash": { settings, text in
             guard let hash = ExpectedHash(text) else { return ExpectedHash.refusal(of: text) ?? "is none" }
@@ -54,15 +54,15 @@ struct Settings: Sendable {
         },
     ]
 
-    /// Sets an option. Returns why it was not set, nil when it was. Nothing in it repeats a value that may be secret.
+    /// Sets an option. Returns why it was refused, nil if it was set. The text never repeats a value that may be secret.
     mutating func set(_ name: String, _ text: String) -> String? {
         guard let setter = Self.table[name] else { return "there is no option '\(name)'" }
         return setter(&self, text).map { "the option '\(name)' \($0)" }
     }
 
-    /// What stands against an operation with these; nil when nothing does.
+    /// Why an operation cannot run with these settings; nil if it can.
     ///
-    /// - Parameter namesTarget: whether the caller says what is written.
+    /// - Parameter namesTarget: whether the caller named what is written.
     func refusal(namesTarget: Bool) -> String? {
         if source.clientKeyFile != nil, source.clientCertificateFile == nil {
             return "the option 'key' takes its certificate with it: set 'cert' too"
@@ -71,7 +71,7 @@ struct Settings: Sendable {
             ? "the option 'select' chooses a disk, and one is named: name none, or leave out 'select'" : nil
     }
 
-    /// For the `start` event: no values of headers.
+    /// For the `start` event; without the values of headers.
     var fields: [String: JSONValue] {
         [
             "hash": .text(hash), "engine": .text(engine.rawValue),
@@ -108,7 +108,7 @@ struct Settings: Sendable {
 }
 
 extension Wording {
-    /// With the names of options, as `streamdisk_set` takes them.
+    /// With the option names that `streamdisk_set` takes.
     static let options = Wording { setting in
         switch setting {
         case .hash: "hash"

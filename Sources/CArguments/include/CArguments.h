@@ -1,9 +1,9 @@
-// The arguments as the kernel passed them. Swift's own list is read from /proc/self/cmdline, which is empty where /proc is
-// not mounted. No logic.
+// The arguments as the kernel passed them. Swift's own list comes from /proc/self/cmdline, which is empty if /proc is not
+// mounted. No logic.
 #ifndef CARGUMENTS_H
 #define CARGUMENTS_H
 
-// What main() gets: kept before it runs, and never changed after.
+// What main() gets: stored before main runs, and never changed afterwards.
 extern int ca_kept_count;
 extern char **ca_kept_values;
 static inline int ca_count(void) { return ca_kept_count; }

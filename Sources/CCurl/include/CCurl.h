@@ -1,4 +1,4 @@
-// libcurl for Swift: its variadic calls as one typed inline per argument type. No logic.
+// libcurl for Swift: its variadic calls as one typed inline function per argument type. No logic.
 // Sources: curl_easy_setopt(3), curl_easy_getinfo(3).
 #ifndef CCURL_H
 #define CCURL_H
@@ -6,9 +6,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-// glibc's fd_set has other members when another feature macro is set (XPG4.2 names), and Swift refuses to import two
-// modules that disagree. This module keeps its own under another name; only curl_multi_fdset(3), unused here, has to do
-// with it.
+// glibc declares the members of fd_set differently when other feature macros are set (XPG4.2 names), and Swift refuses to
+// import two modules that disagree. So this module imports it under another name; only curl_multi_fdset(3), unused here,
+// takes it.
 #define fd_set cc_fd_set
 #include <curl/curl.h>
 #include <stddef.h>

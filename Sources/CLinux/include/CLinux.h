@@ -1,13 +1,13 @@
 // What Swift's Glibc module lacks of Linux: block-device ioctls, O_DIRECT, fallocate, statx, affinity.
-// Constants and one-call inlines only; no logic. Sources: the man pages named beside each group.
+// Only constants and one-call inline functions; no logic. Sources: the man pages named above each group.
 #ifndef CLINUX_H
 #define CLINUX_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-// glibc's fd_set has other members under _GNU_SOURCE than in Swift's Glibc module, and Swift refuses to import two modules
-// that disagree: this one, which has no use for it, keeps its own under another name.
+// Under _GNU_SOURCE glibc declares the members of fd_set differently than in Swift's Glibc module, and Swift refuses to
+// import two modules that disagree. This module does not use it, and imports it under another name.
 #define fd_set cl_fd_set
 #include <dirent.h>
 #include <errno.h>
@@ -68,7 +68,7 @@ static inline int cl_block_partition(int fd, int operation, int number, int64_t 
 // loop(4)
 static inline int cl_loop_status(int fd, struct loop_info64 *out) { return ioctl(fd, LOOP_GET_STATUS64, out); }
 
-// fcntl(2): what stands against a write lock on the whole file, F_UNLCK where nothing does
+// fcntl(2): the lock that prevents a write lock on the whole file; F_UNLCK if none does
 static inline int cl_lock_against_writing(int fd, int *type) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int result = fcntl(fd, F_OFD_GETLK, &lock);
@@ -87,10 +87,10 @@ static inline int cl_statx_direct_alignment(int fd, struct statx *out) {
     return statx(fd, "", AT_EMPTY_PATH, CL_STATX_DIOALIGN, out);
 }
 
-// flock(2): in Swift the name is taken by the struct
+// flock(2): in Swift the struct hides the function
 static inline int cl_flock(int fd, int operation) { return flock(fd, operation); }
 
-// readdir(3): the name is longer than its declaration may say
+// readdir(3): a name may be longer than the declared array
 static inline const char *cl_entry_name(const struct dirent *entry) { return entry->d_name; }
 
 // makedev(3)
