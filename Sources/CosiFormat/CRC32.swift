@@ -1,4 +1,4 @@
-/// The CRC-32 of GPT (UEFI 2.10 §5.3.2): reflected polynomial 0xEDB88320, all ones in, inverted out.
+/// The CRC-32 of GPT (UEFI 2.10 §5.3.2): reflected polynomial 0xEDB88320, initial value all ones, result inverted.
 struct CRC32 {
     private var state: UInt32 = 0xFFFF_FFFF
 

@@ -1,7 +1,7 @@
-/// ``CosiLayout``'s checks one tar entry at a time, for a stream in which the later entries are not known yet.
+/// Makes ``CosiLayout``'s checks one tar entry at a time, for a stream whose later entries are not known yet.
 ///
-/// Give it every entry from the file's first on, in file order, and write an image only after `check` has
-/// returned it. A missing or doubled entry behind the images written so far can only be found then.
+/// Pass it every entry of the file, in file order, and write an image only after `check` has returned it. A missing or
+/// duplicate entry that comes after the images already written is found only when it comes, or at the end.
 package struct CosiEntryChecker: Sendable {
     private let metadata: CosiMetadata
     private let partitionByNumber: [Int: GPTPartition]
@@ -13,7 +13,7 @@ package struct CosiEntryChecker: Sendable {
     private var hasDotSlash = false
     private var hasMetadata = false
     private var seenPaths: Set<[UInt8]> = []
-    /// Hash images that no region has and no entry was seen of yet.
+    /// Images of verity hash trees that no region names and whose entries have not come yet.
     private var unplacedHashes: [[UInt8]: (place: String, image: CosiMetadata.ImageFile)] = [:]
 
     /// Checks the metadata against the GPT: every region has an entry that is large enough for its image.
@@ -33,7 +33,7 @@ package struct CosiEntryChecker: Sendable {
         try checkRegions(gpt)
     }
 
-    /// Checks the next entry of the file; returns the image to be written when it carries one.
+    /// Checks the next entry of the file. Returns the image to write, if the entry holds one.
     package mutating func check(_ entry: TarEntry) throws(FormatError) -> CosiLayout.Image? {
         defer { entryCount += 1 }
         warnOnName(entry)
@@ -70,13 +70,13 @@ package struct CosiEntryChecker: Sendable {
         }
     }
 
-    /// The warnings that were not taken yet.
+    /// Returns the warnings that have not been taken yet.
     package mutating func takeWarnings() -> [FormatWarning] {
         defer { warnings = [] }
         return warnings
     }
 
-    /// After the last entry: nothing is missing. With the warnings that were not taken before.
+    /// Call it after the last entry: checks that nothing is missing. Returns the warnings that have not been taken yet.
     package consuming func finish() throws(FormatError) -> (CosiLayout, [FormatWarning]) {
         guard hasMetadata else {
             throw FormatError(

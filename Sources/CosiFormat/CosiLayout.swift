@@ -1,8 +1,8 @@
-/// What a COSI file puts where: metadata, tar entries and GPT, checked against each other.
+/// Where everything in a COSI file is and where it goes: metadata, tar entries and GPT, checked against each other.
 package struct CosiLayout: Sendable {
-    /// The name of the empty file that a COSI file begins with.
+    /// The name of the empty entry that starts a COSI file.
     package static let markerName = "cosi-marker"
-    /// The name of the entry that says what the others are.
+    /// The name of the entry that describes the others.
     package static let metadataName = "metadata.json"
 
     /// One compressed image in the file.
@@ -11,11 +11,11 @@ package struct CosiLayout: Sendable {
         package let path: String
         /// Where the compressed bytes begin in the file.
         package let fileOffset: UInt64
-        /// Of the entry's data.
+        /// Compressed size in bytes: the size of the entry's data.
         package let compressedSizeBytes: UInt64
         /// At most ``GPT/imageBytesMax``.
         package let decodedBytes: UInt64
-        /// Of the compressed bytes.
+        /// SHA-384 of the compressed bytes.
         package let sha384: [UInt8]
     }
 
@@ -27,22 +27,22 @@ package struct CosiLayout: Sendable {
         package let path: String
         /// Where the compressed bytes begin in the file.
         package let fileOffset: UInt64
-        /// Of the entry's data.
+        /// Compressed size in bytes: the size of the entry's data.
         package let compressedSizeBytes: UInt64
         /// At most `partition.sizeBytes`.
         package let decodedBytes: UInt64
-        /// Of the compressed bytes.
+        /// SHA-384 of the compressed bytes.
         package let sha384: [UInt8]
-        /// Where the bytes go.
+        /// The partition that the bytes are written to.
         package let partition: GPTPartition
-        /// The filesystem the metadata describes for it; nil for verity hashes and raw partitions.
+        /// The filesystem that the metadata describes for this image; nil for verity hash trees and raw partitions.
         package let filesystem: CosiMetadata.Filesystem?
     }
 
-    /// In file order, which need not be the disk's.
+    /// In file order, which can differ from the order on the disk.
     package let images: [Image]
 
-    /// The one `metadata.json`: a regular file within ``CosiMetadata/inputBytesMax``.
+    /// The only `metadata.json`: a regular file of at most ``CosiMetadata/inputBytesMax`` bytes.
     package static func metadataEntry(in entries: [TarEntry]) throws(FormatError) -> TarEntry {
         let found = entries.filter { $0.isNamed(metadataName) }
         guard let entry = found.first else {
@@ -57,9 +57,9 @@ package struct CosiLayout: Sendable {
         return entry
     }
 
-    /// Where the primary GPT's image is, to be fetched, hashed and decoded before ``check(metadata:entries:gpt:)``.
+    /// Finds the primary GPT's image, which is fetched, hashed and decoded before ``check(metadata:entries:gpt:)``.
     ///
-    /// - Parameter entries: all entries, or in a stream just the one that the GPT's region names.
+    /// - Parameter entries: all entries, or in a stream only the one that the GPT's region names.
     package static func gptImage(
         metadata: CosiMetadata, entries: [TarEntry]
     ) throws(FormatError) -> GPTImage {
@@ -82,10 +82,10 @@ package struct CosiLayout: Sendable {
 
     /// Checks everything that can be known before the first byte is written.
     ///
-    /// Order: a file that does not begin with `cosi-marker` and `metadata.json`, or has the primary GPT behind a
-    /// partition image, is accepted with a warning, since random access reads it all the same.
+    /// A file that does not begin with `cosi-marker` and `metadata.json`, or that has the primary GPT after a partition image, is
+    /// accepted with a warning: random access can read it.
     ///
-    /// - Parameter entries: all of the file's, in file order.
+    /// - Parameter entries: all entries of the file, in file order.
     package static func check(
         metadata: CosiMetadata, entries: [TarEntry], gpt: GPT
     ) throws(FormatError) -> (CosiLayout, [FormatWarning]) {
@@ -100,7 +100,7 @@ package struct CosiLayout: Sendable {
         }
     }
 
-    /// The entry can hold this image: its size is the stated one.
+    /// Checks that the entry can hold this image: its size is the one in the metadata.
     static func checkEntry(_ entry: TarEntry, carries image: CosiMetadata.ImageFile) throws(FormatError) {
         try checkRegular(entry)
         guard entry.sizeBytes == image.compressedSizeBytes else {

@@ -1,32 +1,32 @@
-/// `metadata.json` of a COSI file, version 1.2 or a later 1.x, checked as far as it can be on its own.
+/// The `metadata.json` of a COSI file, version 1.2 or a later 1.x, with every check that needs nothing but its text.
 ///
-/// What is required and what may be missing: `id`, `verity` and `verity.hashOffset` may be absent or null; `osPackages`
-/// too, with a warning (Azure Container Linux writes none); `bootloader.type` may be empty (Image Customizer's word for
-/// none), or unknown, with a warning. All else in the format's table must be there: `bootloader`, `disk` and
-/// `compression.maxWindowLog` since 1.1 and 1.2, and no known producer leaves them out. Unknown fields are ignored
-/// everywhere; a key that is twice in one object is refused, wherever it is.
+/// Required and optional fields: `id`, `verity` and `verity.hashOffset` may be absent or null; so may `osPackages`, with a
+/// warning (Azure Container Linux writes none). `bootloader.type` may be empty (Image Customizer's value for no boot loader),
+/// or unknown, with a warning. Everything else in the format's table is required: `bootloader`, `disk` and
+/// `compression.maxWindowLog` came with 1.1 and 1.2, and every known producer writes them. Unknown fields are ignored
+/// everywhere. A duplicate key in any object is an error.
 public struct CosiMetadata: Sendable {
-    /// Input beyond this is refused. Real metadata is tens to hundreds of kilobytes, nearly all of it packages.
+    /// Longer input is refused. Real metadata is tens to hundreds of kilobytes, nearly all of it the package list.
     package static let inputBytesMax = 16 << 20
-    /// Arrays and objects may nest this deep; the format's own nest 5 deep.
+    /// The maximum depth of nested arrays and objects; the format itself needs 5.
     package static let depthMax = 64
-    /// Arrays, objects and their members, all together. A package of the list takes six: room for 80,000.
+    /// The maximum number of arrays, objects and members in total. A package counts as six: enough for 80,000 packages.
     package static let valueCountMax = 500_000
-    /// Regions beyond this are refused, those of unknown type too: twice what a GPT has entries for.
+    /// The maximum number of regions, including those of unknown type: twice the number of entries a GPT may have.
     package static let regionCountMax = 2 * GPT.entryCountMax
-    /// What zstd can encode: ZSTD_WINDOWLOG_MIN to ZSTD_WINDOWLOG_MAX of a 64-bit build.
+    /// The window logs that zstd can encode: ZSTD_WINDOWLOG_MIN to ZSTD_WINDOWLOG_MAX of a 64-bit build.
     package static let windowLogRange = 10...31
 
-    /// Of the format.
+    /// The version of the format.
     public struct Version: Sendable, Equatable, CustomStringConvertible {
-        /// A change of it may change everything.
+        /// A new major version may change anything.
         public let major: UInt32
-        /// A change of it adds.
+        /// A new minor version only adds fields.
         public let minor: UInt32
         public var description: String { "\(major).\(minor)" }
     }
 
-    /// The machines that the format knows.
+    /// The machine architectures that the format defines.
     public enum Architecture: String, Sendable, CustomStringConvertible {
         // swift-format-ignore: AlwaysUseLowerCamelCase
         case x86_64  // as the format spells it
@@ -34,47 +34,47 @@ public struct CosiMetadata: Sendable {
         public var description: String { rawValue }
     }
 
-    /// A compressed image among the tar's entries.
+    /// A compressed image in one of the tar's entries.
     public struct ImageFile: Sendable {
-        /// The tar entry's name: under `images/`, without `.`, `..` or empty parts.
+        /// The tar entry's name: below `images/`, without `.`, `..` or empty components.
         public let path: String
-        /// Bytes of the tar entry: 1 or more.
+        /// Size of the tar entry in bytes; at least 1.
         public let compressedSizeBytes: UInt64
-        /// At most the disk's size.
+        /// Decoded size in bytes; at most the disk's size.
         public let uncompressedSizeBytes: UInt64
-        /// Of the compressed bytes, 48 bytes.
+        /// SHA-384 of the compressed bytes; 48 bytes.
         public let sha384: [UInt8]
 
-        /// The path for comparisons: `String`'s own `==` takes canonically equivalent text for equal.
+        /// The path as bytes, for comparisons: `String`'s `==` treats canonically equivalent text as equal.
         var pathBytes: [UInt8] { Array(path.utf8) }
     }
 
     /// A file system's dm-verity hash tree.
     public struct Verity: Sendable {
-        /// The image that has the hash tree: a hash partition's, or the filesystem's own (inline verity).
+        /// The image that holds the hash tree: that of a hash partition, or the filesystem's own (inline verity).
         public let image: ImageFile
-        /// As recorded.
+        /// The root hash as written in the metadata.
         public let rootHash: String
-        /// Where dm-verity's superblock begins in ``image``, in bytes: inside it, a multiple of 512. Nothing is written
-        /// from it. With inline verity never 0, and nil, with a warning, when the producer left it out.
+        /// Where the dm-verity superblock begins in ``image``, in bytes: inside it, a multiple of 512. No write depends on it.
+        /// With inline verity it is never 0; it is nil, with a warning, if the producer left it out.
         public let hashOffset: UInt64?
-        /// Whether the hash tree lies behind the filesystem in the filesystem's own image.
+        /// Whether the hash tree follows the filesystem in the filesystem's own image.
         public let isInline: Bool
     }
 
-    /// What the metadata says of a file system.
+    /// What the metadata says about a file system.
     public struct Filesystem: Sendable {
         /// Its image.
         public let image: ImageFile
-        /// As recorded; empty, `none` or `swap` where there is none.
+        /// As written in the metadata; empty, `none` or `swap` if it is not mounted.
         public let mountPoint: String
-        /// Such as `ext4`, as recorded.
+        /// Such as `ext4`, as written in the metadata.
         public let fsType: String
-        /// A UUID, or FAT's `A1B2-C3D4`, or anything else: not checked.
+        /// A UUID, a FAT volume ID such as `A1B2-C3D4`, or anything else: not checked.
         public let fsUUID: String
-        /// The type of its partition.
+        /// The type GUID of its partition.
         public let partitionType: GUID
-        /// Its hash tree; nil where it has none.
+        /// Its dm-verity hash tree; nil if it has none.
         public let verity: Verity?
 
         /// Whether ``mountPoint`` is a path.
@@ -83,37 +83,37 @@ public struct CosiMetadata: Sendable {
 
     /// An installed package.
     public struct Package: Sendable, Equatable {
-        /// As recorded.
+        /// As written in the metadata.
         public let name: String
-        /// As recorded.
+        /// As written in the metadata.
         public let version: String
-        /// As recorded.
+        /// As written in the metadata.
         public let release: String
-        /// As recorded.
+        /// As written in the metadata.
         public let arch: String
     }
 
     /// A boot loader entry (Boot Loader Specification).
     public struct BootEntry: Sendable, Equatable {
-        /// As recorded.
+        /// As written in the metadata.
         public let type: String
-        /// As recorded.
+        /// As written in the metadata.
         public let path: String
-        /// As recorded.
+        /// As written in the metadata.
         public let cmdline: String
-        /// As recorded.
+        /// As written in the metadata.
         public let kernel: String
     }
 
     /// How the image boots.
     public struct Bootloader: Sendable, Equatable {
-        /// `grub`, `systemd-boot`, empty, or what else was written.
+        /// `grub`, `systemd-boot`, empty, or another value as written.
         public let type: String
-        /// systemd-boot's.
+        /// The entries of systemd-boot.
         public let entries: [BootEntry]
     }
 
-    /// A part of the disk that the image has bytes for.
+    /// A part of the disk that the image contains.
     public struct Region: Sendable {
         /// What the region is.
         public enum Kind: Sendable, Equatable {
@@ -121,7 +121,7 @@ public struct CosiMetadata: Sendable {
             /// The GPT entry's number, from 1.
             case partition(number: Int)
         }
-        /// Its image.
+        /// The image that holds its bytes.
         public let image: ImageFile
         /// What the region is.
         public let kind: Kind
@@ -137,36 +137,36 @@ public struct CosiMetadata: Sendable {
         public let gptRegions: [Region]
     }
 
-    /// Of the format.
+    /// The version of the format.
     public let version: Version
-    /// The machine that the image is for.
+    /// The architecture that the image is for.
     public let osArch: Architecture
-    /// Verbatim `/etc/os-release`.
+    /// The contents of `/etc/os-release`, unchanged.
     public let osRelease: String
-    /// A UUID as written.
+    /// A UUID, as written in the metadata.
     public let id: String?
     /// The file systems.
     public let images: [Filesystem]
-    /// Nil when the image has none.
+    /// The installed packages; nil if the metadata lists none.
     public let osPackages: [Package]?
     /// How the image boots.
     public let bootloader: Bootloader
     /// The disk that the image was taken from.
     public let disk: DiskLayout
-    /// Decode within this window, never more.
+    /// Decode with at most this window.
     public let maxWindowLog: Int
 
-    /// Into `disk.gptRegions`.
+    /// An index into `disk.gptRegions`.
     let regionIndexByPath: [[UInt8]: Int]
-    /// Into `images`, by the path of the filesystem's image.
+    /// An index into `images`, by the path of the filesystem's image.
     let filesystemIndexByPath: [[UInt8]: Int]
 
-    /// The region that a tar entry carries, by its name.
+    /// The region whose image a tar entry holds, by the entry's name.
     package func region(for entry: TarEntry) -> Region? {
         regionIndexByPath[entry.nameBytes].map { disk.gptRegions[$0] }
     }
 
-    /// Decodes and checks everything that `metadata.json` says on its own.
+    /// Decodes `metadata.json` and makes every check that needs nothing but its text.
     ///
     /// Errors name the field by its path, such as `metadata.json: disk.gptRegions[2].image.sha384`.
     public static func parse(_ json: [UInt8]) throws(FormatError) -> (CosiMetadata, [FormatWarning]) {

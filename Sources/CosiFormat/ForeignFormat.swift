@@ -1,16 +1,16 @@
-/// What a file that is no COSI image is, told by its bytes, and what to do about it.
+/// Recognizes a file that is not a COSI image by its bytes, and says what to do about it.
 ///
-/// Knows what is given for an image by mistake most often; it is asked only about files that do not begin as a tar.
+/// Knows the formats most often passed by mistake. Used only for files that do not begin with a tar header.
 package struct ForeignFormat: Sendable, Equatable {
     /// Such as `a qcow2 disk image`.
     package let name: String
     /// Such as `convert it to COSI first`.
     package let advice: String
 
-    /// Nil for what is not known.
+    /// Returns nil for an unknown format.
     ///
-    /// - Parameter head: the file's first bytes; what is not there is not looked at. 128 KiB hold all that is known here.
-    /// - Parameter tail: the file's last 512 bytes where they can be had: a fixed VHD is a raw disk with a footer.
+    /// - Parameter head: the file's first bytes; 128 KiB are enough to recognize every known format.
+    /// - Parameter tail: the file's last 512 bytes, if they can be read: a fixed VHD is a raw disk with a footer.
     package init?(head: [UInt8], tail: [UInt8] = []) {
         func has(_ bytes: [UInt8], at offset: Int = 0) -> Bool {
             offset + bytes.count <= head.count && head[offset..<offset + bytes.count].elementsEqual(bytes)
@@ -37,7 +37,7 @@ package struct ForeignFormat: Sendable, Equatable {
     private static let convert = "convert it to COSI first"
     private static let checkURL = "check the URL, and what the server has there"
 
-    /// From the formats' own specifications, as file(1) has them too. An ISO image may begin as a disk, so it comes first.
+    /// From the formats' own specifications; file(1) has the same. ISO first: an ISO image may also begin like a disk.
     private static let magics: [(offset: Int, bytes: [UInt8], name: String, advice: String)] =
         [
             (0, "QFI\u{FB}", "a qcow2 disk image", convert),
@@ -62,12 +62,12 @@ package struct ForeignFormat: Sendable, Equatable {
             (0x1_0040, "_BHRfS_M", "a raw image of a btrfs file system", convert),
             (0, "version https://git-lfs", "a pointer of Git LFS, not the file itself", "fetch it (git lfs pull)"),
         ].map { ($0.0, $0.1.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) }, $0.2, $0.3) }
-        // A skippable zstd frame, as partition images of COSI begin with.
+        // A skippable zstd frame: partition images of COSI files begin with one.
         + (UInt8(0x50)...0x5F).map {
             (0, [$0, 0x2A, 0x4D, 0x18], "compressed with zstd", "decompress it first (unzstd)")
         }
 
-    /// A page or a message that a server sent where a file was asked for.
+    /// A page or an error message that a server sent in place of a file.
     private static func text(_ head: [UInt8]) -> ForeignFormat? {
         var start = head.prefix(1024)
         if start.starts(with: [0xEF, 0xBB, 0xBF]) { start = start.dropFirst(3) }

@@ -1,37 +1,37 @@
-/// Why bytes were refused: what is wrong, and where it stands.
+/// Why bytes were refused: what is wrong, and where.
 ///
-/// `place` and `problem` read as one sentence. Text taken from the input is escaped and shortened, so a
-/// message is safe to print on a terminal.
+/// `place` and `problem` read as one sentence. Text from the input is escaped and shortened, so a message is safe to print
+/// on a terminal.
 public struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// Which kind of thing is wrong: the same in every release, as a program reads it.
+    /// The kind of error: stable across releases, for programs.
     ///
     /// Later releases add cases: switch over it with a `default`.
     public enum Code: String, Sendable, CaseIterable {
-        /// The file is something else: a raw disk, a web page, a tar without `metadata.json`.
+        /// The file is not a COSI image: a raw disk, a web page, a tar without `metadata.json`.
         case notCosi
         /// A tar header is invalid.
         case tar
-        /// The file ends before what it should hold.
+        /// The file ends too early.
         case truncated
-        /// `metadata.json` is not the one asked for: its SHA-384 is another.
+        /// The SHA-384 of `metadata.json` is not the expected one.
         case hash
-        /// `metadata.json` is of a version that cannot be streamed.
+        /// `metadata.json` has a version that cannot be streamed.
         case version
         /// `metadata.json` is invalid.
         case metadata
         /// The protective MBR or the GPT is invalid.
         case gpt
-        /// Metadata, tar entries and GPT are valid, each on its own, and contradict each other.
+        /// Metadata, tar entries and GPT are each valid, but contradict each other.
         case layout
-        /// `metadata.json` names an entry that the tar does not have.
+        /// `metadata.json` names an entry that is not in the tar.
         case entryMissing
-        /// The compressed bytes of an image are not those that `metadata.json` gives the SHA-384 of.
+        /// The SHA-384 of an image's compressed bytes is not the one in `metadata.json`.
         case dataHash
-        /// The compressed bytes of an image do not decode to what `metadata.json` says.
+        /// An image's compressed bytes do not decode, or not to the size in `metadata.json`.
         case data
     }
 
-    /// Which kind of thing is wrong.
+    /// The kind of error.
     public let code: Code
     /// The field or entry, such as `metadata.json: disk.gptRegions[2].image.sha384` or `tar entry 'images/a.zst'`.
     public let place: String
@@ -48,7 +48,7 @@ public struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
     public var description: String { "\(place) \(problem)" }
 }
 
-/// Something the field writes although it should not, and which does no harm.
+/// A deviation from the format that does no harm.
 public struct FormatWarning: Sendable, Equatable, CustomStringConvertible {
     /// As in ``FormatError/place``.
     public let place: String
@@ -64,15 +64,15 @@ public struct FormatWarning: Sendable, Equatable, CustomStringConvertible {
     public var description: String { "\(place) \(message)" }
 }
 
-/// Text from the input in single quotes: control characters escaped (a name must not drive the terminal),
-/// cut at 200 characters (a message must not be as long as its input).
+/// Text from the input in single quotes: control characters escaped, so that they cannot control the terminal, and cut after
+/// 200 characters, so that a message stays short.
 func quoted(_ text: String) -> String {
     "'\(printable(text))'"
 }
 
-/// As `quoted` without the quotes: for whatever comes from outside and is shown to a person.
+/// Like `quoted`, without the quotes: for any external text that a person reads.
 ///
-/// - Parameter scalarsMax: what is longer is cut off.
+/// - Parameter scalarsMax: longer text is cut.
 package func printable(_ text: String, scalarsMax: Int = 200) -> String {
     var result = ""
     for (count, scalar) in text.unicodeScalars.enumerated() {
@@ -86,7 +86,7 @@ package func printable(_ text: String, scalarsMax: Int = 200) -> String {
     return result
 }
 
-/// A character that shows itself and does nothing to the text around it.
+/// A printable character that does not affect the text around it.
 package func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false

@@ -1,22 +1,22 @@
 extension GPT {
-    /// What goes where on a device, each piece in whole blocks.
+    /// What is written where on a device, in whole blocks.
     package struct Placement: Sendable {
         /// Block 0, byte for byte as in the image.
         package let mbr: [UInt8]
-        /// From block 1 up to the end of the primary region, the last block filled up with zeros.
+        /// From block 1 to the end of the primary region, padded with zeros to a whole block.
         package let primary: [UInt8]
-        /// The entry array, filled up with zeros to whole blocks, then the header block: up to the device's last block.
+        /// The entry array, padded with zeros to whole blocks, then the header block: ends at the device's last block.
         package let backup: [UInt8]
-        /// Where `backup` begins on the device.
+        /// Where `backup` begins on the device, in bytes.
         package let backupOffsetBytes: UInt64
     }
 
-    /// Works out both tables for a device of this size, at least the image's disk; a trailing partial block is
-    /// not used.
+    /// Lays out both tables for a device of this size, which is at least the size of the image's disk. A partial block at the
+    /// end is not used.
     ///
-    /// On a device of the image's own size the primary region is the image's, byte for byte. On a larger one the
-    /// backup sits at the device's end, and only the primary's alternate LBA, last usable LBA and CRC follow it.
-    /// An alternate LBA that was wrong in the image is put right on either.
+    /// On a device of exactly the image's size, the primary region is byte for byte the image's. On a larger one the backup goes
+    /// to the end of the device, and only the primary's alternate LBA, last usable LBA and CRC change. A wrong alternate LBA in
+    /// the image is corrected in both cases.
     package func placement(onDeviceOf deviceSizeBytes: UInt64) throws(FormatError) -> Placement {
         let deviceBlocks = deviceSizeBytes / UInt64(blockBytes)
         guard deviceBlocks >= diskBlocks else {
@@ -24,7 +24,7 @@ extension GPT {
                 .gpt, place: "GPT",
                 problem: "is for a disk of \(diskBlocks) blocks of \(blockBytes) bytes, the device has \(deviceBlocks)")
         }
-        // What parse() has checked: diskBlocks > arrayBlocks + 1.
+        // parse() has checked that diskBlocks > arrayBlocks + 1.
         let arrayBytes = entryCount * entrySizeBytes
         let arrayBlocks = GPTHeader.arrayBlocks(sizeBytes: arrayBytes, blockBytes: blockBytes)
         let lastLBA = deviceBlocks - 1

@@ -1,22 +1,22 @@
-/// One used entry of a GPT's entry array.
+/// A used entry of a GPT's entry array.
 public struct GPTPartition: Sendable, Equatable {
-    /// The entry's place in the array, from 1.
+    /// The entry's position in the array, from 1.
     public let number: Int
-    /// What it is for.
+    /// The partition type GUID.
     public let typeGUID: GUID
-    /// Its own.
+    /// The partition's unique GUID.
     public let uniqueGUID: GUID
     /// Its first block.
     package let firstLBA: UInt64
-    /// The last block that belongs to it.
+    /// The last block of the partition, inclusive.
     package let lastLBA: UInt64
-    /// As recorded (UEFI 2.10, table 5-7).
+    /// The attribute bits, unchanged (UEFI 2.10, table 5-7).
     public let attributes: UInt64
-    /// From UTF-16 up to the first NUL; unpaired surrogates are replaced.
+    /// Decoded from UTF-16 up to the first NUL; unpaired surrogates are replaced.
     public let name: String
-    /// Where it begins on the disk.
+    /// Where it begins on the disk, in bytes.
     public let offsetBytes: UInt64
-    /// Whole blocks.
+    /// Size in bytes, a whole number of blocks.
     public let sizeBytes: UInt64
 
     var place: String { "GPT entry \(number)" }
@@ -24,9 +24,9 @@ public struct GPTPartition: Sendable, Equatable {
 
 /// A checked primary GPT with its protective MBR (UEFI 2.10 §5.2.3, §5.3).
 public struct GPT: Sendable {
-    /// Entries beyond this are refused; the usual number is 128.
+    /// The maximum number of entries; the usual number is 128.
     package static let entryCountMax = 1024
-    /// Entries larger than this are refused; the usual size is 128.
+    /// The maximum size of an entry in bytes; the usual size is 128.
     package static let entrySizeBytesMax = 4096
     /// A primary-GPT image larger than this is refused before it is fetched. The largest array takes 4 MiB; what
     /// stands before it (a boot loader in a gap, as on boards whose firmware reads fixed blocks) has the rest.
@@ -36,36 +36,36 @@ public struct GPT: Sendable {
     public let blockBytes: Int
     /// The size of the disk that the image was taken from, in blocks.
     package let diskBlocks: UInt64
-    /// The disk's own.
+    /// The disk GUID.
     public let diskGUID: GUID
     /// No partition begins before this block.
     package let firstUsableLBA: UInt64
-    /// No partition ends behind this block.
+    /// No partition ends after this block.
     package let lastUsableLBA: UInt64
-    /// Where the primary header says the backup is; not trusted for writing, see ``placement(onDeviceOf:)``.
+    /// Where the primary header says the backup is; not used for writing, see ``placement(onDeviceOf:)``.
     package let alternateLBA: UInt64
-    /// Where the entry array begins.
+    /// The first block of the entry array.
     package let entryArrayLBA: UInt64
-    /// Of used and unused entries.
+    /// The number of entries, used and unused.
     package let entryCount: Int
-    /// 128 times a power of two.
+    /// Entry size in bytes: 128 times a power of two.
     package let entrySizeBytes: Int
-    /// The used entries, by number.
+    /// The used entries, in order of number.
     public let partitions: [GPTPartition]
 
     let headerSizeBytes: Int
-    /// The whole primary region, as the image has it.
+    /// The bytes of the whole primary region, as in the image.
     let region: [UInt8]
 
-    /// The used entry with this number.
+    /// Returns the used entry with this number.
     package func partition(number: Int) -> GPTPartition? {
         partitions.first { $0.number == number }
     }
 
-    /// Checks a primary region: both CRCs, every field that says where something is, and all partitions.
+    /// Checks a primary region: both CRCs, every field that locates something, and all partitions.
     ///
-    /// An alternate LBA other than the disk's last block is a warning, not an error: images whose disk was grown
-    /// or shrunk after partitioning carry one, nothing is read from there, and what is written gets the right one.
+    /// An alternate LBA other than the disk's last block is a warning, not an error: images whose disk was grown or shrunk after
+    /// partitioning have one. Nothing is read from there, and the table that is written gets the correct value.
     ///
     /// - Parameter bytes: from byte 0 of the disk to at least the end of the entry array, at most up to the first
     ///   usable block; it may end inside a block.
@@ -98,7 +98,7 @@ public struct GPT: Sendable {
         return (gpt, warnings)
     }
 
-    /// UEFI 2.10 §5.2.3: without an 0xEE record, firmware and kernels take the disk for an MBR one.
+    /// UEFI 2.10 §5.2.3: without an 0xEE record, firmware and kernels treat the disk as an MBR disk.
     private static func checkProtectiveMBR(
         _ bytes: [UInt8], _ warnings: inout [FormatWarning]
     ) throws(FormatError) {
@@ -144,7 +144,7 @@ public struct GPT: Sendable {
                     number: index + 1, typeGUID: typeGUID, uniqueGUID: GUID(onDisk: bytes, at: at + 16),
                     firstLBA: first, lastLBA: last, attributes: bytes.littleEndian64(at: at + 48),
                     name: String(decoding: units.prefix { $0 != 0 }, as: UTF16.self),
-                    // No overflow: blocks up to lastUsableLBA lie inside the disk, whose size fits in 64 bits.
+                    // Cannot overflow: blocks up to lastUsableLBA lie inside the disk, whose size fits in 64 bits.
                     offsetBytes: first * UInt64(blockBytes), sizeBytes: (last - first + 1) * UInt64(blockBytes)))
         }
         return partitions
@@ -159,8 +159,8 @@ public struct GPT: Sendable {
         }
     }
 
-    /// UEFI asks for unique GUIDs, and `/dev/disk/by-partuuid` shows only one of two equal ones; no byte goes
-    /// astray for it.
+    /// UEFI requires unique GUIDs, and `/dev/disk/by-partuuid` shows only one of two equal ones. It is a warning, because no
+    /// write depends on it.
     private static func warnIfNotUnique(_ partitions: [GPTPartition], _ warnings: inout [FormatWarning]) {
         var seen: [GUID: Int] = [:]
         for partition in partitions {

@@ -1,6 +1,6 @@
-/// The fields of a primary GPT header, checked against the region they stand in (UEFI 2.10 §5.3.2, table 5-5).
+/// The fields of a primary GPT header, checked against the region that contains it (UEFI 2.10 §5.3.2, table 5-5).
 struct GPTHeader {
-    /// Offsets inside the header block.
+    /// Offsets within the header block.
     enum Field {
         static let signature = 0
         static let revision = 8
@@ -27,7 +27,7 @@ struct GPTHeader {
     let entryArrayLBA: UInt64
     let entryCount: Int
     let entrySizeBytes: Int
-    /// Where the entry array stands in the region, in bytes.
+    /// The byte range of the entry array in the region.
     let arrayRange: Range<Int>
 
     private static let place = "GPT header"
@@ -58,12 +58,12 @@ struct GPTHeader {
         }
     }
 
-    /// Whole blocks that an entry array takes.
+    /// The number of whole blocks that an entry array takes.
     static func arrayBlocks(sizeBytes: Int, blockBytes: Int) -> UInt64 {
         UInt64((sizeBytes + blockBytes - 1) / blockBytes)
     }
 
-    /// Signature, revision, size, CRC and own place; returns the header's size.
+    /// Checks signature, revision, size, CRC and the header's own LBA. Returns the header's size.
     private static func checkIdentity(_ header: [UInt8]) throws(FormatError) -> Int {
         guard header.starts(with: "EFI PART".utf8) else {
             throw FormatError(.gpt, place: place, problem: "has no signature 'EFI PART' at block 1")
@@ -89,7 +89,7 @@ struct GPTHeader {
         return Int(size)
     }
 
-    /// The header's CRC is taken with its own field zero.
+    /// The CRC of the header is computed with its own field set to zero.
     static func crc(of header: [UInt8], sizeBytes: Int) -> UInt32 {
         var copy = Array(header[..<sizeBytes])
         copy.setLittleEndian(UInt32(0), at: Field.headerCRC)
@@ -131,7 +131,7 @@ struct GPTHeader {
         return range
     }
 
-    /// The usable blocks lie behind the entry array and before the backup's array and header at the disk's end.
+    /// The usable blocks lie after the entry array and before the backup's array and header at the end of the disk.
     private func checkUsableRange(regionBytes: Int, blockBytes: Int) throws(FormatError) {
         let arrayBlocks = Self.arrayBlocks(sizeBytes: arrayRange.count, blockBytes: blockBytes)
         let arrayEnd = entryArrayLBA + arrayBlocks
@@ -152,7 +152,7 @@ struct GPTHeader {
                 .gpt, place: Self.place,
                 problem: "has the first usable block \(firstUsableLBA) behind the last one \(lastUsableLBA)")
         }
-        // No overflow: firstUsableLBA is inside the disk.
+        // Cannot overflow: firstUsableLBA is inside the disk.
         guard UInt64(regionBytes) <= firstUsableLBA * UInt64(blockBytes) else {
             throw FormatError(
                 .gpt, place: "primary-GPT image",

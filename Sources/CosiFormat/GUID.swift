@@ -5,7 +5,7 @@ public struct GUID: Sendable, Hashable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
 
-    /// An unused entry's type.
+    /// The type of an unused entry.
     package static let zero = GUID(high: 0, low: 0)
     /// The EFI system partition.
     package static let efiSystemPartition = GUID(high: 0xC12A_7328_F81F_11D2, low: 0xBA4B_00A0_C93E_C93B)
@@ -32,7 +32,7 @@ public struct GUID: Sendable, Hashable, CustomStringConvertible {
         low = digits[16...].reduce(0) { $0 << 4 | UInt64($1) }
     }
 
-    /// Reads 16 bytes as they stand in a GPT. The caller has checked that they are there.
+    /// Reads 16 bytes in GPT's byte order. The caller has checked that they are there.
     init(onDisk bytes: [UInt8], at offset: Int) {
         let order = [3, 2, 1, 0, 5, 4, 7, 6]
         high = order.reduce(0) { $0 << 8 | UInt64(bytes[offset + $1]) }

@@ -1,11 +1,11 @@
 extension [UInt8] {
-    /// Two lower-case hexadecimal digits a byte.
+    /// Two lower-case hexadecimal digits for each byte.
     package var hexadecimal: String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    /// Reads two hexadecimal digits a byte, of any case; nil for anything else.
+    /// Reads two hexadecimal digits for each byte, in either case; nil for anything else.
     package init?(hexadecimal text: some StringProtocol) {
         let digits = text.utf8.map(hexDigit)
         guard digits.count % 2 == 0 else { return nil }
@@ -17,7 +17,7 @@ extension [UInt8] {
     }
 }
 
-/// The value of one hexadecimal digit of any case.
+/// The value of a hexadecimal digit in either case.
 package func hexDigit(_ byte: UInt8) -> UInt8? {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")

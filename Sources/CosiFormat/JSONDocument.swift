@@ -1,19 +1,19 @@
 import FoundationEssentials
 
-/// A JSON text from elsewhere: its bounds are checked (``JSONShape``) before a parser sees it.
+/// An external JSON text: its bounds are checked (``JSONShape``) before a parser sees it.
 package struct JSONDocument {
     private let bytes: [UInt8]
     private let name: String
 
     /// - Parameters:
-    ///   - name: what it is called in errors.
+    ///   - name: the document's name in errors.
     ///   - bytesMax: a longer text is refused.
     package init(_ bytes: [UInt8], name: String, bytesMax: Int) throws(FormatError) {
         try JSONShape.check(bytes, name: name, bytesMax: bytesMax)
         (self.bytes, self.name) = (bytes, name)
     }
 
-    /// Its names and types as `type` has them; an error names the field.
+    /// Decodes the names and types that `type` declares; an error names the field.
     package func decode<T: Decodable>(_ type: T.Type) throws(FormatError) -> T {
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))

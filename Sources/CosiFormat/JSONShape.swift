@@ -1,20 +1,20 @@
-/// Looks over a JSON text before a recursive parser that keeps every value sees it: size, encoding, depth, count, and
-/// that no object has a key twice. Of two equal keys parsers take the first or the last, so one hash could stand for two
-/// readings. What else is no JSON is left to the parser.
+/// Checks a JSON text before a recursive parser that keeps every value sees it: size, encoding, depth, number of values, and
+/// that no object has a duplicate key. Parsers take the first or the last of two equal keys, so one hash could stand for
+/// two readings. The parser refuses every other error.
 ///
-/// One pass, at most ``CosiMetadata/valueCountMax`` keys kept.
+/// One pass, which keeps at most ``CosiMetadata/valueCountMax`` keys.
 struct JSONShape {
     private struct Level {
         let isObject: Bool
-        /// Unescaped, of the open object.
+        /// The current key of the open object, unescaped.
         var keys: Set<[UInt8]> = []
         var key: [UInt8] = []
         var awaitsKey: Bool
-        /// Of the open array.
+        /// The current index of the open array.
         var index = 0
     }
 
-    /// What the text is called in errors.
+    /// The text's name in errors.
     private let name: String
     private var levels: [Level] = []
     private var valueCount = 0
@@ -84,7 +84,7 @@ struct JSONShape {
         }
     }
 
-    /// Of the key that was read last, such as `disk.gptRegions[1].number`.
+    /// The path of the last key read, such as `disk.gptRegions[1].number`.
     private var path: String {
         var text = ""
         for level in levels {
@@ -98,7 +98,7 @@ struct JSONShape {
         return text
     }
 
-    /// RFC 8259 §7. What is no valid escape stays as it is: the parser refuses it.
+    /// RFC 8259 §7. An invalid escape stays as it is: the parser refuses it.
     private static func unescaped(_ raw: ArraySlice<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         var rest = raw
@@ -120,7 +120,7 @@ struct JSONShape {
                 }
                 rest = rest.dropFirst(4)
                 var value = unit
-                // A surrogate pair is one character; one alone is kept as the three bytes it would take.
+                // A surrogate pair is one character; a lone surrogate is kept as the three bytes it would encode to.
                 if 0xD800..<0xDC00 ~= unit, rest.starts(with: "\\u".utf8), let low = fourDigits(rest.dropFirst(2)),
                     0xDC00..<0xE000 ~= low
                 {

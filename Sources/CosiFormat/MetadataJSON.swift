@@ -1,6 +1,6 @@
-/// `metadata.json` as JSON has it: names and types only, all rules about values are ``MetadataValidator``'s.
+/// `metadata.json` as JSON: only names and types. The rules for values are in ``MetadataValidator``.
 enum MetadataJSON {
-    /// A number from 0 to 2^64 - 1. JSONDecoder gives no field for one that does not fit, so this does.
+    /// A number from 0 to 2^64 - 1. For one that does not fit, JSONDecoder does not name the field; this type does.
     struct WholeNumber: Decodable {
         let value: UInt64
 
@@ -89,7 +89,7 @@ enum MetadataJSON {
     struct Region: Decodable {
         let type: String
         let number: WholeNumber?
-        /// Only regions of a known type must have a well-formed one.
+        /// Must be well-formed only in a region of a known type.
         let image: ImageFile?
 
         private enum CodingKeys: CodingKey {

@@ -1,4 +1,4 @@
-/// What the image says of its system, and nothing is written from.
+/// What the image says about its system. Nothing is written from it.
 extension MetadataValidator {
     mutating func packages(
         _ raw: [MetadataJSON.Package]?, on architecture: CosiMetadata.Architecture
@@ -36,7 +36,7 @@ extension MetadataValidator {
             }
         case "grub":
             if raw.systemdBoot != nil { warn("bootloader.systemdBoot", "is there although bootloader.type is 'grub'") }
-        // Image Customizer's word for none.
+        // Image Customizer's value for no boot loader.
         case "": break
         default:
             warn("bootloader.type", "is \(quoted(raw.type)), must be 'grub' or 'systemd-boot'")

@@ -1,8 +1,8 @@
-/// The rules about the values of `metadata.json`.
+/// The rules for the values of `metadata.json`.
 struct MetadataValidator {
     var warnings: [FormatWarning] = []
 
-    /// Sizes and counts up to here add up without overflow and fit `off_t`.
+    /// Sizes and counts up to this add up without overflow and fit in `off_t`.
     private static let sizeBytesMax = UInt64(Int64.max)
     private static let pathBytesMax = TarScanner.nameBytesMax
 
@@ -57,7 +57,7 @@ struct MetadataValidator {
             guard let verity = filesystem.verity else { continue }
             let place = "images[\(index)].verity.image"
             if regionIndexByPath[verity.image.pathBytes] == nil {
-                // A published sample is like that, and no byte goes astray.
+                // A published sample has this, and no write depends on it.
                 warn(
                     place + ".path",
                     "is \(quoted(verity.image.path)), which no region in disk.gptRegions has: the hash tree is not written, "
@@ -65,7 +65,7 @@ struct MetadataValidator {
             } else {
                 try checkRegion(of: verity.image, place, disk, regionIndexByPath)
             }
-            // Inline: the region agrees with both, so they agree.
+            // Inline: both equal the region, so they equal each other.
             if verity.isInline { continue }
             guard hashPaths.insert(verity.image.pathBytes).inserted else {
                 throw error("images[\(index)].verity.image.path", "is another filesystem's hash image too")
@@ -179,7 +179,7 @@ struct MetadataValidator {
         return .partition(number: Int(number))
     }
 
-    /// It is decoded in memory, so its size is bounded here.
+    /// Decoded in memory, so its size is bounded here.
     private func checkGPTImageSize(_ image: CosiMetadata.ImageFile, _ place: String) throws(FormatError) {
         let sizes = [("compressedSize", image.compressedSizeBytes), ("uncompressedSize", image.uncompressedSizeBytes)]
         for (name, size) in sizes where size > UInt64(GPT.imageBytesMax) {
@@ -251,7 +251,7 @@ struct MetadataValidator {
             })
     }
 
-    /// The hash tree is in an image of its own, or behind the filesystem in the filesystem's image.
+    /// The hash tree is in an image of its own, or follows the filesystem in the filesystem's image.
     private mutating func verity(
         _ raw: MetadataJSON.Verity, of filesystemImage: CosiMetadata.ImageFile, _ place: String
     ) throws(FormatError) -> CosiMetadata.Verity {
@@ -264,7 +264,7 @@ struct MetadataValidator {
                     place + ".hashOffset",
                     "is \(hashOffset), outside the \(image.uncompressedSizeBytes) bytes of its image")
             }
-            // veritysetup(8): a hash offset counts whole sectors.
+            // veritysetup(8): a hash offset is a whole number of sectors.
             guard hashOffset % 512 == 0 else {
                 throw error(place + ".hashOffset", "is \(hashOffset), must be a multiple of 512")
             }
@@ -277,11 +277,11 @@ struct MetadataValidator {
         return CosiMetadata.Verity(image: image, rootHash: raw.roothash, hashOffset: hashOffset, isInline: isInline)
     }
 
-    /// Only paths can clash: swap and unmounted filesystems have '', 'none' or 'swap', and may be several.
+    /// Only paths can clash: several filesystems may be swap or unmounted ('', 'none' or 'swap').
     private mutating func checkMountPoints(_ images: [CosiMetadata.Filesystem]) throws(FormatError) {
         var indexByPath: [[ArraySlice<UInt8>]: Int] = [:]
         for (index, image) in images.enumerated() where image.isMounted {
-            // '/boot', '/boot/' and '//boot' are one directory.
+            // '/boot', '/boot/' and '//boot' are the same directory.
             let parts = Array(image.mountPoint.utf8).split(separator: UInt8(ascii: "/"))
             if let other = indexByPath.updateValue(index, forKey: parts) {
                 throw error(
@@ -293,7 +293,7 @@ struct MetadataValidator {
         if espCount > 1 { warn("images", "has \(espCount) mounted EFI system partitions") }
     }
 
-    /// A filesystem's image has exactly one partition region, and both say the same of it.
+    /// A filesystem's image has exactly one partition region, and both state the same sizes and hash.
     private func checkRegion(
         of image: CosiMetadata.ImageFile, _ place: String, _ disk: CosiMetadata.DiskLayout,
         _ regionIndexByPath: [[UInt8]: Int]

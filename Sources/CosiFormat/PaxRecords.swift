@@ -1,6 +1,6 @@
-/// The records of a PAX extended header that this reader heeds (POSIX.1-2017, pax, "pax Extended Header").
+/// The records of a PAX extended header that this reader uses (POSIX.1-2017, pax, "pax Extended Header").
 struct PaxRecords: Sendable {
-    /// Where `present` is false the record was never there; an empty value means "back to the header's own".
+    /// `present` is false if the record never occurred; an empty value means "use the header's own".
     struct Value<T: Sendable>: Sendable {
         var value: T?
         var present = false
@@ -13,15 +13,15 @@ struct PaxRecords: Sendable {
 
     var path = Value<[UInt8]>()
     var sizeBytes = Value<UInt64>()
-    /// Any `GNU.sparse.*` record: what is stored is not the file's bytes.
+    /// Any `GNU.sparse.*` record: the stored bytes are not the file's bytes.
     var isSparse = false
 
     init() {}
 
-    /// Reads `LENGTH KEY=VALUE\n` records; LENGTH counts the whole record. The last of equal keys wins.
+    /// Reads records of the form `LENGTH KEY=VALUE\n`; LENGTH counts the whole record. The last of equal keys wins.
     init(_ payload: [UInt8], place: String) throws(FormatError) {
         var rest = payload[...]
-        // GNU tar and Python pad nothing, but NULs after the last record are seen in the wild.
+        // GNU tar and Python add no padding, but some archives have NULs after the last record.
         while let first = rest.first, first != 0 {
             guard let space = rest.prefix(20).firstIndex(of: UInt8(ascii: " ")),
                 let length = decimal(rest[..<space]).flatMap(Int.init(exactly:)),
@@ -62,7 +62,7 @@ struct PaxRecords: Sendable {
         }
     }
 
-    /// Takes over what `other` holds.
+    /// Adopts the records of `other`.
     mutating func merge(_ other: PaxRecords) {
         if other.path.present { path = other.path }
         if other.sizeBytes.present { sizeBytes = other.sizeBytes }
@@ -70,7 +70,7 @@ struct PaxRecords: Sendable {
     }
 }
 
-/// Decimal digits and nothing else; nil when there are none, or on overflow.
+/// Parses a number of decimal digits only; nil for anything else, or on overflow.
 func decimal(_ digits: some Sequence<UInt8>) -> UInt64? {
     var value: UInt64?
     for byte in digits {

@@ -1,10 +1,10 @@
-/// Which partition each region's `number` means.
+/// Determines which partition each region's `number` means.
 ///
-/// By the format it is the GPT entry's number. One producer (Trident's mkcosi) counts the partitions instead, so that over a
-/// table with gaps, or one whose entries are not in the order of the disk, a number names another partition. What shows
-/// it: a number without an entry, an image larger than its partition, a filesystem whose `partType` is not the entry's
-/// type. Then an image whose numbers make sense when counted is refused with words that name this. Where both
-/// readings make sense the format's holds; a table with gaps earns a warning then.
+/// The format defines it as the GPT entry's number. One producer (Trident's mkcosi) counts the partitions instead, so that with
+/// gaps in the table, or entries not in disk order, a number names the wrong partition. Three things give that away: a number
+/// without an entry, an image larger than its partition, and a filesystem whose `partType` differs from the entry's type. If
+/// the numbers make sense as counts then, the image is refused with an error that says so. If both readings make sense, the
+/// format's applies, and a table with gaps gives a warning.
 struct RegionNumbers {
     private struct Use {
         let number: Int
@@ -30,7 +30,7 @@ struct RegionNumbers {
         byNumber = Dictionary(uniqueKeysWithValues: gpt.partitions.map { ($0.number, $0) })
     }
 
-    /// Every region has an entry that is large enough for its image.
+    /// Checks that every region has an entry that is large enough for its image.
     func check() throws(FormatError) -> [FormatWarning] {
         var warnings: [FormatWarning] = []
         for use in uses {
@@ -65,12 +65,12 @@ struct RegionNumbers {
         return warnings
     }
 
-    /// Counted through the table or along the disk.
+    /// Counted in the order of the table or of the disk.
     private func fitsWhenCounted() -> Bool {
         fits(countedIn: partitions) || fits(countedIn: partitions.sorted { $0.firstLBA < $1.firstLBA })
     }
 
-    /// Whether the numbers name other partitions when they count these, and every image suits its one.
+    /// Whether counting in this order names at least one other partition, and every image suits the one it gets.
     private func fits(countedIn order: [GPTPartition]) -> Bool {
         uses.contains { $0.number <= order.count && order[$0.number - 1].number != $0.number }
             && uses.allSatisfy { $0.number <= order.count && $0.fits(order[$0.number - 1]) }

@@ -1,50 +1,49 @@
 /// One member of a tar archive.
 package struct TarEntry: Sendable, Equatable {
-    /// The name as recorded, a leading `./` removed. Not necessarily UTF-8: compare these, not ``name``.
+    /// The name as recorded, without a leading `./`. It may not be UTF-8: compare this, not ``name``.
     package let nameBytes: [UInt8]
     /// Whether a leading `./` was removed.
     package let nameHadDotSlash: Bool
     /// False for directories, links, devices, sparse files and anything unknown.
     package let isRegularFile: Bool
-    /// Where the entry begins in the file: its first header block, extension headers included.
+    /// Where the entry begins in the file: its first header block, including extension headers.
     package let headerOffset: UInt64
     /// Where its data begins in the file, a multiple of 512.
     package let dataOffset: UInt64
-    /// Bytes of data. `dataOffset + sizeBytes` is at most `Int64.max`.
+    /// Size of the data in bytes. `dataOffset + sizeBytes` is at most `Int64.max`.
     package let sizeBytes: UInt64
 
-    /// The name for people: bytes that are not UTF-8 are replaced.
+    /// The name for display: bytes that are not UTF-8 are replaced.
     package var name: String { String(decoding: nameBytes, as: UTF8.self) }
 
-    /// Compares byte for byte. `String`'s own `==` takes canonically equivalent text for equal.
+    /// Compares byte for byte. `String`'s `==` treats canonically equivalent text as equal.
     package func isNamed(_ name: String) -> Bool { nameBytes.elementsEqual(name.utf8) }
 
     var place: String { "tar entry \(quoted(name))" }
 }
 
-/// The end of an archive without the blocks that mark it.
+/// The end of an archive that has no end marker.
 package struct UnmarkedTarEnd: Sendable, Equatable {
-    /// Nil when the archive has ended before.
+    /// Nil if the archive had already ended.
     package let warning: FormatWarning?
-    /// What is wrong when an entry is missing: the file was cut off in a header.
+    /// What is wrong if an entry is missing: the file was cut off inside a header.
     package let truncation: FormatError?
 }
 
-/// Reads the headers of a tar archive (v7, USTAR, GNU, PAX), one piece at a time, and leaves the fetching to the
-/// caller: by random access it jumps over the data, in a stream it skips it.
+/// Reads the headers of a tar archive (v7, USTAR, GNU, PAX) one part at a time. The caller fetches the bytes: with random access
+/// it seeks past the data, in a stream it skips it.
 ///
 ///     while let range = scanner.needs { if let entry = try scanner.feed(read(range)) { … } }
 ///
-/// The first zero block ends the archive; what follows it is never asked for. After an error the scanner must
-/// not be fed again.
+/// The first zero block ends the archive; nothing after it is requested. After an error the scanner must not be fed again.
 package struct TarScanner: Sendable {
-    /// A PAX or GNU long-name payload beyond this is refused: real ones are a few hundred bytes.
+    /// The maximum size of a PAX or GNU long-name payload; real ones are a few hundred bytes.
     package static let extensionBytesMax = 64 << 10
-    /// Entries beyond this are refused: a COSI file has a few more than its disk has partitions.
+    /// The maximum number of entries: a COSI file has a few more than its disk has partitions.
     package static let entryCountMax = 4096
-    /// Names beyond this are refused (Linux's PATH_MAX).
+    /// The maximum length of a name (Linux's PATH_MAX).
     package static let nameBytesMax = 4096
-    /// Extension headers before one entry; real archives have at most a global, a PAX and two GNU ones.
+    /// The maximum number of extension headers before an entry; real archives have at most a global, a PAX and two GNU ones.
     private static let extensionHeaderCountMax = 16
 
     private enum Wanted {
@@ -58,25 +57,25 @@ package struct TarScanner: Sendable {
     }
 
     private var wanted = Wanted.header
-    /// The absolute offset of what is wanted.
+    /// The absolute offset of the bytes needed next.
     private var offset: UInt64 = 0
     private var entryCount = 0
     private var global = PaxRecords()
 
-    // What the extension headers said about the entry to come.
+    // What the extension headers say about the next entry.
     private var entryOffset: UInt64?
     private var extensionHeaderCount = 0
     private var local = PaxRecords()
     private var gnuName: [UInt8]?
 
-    /// The end-of-archive marker's offset, once it was seen.
+    /// The offset of the end-of-archive marker, once found.
     package private(set) var endMarkerOffset: UInt64?
 
-    /// At the file's first byte.
+    /// Starts at the file's first byte.
     package init() {}
 
-    /// The next bytes the scanner needs, as absolute file offsets: a header block of 512 bytes, or an extension
-    /// payload of 1 to 65,536 bytes. Nil when the archive has ended.
+    /// The next bytes the scanner needs, as absolute file offsets: a header block of 512 bytes, or an extension payload of 1 to
+    /// 65,536 bytes. Nil once the archive has ended.
     package var needs: Range<UInt64>? {
         switch wanted {
         case .header: offset..<(offset + UInt64(TarHeader.blockBytes))
@@ -85,8 +84,8 @@ package struct TarScanner: Sendable {
         }
     }
 
-    /// Takes exactly the bytes of ``needs`` (fewer count as a truncated file) and returns an entry when one is
-    /// complete; `needs` is then the header after its data.
+    /// Takes exactly the bytes of ``needs``; fewer mean a truncated file. Returns an entry when one is complete; `needs` is then
+    /// the header after its data.
     package mutating func feed(_ bytes: [UInt8]) throws(FormatError) -> TarEntry? {
         guard let needs else {
             throw FormatError(.tar, place: "tar archive", problem: "has ended and takes no more bytes")
@@ -103,8 +102,8 @@ package struct TarScanner: Sendable {
         }
     }
 
-    /// Feeds everything that `bytes`, which begin at file offset `start`, hold of the headers, and returns the
-    /// entries found. Afterwards ``needs`` is the first range not wholly inside.
+    /// Feeds every header in `bytes`, which begin at file offset `start`, and returns the entries found. Afterwards ``needs`` is
+    /// the first range that is not entirely inside.
     package mutating func feed(from bytes: [UInt8], startingAt start: UInt64 = 0) throws(FormatError) -> [TarEntry] {
         var entries: [TarEntry] = []
         while let needs, needs.lowerBound >= start, needs.upperBound - start <= UInt64(bytes.count) {
@@ -114,10 +113,10 @@ package struct TarScanner: Sendable {
         return entries
     }
 
-    /// For a file that ends at `offset` while the scanner still ``needs`` bytes beyond.
+    /// Call this if the file ends at `offset` while the scanner still ``needs`` bytes beyond it.
     ///
-    /// Between two entries an archive may end without its end marker, also when less than a block follows the last
-    /// entry; tar tolerates both. Throws where the file ends inside an entry.
+    /// Between two entries an archive may end without its end marker, even with less than a block after the last entry; tar
+    /// tolerates both. Throws if the file ends inside an entry.
     package func end(at offset: UInt64) throws(FormatError) -> UnmarkedTarEnd {
         guard let needs else { return UnmarkedTarEnd(warning: nil, truncation: nil) }
         let truncation = truncated(needs, at: offset)
@@ -177,7 +176,7 @@ package struct TarScanner: Sendable {
             throw FormatError(
                 .tar, place: place, problem: "is one of more than \(Self.extensionHeaderCountMax) extended headers in a row")
         }
-        // A global header stands for itself, so an archive may end after one.
+        // A global header stands alone, so an archive may end after one.
         if kind != .paxGlobal, entryOffset == nil { entryOffset = offset }
         let start = try sum(offset, UInt64(TarHeader.blockBytes), place: place)
         _ = try paddedEnd(of: sizeBytes, at: start, place: place)
@@ -212,8 +211,8 @@ package struct TarScanner: Sendable {
         }
         let hadDotSlash = recorded.starts(with: "./".utf8)
 
-        // Links, devices, directories and FIFOs have no data, whatever their size field says: the rule of
-        // Go's archive/tar and Python's tarfile. Unknown types have data, as POSIX asks.
+        // Links, devices, directories and FIFOs have no data, whatever their size field says, as in Go's archive/tar and Python's
+        // tarfile. Unknown types have data, as POSIX requires.
         let hasData = !(UInt8(ascii: "1")...UInt8(ascii: "6") ~= header.typeFlag)
         let sizeBytes = hasData ? pax.sizeBytes.value ?? header.sizeBytes : 0
         // Before USTAR a directory was a file whose name ends in a slash. '7' is "contiguous", a plain file to all.

@@ -1,23 +1,23 @@
 /// One 512-byte header block of a tar archive (POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual,
 /// "Basic Tar Format"), read field by field.
 struct TarHeader {
-    /// Prefix and name joined, as recorded.
+    /// Prefix and name, joined, as recorded.
     let nameBytes: [UInt8]
     let typeFlag: UInt8
-    /// What the size field says, whatever the type: at most `Int64.max`.
+    /// The size field, whatever the type; at most `Int64.max`.
     let sizeBytes: UInt64
 
     static let blockBytes = 512
 
     /// - Parameter block: exactly one block.
-    /// - Parameter place: how errors name it.
+    /// - Parameter place: its name in errors.
     init(_ block: [UInt8], place: String) throws(FormatError) {
         guard block.count == Self.blockBytes else {
             throw FormatError(.tar, place: place, problem: "is \(block.count) bytes, must be \(Self.blockBytes)")
         }
         try Self.checkSum(of: block, place: place)
         var name = Self.text(block[0..<100])
-        // Only POSIX archives have a prefix: GNU's magic is "ustar  \0" and keeps times there, v7 has no magic.
+        // Only POSIX archives have a prefix: GNU's magic is "ustar  \0" and it stores times there; v7 has no magic.
         if Array(block[257..<263]) == Array("ustar\0".utf8) {
             let prefix = Self.text(block[345..<500])
             if !prefix.isEmpty { name = prefix + [UInt8(ascii: "/")] + name }
@@ -25,7 +25,7 @@ struct TarHeader {
         nameBytes = name
         typeFlag = block[156]
         sizeBytes = try Self.number(block[124..<136], of: place)
-        // GNU's old sparse files put more headers before the data, which their size does not count.
+        // GNU's old sparse files put more headers before the data, which the size field does not include.
         if typeFlag == UInt8(ascii: "S"), block[482] != 0 {
             throw FormatError(
                 .tar, place: place, problem: "is a GNU sparse file with extension blocks, which is not supported")
@@ -37,7 +37,7 @@ struct TarHeader {
         Array(field.prefix { $0 != 0 })
     }
 
-    /// The sum of all bytes with the checksum field taken as spaces. Old archivers summed signed bytes.
+    /// The sum of all bytes, with the checksum field counted as spaces. Old archivers summed signed bytes.
     private static func checkSum(of block: [UInt8], place: String) throws(FormatError) {
         var unsigned = 0
         var signed = 0
@@ -58,7 +58,7 @@ struct TarHeader {
         }
     }
 
-    /// A number: octal digits with spaces or NULs around them, or base-256 (GNU) when the top bit is set.
+    /// Parses a number: octal digits surrounded by spaces or NULs, or base-256 (GNU) if the top bit is set.
     private static func number(_ field: ArraySlice<UInt8>, of place: String) throws(FormatError) -> UInt64 {
         let tooLarge = FormatError(.tar, place: place, problem: "states a number that is negative or over 2^63 - 1")
         if let first = field.first, first & 0x80 != 0 {
