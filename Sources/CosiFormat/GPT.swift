@@ -28,8 +28,8 @@ public struct GPT: Sendable {
     package static let entryCountMax = 1024
     /// The maximum size of an entry in bytes; the usual size is 128.
     package static let entrySizeBytesMax = 4096
-    /// A primary-GPT image larger than this is refused before it is fetched. The largest array takes 4 MiB; what
-    /// stands before it (a boot loader in a gap, as on boards whose firmware reads fixed blocks) has the rest.
+    /// A primary-GPT image larger than this is refused before it is fetched. The largest entry array takes 4 MiB; the rest is
+    /// for what precedes it, such as a boot loader on boards whose firmware reads fixed blocks.
     package static let imageBytesMax = 8 << 20
 
     /// The logical block size in bytes: 512 or 4096.

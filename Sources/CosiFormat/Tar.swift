@@ -215,7 +215,7 @@ package struct TarScanner: Sendable {
         // tarfile. Unknown types have data, as POSIX requires.
         let hasData = !(UInt8(ascii: "1")...UInt8(ascii: "6") ~= header.typeFlag)
         let sizeBytes = hasData ? pax.sizeBytes.value ?? header.sizeBytes : 0
-        // Before USTAR a directory was a file whose name ends in a slash. '7' is "contiguous", a plain file to all.
+        // Before USTAR, a name ending in a slash meant a directory. '7' is "contiguous": read as a regular file.
         let isRegular =
             [0, UInt8(ascii: "0"), UInt8(ascii: "7")].contains(header.typeFlag)
             && recorded.last != UInt8(ascii: "/") && !pax.isSparse
@@ -236,7 +236,7 @@ package struct TarScanner: Sendable {
         return entry
     }
 
-    /// The offset after `sizeBytes` of data at `start` and its padding; room for one more header is kept below
+    /// The offset after `sizeBytes` of data at `start` and its padding. Leaves room for one more header below
     /// `Int64.max`, so that ``needs`` cannot overflow.
     private func paddedEnd(of sizeBytes: UInt64, at start: UInt64, place: String) throws(FormatError) -> UInt64 {
         let block = UInt64(TarHeader.blockBytes)

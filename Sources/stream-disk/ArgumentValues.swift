@@ -1,7 +1,7 @@
 import ArgumentParser
 import StreamDisk
 
-// Values that the library reads, as arguments.
+// Types of the library that parse arguments.
 
 extension ByteCount: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }

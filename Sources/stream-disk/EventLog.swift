@@ -1,9 +1,9 @@
 import Glibc
 import StreamDisk
 
-/// `--events FD`: one JSON object a line, for programs (`EventLines`).
+/// `--events FD`: one JSON object on each line, for programs (`EventLines`).
 ///
-/// Calls return at once: a reader that is late or goes away neither stops nor ends the run.
+/// Calls return immediately: a reader that is slow or goes away neither blocks nor ends the run.
 final class EventLog {
     private let writer: LineWriter
     private var events = EventLines(.options())
@@ -16,7 +16,7 @@ final class EventLog {
         }
     }
 
-    /// Waits until everything was read.
+    /// Waits until everything has been read.
     func end(until deadline: Instant) -> LineWriter.Outcome {
         defer { writer.end() }
         return writer.flush(until: deadline)
@@ -38,7 +38,7 @@ final class EventLog {
         send(events.lines(of: error, code: code, message: message))
     }
 
-    /// A run that never began.
+    /// For a run that never began.
     func write(usage message: String, code: Int32) { send([events.line(usage: message, code: code)]) }
 
     private func send(_ lines: [EventLines.Line]) {

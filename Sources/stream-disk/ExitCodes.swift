@@ -2,7 +2,7 @@ import Glibc
 import StreamDisk
 
 extension ExitCodes {
-    /// What each means, for `--help`.
+    /// The meaning of each code, for `--help`.
     static var table: String {
         HelpText.table([
             ("\(done)", "the image is on the disk, checked and flushed; verify: the disk holds it"),

@@ -1,9 +1,9 @@
 import Glibc
 
-/// Texts of `--help` that keep their form at any width. Paragraphs are wrapped by the argument parser.
+/// Texts of `--help` with a fixed layout. The argument parser wraps all other paragraphs.
 enum HelpText {
-    /// Columns to lay out for: COLUMNS, else those of standard output's terminal, else 80. The argument parser cannot do
-    /// with fewer than 40.
+    /// The width to lay out for: COLUMNS, else the width of the terminal on standard output, else 80. At least 40, because the
+    /// argument parser needs that many.
     static var columns: Int {
         var columns = unsafe getenv("COLUMNS").flatMap { unsafe Int(String(cString: $0)) } ?? 0
         if columns <= 0 {
@@ -13,7 +13,7 @@ enum HelpText {
         return columns > 0 ? min(max(columns, 40), 120) : 80
     }
 
-    /// Rows of a word and its meaning, the meanings in a column of their own.
+    /// Rows of a word and its meaning, with the meanings in a column of their own.
     static func table(_ rows: [(String, String)]) -> String {
         let width = (rows.map(\.0.count).max() ?? 0) + 4
         return rows.map { word, meaning in
@@ -23,7 +23,7 @@ enum HelpText {
         }.joined(separator: "\n")
     }
 
-    /// A command to be copied: over several lines where it is too long for one, as a shell takes it.
+    /// A command to copy: if it is too long for one line, it is split as a shell accepts it.
     static func command(_ text: String) -> String {
         "  " + wrapped(text, to: columns - 1 - 6).joined(separator: " \\\n    ")
     }

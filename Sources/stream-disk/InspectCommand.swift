@@ -84,7 +84,7 @@ struct InspectCommand: ParsableCommand {
         return lines + table.lines(columns: columns) + contents.warnings.map { "warning: \($0)" }
     }
 
-    /// The file system and its verity, or what else the partition is there for.
+    /// The file system and its verity, or the purpose of a partition without one.
     private func contentText(_ row: ImageContents.Row) -> String {
         if let filesystem = row.filesystem {
             guard let verity = filesystem.verity else { return filesystem.fsType }

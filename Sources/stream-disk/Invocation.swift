@@ -2,19 +2,19 @@ import ArgumentParser
 import Glibc
 import StreamDisk
 
-/// What is wrong with the command line and is no matter of its form, such as a file that it names.
+/// An error in the command line that parsing cannot find, such as in a file that it names.
 struct ArgumentFault: Error {
     let code: Int32
     let message: String
 }
 
-/// Arguments in, exit code out.
+/// Parses the arguments, runs the command, and returns the exit code.
 extension StreamDiskCommand {
     static func main() { main(nil) }
 
     static func main(_ arguments: [String]?) {
         let arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
-        // The argument parser looks there, and traps where there is hardly any room.
+        // The argument parser reads COLUMNS, and traps if it is too small.
         unsafe setenv("COLUMNS", "\(HelpText.columns)", 1)
         do {
             if let word = arguments.first { try checkVerb(word) }
@@ -40,25 +40,25 @@ extension StreamDiskCommand {
         }
     }
 
-    /// `stream` is the default, so that a mistyped verb is taken for an image.
+    /// `stream` is the default command, so a mistyped verb looks like an image.
     private static func checkVerb(_ word: String) throws {
         guard let verb = mistyped(word) else { return }
         throw ArgumentFault(
             code: ExitCodes.usage, message: "'\(word)' is no command, and there is no such file. Did you mean '\(verb)'?")
     }
 
-    /// For who asks for nothing; all of the help would push the error out of sight.
+    /// Shown when nothing is asked for; the whole help would push the error off the screen.
     private static var shortUsage: String {
         let lines = (configuration.usage ?? "").split(separator: "\n").map { "       " + $0 }
         return "Usage: " + lines.joined(separator: "\n").dropFirst(7) + "\n  See 'stream-disk --help' for examples."
     }
 
-    /// Whether the word too many is a disk: other programs take it without an option.
+    /// Whether the surplus word is a disk: other programs take one without an option.
     private static func namesDisk(_ message: String, _ arguments: [String]) -> Bool {
         arguments.contains { $0.hasPrefix("/dev/") && message == "Unexpected argument '\($0)'" }
     }
 
-    /// Help, and what else was asked of the argument parser itself.
+    /// Prints help, or what else was asked of the argument parser.
     private static func show(_ text: String) -> Int32 {
         do throws(ExitCode) {
             try Terminal.result(text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
@@ -68,7 +68,7 @@ extension StreamDiskCommand {
         }
     }
 
-    /// A run that never began, for a person and for a program.
+    /// Reports a run that never began, to a person and to a program.
     static func refuse(_ arguments: [String], code: Int32, message: String, text: String) -> Never {
         // A reader that went away must not change the exit code.
         signal(SIGPIPE, SIG_IGN)
@@ -81,7 +81,7 @@ extension StreamDiskCommand {
         Glibc.exit(code)
     }
 
-    /// The number behind `--events`, where it can be read, whatever else is wrong.
+    /// The number after `--events`, if it can be read, whatever else is wrong.
     private static func eventsDescriptor(_ arguments: [String]) -> Int32? {
         for (index, argument) in arguments.enumerated() {
             if argument == "--" { return nil }
@@ -91,8 +91,8 @@ extension StreamDiskCommand {
         return nil
     }
 
-    /// A message of the argument parser, which repeats arguments: without the values of `--header`, also where they were not
-    /// quoted and are several arguments, and without passwords and queries of URLs.
+    /// A message of the argument parser, which quotes arguments. Values of `--header` are removed, even unquoted ones that became
+    /// several arguments, and so are passwords and queries of URLs.
     private static func withoutSecrets(_ message: String, of arguments: [String]) -> String {
         var message = message
         var isInHeader = false
@@ -109,7 +109,7 @@ extension StreamDiskCommand {
     }
 }
 
-/// The verb that was meant by a word that is none. Nil for what looks like an image, or is a file.
+/// The verb that a mistyped word stands for. Nil if the word looks like an image or is a file.
 private func mistyped(_ word: String) -> String? {
     guard word.count >= 2, word.allSatisfy({ $0.isASCII && ($0.isLetter || $0 == "-") }), word.first != "-",
         unsafe access(word, F_OK) != 0
@@ -127,7 +127,7 @@ private func mistyped(_ word: String) -> String? {
     return near.0
 }
 
-/// How many letters must be changed, added, left out or exchanged with their neighbour to make one word of the other.
+/// The number of letters to change, insert, delete or swap with a neighbour to turn one word into the other.
 private func distance(_ left: String, _ right: String) -> Int {
     let (left, right) = (Array(left), Array(right))
     var rows = [Array(0...right.count)]

@@ -1,34 +1,34 @@
-/// Lines that wait to be written, in the order in which they were sent, and what is dropped of them when nobody reads.
+/// Lines waiting to be written, in the order they were sent, and the rule for what is dropped when nobody reads.
 struct LineQueue {
-    /// What becomes of a line when nobody reads.
+    /// What happens to a line when nobody reads.
     enum Kind {
-        /// How far a run is: only the latest one waits.
+        /// The progress of a run: only the latest one waits.
         case progress
-        /// Waits while there is room. Then the oldest of its kind go, and one line in their place says how many.
+        /// Waits while there is room. Otherwise the oldest of this kind are dropped, and one line in their place says how many.
         case note
-        /// Always waits. Of these a run has but a few.
+        /// Always waits. A run has only a few of these.
         case vital
     }
 
     struct Entry {
         var text: String
         var kind: Kind
-        /// As the sender counts time.
+        /// On the sender's clock.
         var seconds: Double
-        /// Its place in the order of sending.
+        /// Its position in the order of sending.
         fileprivate var place: UInt64
-        /// So many lines were dropped here; 0 for a line of its own.
+        /// How many lines were dropped here; 0 for a line that was sent.
         var droppedCount = 0
     }
 
-    /// So much may wait; more only where vital lines alone are more.
+    /// The maximum that may wait; exceeded only if the vital lines alone exceed it.
     static let bytesMax = 1 << 20
 
     private(set) var bytes = 0
     private var vital = FirstInFirstOut()
     private var notes = FirstInFirstOut()
     private var progress: Entry?
-    /// Stands where the last note was that has been dropped.
+    /// Takes the place of the last note that was dropped.
     private var dropped: Entry?
     private var nextPlace: UInt64 = 0
 
@@ -59,7 +59,7 @@ struct LineQueue {
         progress = nil
     }
 
-    /// The one that was sent before all others that wait.
+    /// The line that was sent first of all that wait.
     mutating func removeFirst() -> Entry? {
         guard let place = firstPlace else { return nil }
         let entry: Entry?
@@ -81,7 +81,7 @@ struct LineQueue {
     }
 }
 
-/// Taking from its front does not move what is behind.
+/// A queue that removes from its front without moving the rest.
 private struct FirstInFirstOut {
     private var entries: [LineQueue.Entry] = []
     private var taken = 0

@@ -1,19 +1,18 @@
 import Glibc
 import StreamDisk
 
-/// Lines on their way to one descriptor. A thread of its own writes them: whoever has something to say never waits for a
-/// reader.
+/// Writes lines to one descriptor on a thread of its own, so that a sender never waits for the reader.
 ///
-/// Lines come out in the order in which they were sent, each of them whole, on a descriptor that blocks and on one that does
-/// not. What waits is bounded (`LineQueue`). A descriptor that fails (its reader went away, its disk is full) gets nothing more.
+/// Lines are written whole and in the order they were sent, on blocking and non-blocking descriptors alike. The queue is
+/// bounded (`LineQueue`). Nothing more is written to a descriptor that failed (its reader went away, its disk is full).
 final class LineWriter: Sendable {
     typealias Kind = LineQueue.Kind
 
     enum Outcome: Equatable {
         case delivered
-        /// With its errno.
+        /// The descriptor failed, with this errno.
         case failed(Int32)
-        /// Not all of it was read in time.
+        /// The reader did not take everything in time.
         case gaveUp
     }
 
@@ -33,7 +32,7 @@ final class LineWriter: Sendable {
     private let state = Monitor(State())
 
     /// - Parameters:
-    ///   - redraws: `.progress` is a line that the next one takes the place of, on a terminal; it comes without a newline.
+    ///   - redraws: `.progress` is a line without a newline that the next one overwrites, on a terminal.
     ///   - dropped: makes the line that says how many were dropped, and when the last of them was sent.
     init(
         descriptor: Int32, redraws: Bool = false,
@@ -47,14 +46,14 @@ final class LineWriter: Sendable {
         do throws(SystemError) {
             _ = try WorkerThread(name: "sd-write-\(descriptor)") { self.writeAll() }
         } catch {
-            // A host without a thread to spare has none for a run either: what is left to be said is why.
+            // Without a thread for this, the host has none for the run either; only the error is still to be written.
             state.withLock { $0.hasThread = false }
         }
     }
 
     /// Sends a line, with its newline. Never blocks.
     ///
-    /// - Parameter seconds: when, for the line that says what was dropped.
+    /// - Parameter seconds: the time of sending, for the line that reports dropped lines.
     func send(_ text: String, _ kind: Kind, seconds: Double = 0) {
         let hasThread = state.mutateAndNotify { state in
             guard state.failure == nil, !state.isEnded, state.hasThread else { return state.hasThread }
@@ -64,7 +63,7 @@ final class LineWriter: Sendable {
         if !hasThread, let failure = write(text) { state.withLock { $0.failure = failure } }
     }
 
-    /// Takes the live line away, if one stands.
+    /// Erases the live line, if there is one.
     func clear() {
         guard redraws else { return }
         state.mutateAndNotify { state in
@@ -74,8 +73,8 @@ final class LineWriter: Sendable {
         }
     }
 
-    /// Waits until all that was sent is written; not for a descriptor that failed, and not past `deadline`, if there is one, or
-    /// a cancellation.
+    /// Waits until everything sent has been written, unless the descriptor failed. Ends early at `deadline`, if there is one, and
+    /// on cancellation.
     func flush(until deadline: Instant?, unless cancellation: Cancellation? = nil) -> Outcome {
         let isOver: (inout State) -> Bool? = { state in state.isIdle || cancellation?.isCancelled == true ? true : nil }
         let wait = {
@@ -96,7 +95,7 @@ final class LineWriter: Sendable {
         }
     }
 
-    /// Ends the thread when it has written what waits; what is sent from now on is ignored.
+    /// Ends the thread once it has written what waits; lines sent after this are ignored.
     func end() { state.mutateAndNotify { $0.isEnded = true } }
 
     // MARK: The thread
@@ -106,7 +105,7 @@ final class LineWriter: Sendable {
         while let entry = next() {
             var text = entry.droppedCount > 0 ? dropped(entry.droppedCount, entry.seconds) : entry.text
             if redraws {
-                // One write, so that nothing comes between the two.
+                // One write, so that nothing is printed between the two.
                 if isLive || entry.kind == .progress { text = "\r\u{1b}[K" + text }
                 isLive = entry.kind == .progress
             }
@@ -129,7 +128,7 @@ final class LineWriter: Sendable {
         }
     }
 
-    /// Writes all of it, for as long as it takes. Returns the errno of a descriptor that takes no more.
+    /// Writes everything, however long it takes. Returns the errno of a descriptor that failed.
     private func write(_ text: String) -> Int32? {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
@@ -143,7 +142,7 @@ final class LineWriter: Sendable {
             case EINTR: continue
             case EAGAIN:
                 var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                // Some report room where a write still finds none: not too often then.
+                // Some descriptors report room and then refuse a write, so do not retry too often.
                 if unsafe poll(&wanted, 1, 1000) != 0 { usleep(1000) }
             default: return failure
             }

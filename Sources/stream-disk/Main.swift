@@ -2,12 +2,12 @@ import ArgumentParser
 import Glibc
 import StreamDisk
 
-/// The entry: what the process needs before any file is opened and any thread started, then the command.
+/// The entry point: sets up the process before any file is opened and any thread started, then runs the command.
 @main
 enum Main {
     static func main() {
         StandardDescriptors.fill()
-        // A limit on file sizes is then an error of the write, EFBIG, with its place, and not a death (setrlimit(2)).
+        // With SIGXFSZ ignored, a file-size limit fails the write with EFBIG instead of killing the process (setrlimit(2)).
         signal(SIGXFSZ, SIG_IGN)
         ProcessLimits.prepare()
         let arguments: [String]

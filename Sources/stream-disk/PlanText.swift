@@ -1,9 +1,9 @@
 import CosiFormat
 import StreamDisk
 
-/// A plan and a result as text for people.
+/// A plan and a result as text for a person.
 enum PlanText {
-    /// What the plan is for.
+    /// The operation that the plan is for.
     enum Goal { case write, compare }
 
     static func headline(_ plan: StreamPlan, for goal: Goal = .write) -> String {
@@ -15,7 +15,7 @@ enum PlanText {
         return goal == .write ? "writing \(plan.imageName) to \(disk)" : "comparing \(disk) with \(plan.imageName)"
     }
 
-    /// - Parameter columns: the reader's; nil where nobody counts them.
+    /// - Parameter columns: the width of the terminal; nil if there is none.
     static func lines(_ plan: StreamPlan, for goal: Goal = .write, columns: Int? = nil) -> [String] {
         if !plan.regions.isEmpty { return regionLines(plan, columns: columns) }
         var sections = [
@@ -37,7 +37,7 @@ enum PlanText {
         }
     }
 
-    /// Of a run onto regions: what goes where, and what is there now.
+    /// The plan of a run onto single regions: what is written where, and what is there now.
     private static func regionLines(_ plan: StreamPlan, columns: Int?) -> [String] {
         let room = columns.map { $0 - labelColumns }
         var table = Table(["part", "name", "image", "file system", "mount point", "onto", "of"])
@@ -62,7 +62,7 @@ enum PlanText {
 
     private static let labelColumns = 8
 
-    /// The label beside the first line only.
+    /// Puts the label on the first line only.
     private static func labelled(_ label: String, _ lines: [String]) -> [String] {
         lines.enumerated().map { index, line in
             let label = index == 0 ? label : ""
@@ -93,7 +93,7 @@ enum PlanText {
         return table
     }
 
-    /// Why this disk, and why no other; nothing where it was named.
+    /// Why this disk was chosen, and why the others were not; empty if it was named.
     private static func choice(_ plan: StreamPlan) -> [String] {
         guard !plan.consideredDisks.isEmpty else { return [] }
         let others = plan.consideredDisks.filter { !plan.isChosen($0) }
@@ -106,7 +106,7 @@ enum PlanText {
         return lines
     }
 
-    /// What is on the disk now.
+    /// What the disk contains now.
     private static func lost(_ contents: DiskContents?, isDisk: Bool = true) -> [String] {
         guard let contents else { return ["what is on it, which could not be read"] }
         if contents.isUnknown { return ["no known content: no partition table and no file system was found"] }
@@ -130,7 +130,7 @@ enum PlanText {
 
     private static func count(_ partitions: Int) -> String { "\(partitions) partition\(partitions == 1 ? "" : "s")" }
 
-    /// Disks or partitions that are named one by one; of more, their number.
+    /// Names a few disks or partitions one by one; counts them if there are more.
     private static let linesMax = 16
 
     static func summary(_ result: StreamResult) -> String {
@@ -149,13 +149,13 @@ enum PlanText {
         return "\(oneDecimal(seconds)) s (\(shortSizeText(UInt64(Double(bytes) / seconds)))/s)"
     }
 
-    /// A hash that nobody gave was compared with nothing.
+    /// Without a hash on the command line, the metadata's hash was not compared.
     private static func hashText(_ result: StreamResult) -> String {
         (result.isHashCompared ? "hash verified: " : "hash not compared (no --hash given): ")
             + result.plan.hashText
     }
 
-    /// The path, and where it leads when it is a link.
+    /// The path, and its target if it is a link.
     static func diskName(_ plan: StreamPlan) -> String {
         if !plan.regions.isEmpty { return plan.regions.map { name($0.target) }.joined(separator: ", ") }
         return name(plan.diskPath, leadingTo: plan.resolvedDiskPath)
@@ -164,7 +164,7 @@ enum PlanText {
     private static func name(_ target: StreamPlan.Target) -> String { name(target.path, leadingTo: target.resolvedPath) }
 
     private static func name(_ path: String, leadingTo end: String) -> String {
-        // A relative path that only became absolute is no link.
+        // A relative path that only became absolute is not a link.
         let isPlain = path == end || (!path.hasPrefix("/") && path.split(separator: "/").last == end.split(separator: "/").last)
         return isPlain ? path : "\(path) -> \(end)"
     }

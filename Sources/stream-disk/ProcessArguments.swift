@@ -1,16 +1,16 @@
 import CArguments
 
-/// The arguments of this process, without its name.
+/// The arguments of this process, without the program's name.
 enum ProcessArguments {
-    /// An argument whose bytes are not UTF-8: as text it would be another one, and could name another file.
+    /// An argument that is not UTF-8: decoding it would change it, and the result could name another file.
     struct NotText: Error, CustomStringConvertible {
         let position: Int
         let bytes: [UInt8]
-        /// All of them; in one that is no text, U+FFFD stands for what is none.
+        /// All arguments; bytes that are not UTF-8 are replaced by U+FFFD.
         let arguments: [String]
 
         var description: String {
-            // A header and a URL have a colon, and may hold a secret.
+            // Headers and URLs contain a colon, and may contain a secret.
             if bytes.contains(UInt8(ascii: ":")) {
                 return "argument \(position) is not UTF-8 text (not shown here, it may hold a secret)"
             }
@@ -18,7 +18,7 @@ enum ProcessArguments {
                 + "whose name is text"
         }
 
-        /// As far as it is ASCII; other bytes in hexadecimal.
+        /// ASCII as it is; other bytes in hexadecimal.
         private var shown: String {
             bytes.map { byte in
                 if (0x20..<0x7f).contains(byte), byte != UInt8(ascii: "\\") { return String(UnicodeScalar(byte)) }
@@ -32,7 +32,7 @@ enum ProcessArguments {
         var list: [String] = []
         var first: (position: Int, bytes: [UInt8])?
         for position in 1..<max(Int(ca_count()), 1) {
-            // SAFETY: the kernel's NUL-ended strings, which last as long as the process; nobody changes them.
+            // SAFETY: the kernel's NUL-terminated strings, which live as long as the process; nothing changes them.
             guard let value = unsafe ca_value(Int32(position)) else { break }
             if unsafe String(validatingCString: value) == nil, first == nil { first = (position, unsafe bytes(of: value)) }
             unsafe list.append(String(cString: value))

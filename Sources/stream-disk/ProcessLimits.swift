@@ -2,22 +2,22 @@ import CLinux
 import Glibc
 import StreamDisk
 
-/// What tight limits of the process (getrlimit(2)) ask for before the work begins.
+/// Adapts the process to tight limits (getrlimit(2)) before the work begins.
 enum ProcessLimits {
     private static let stackBytesMin = 1 << 20
     private static let stackBytes = 8 << 20
 
     static func prepare() {
-        // Each thread's own heap reserves 64 MiB of addresses: more than what such a limit is about.
+        // Each thread's own heap reserves 64 MiB of address space: more than such a limit allows.
         if softLimit(RLIMIT_AS) != nil || softLimit(RLIMIT_DATA) != nil { cl_mallopt(cl_M_ARENA_MAX, 1) }
         guard isStackSmall else { return }
-        // For threads of others, such as libcurl's resolver.
+        // For threads of libraries, such as libcurl's resolver.
         var attributes = unsafe attributes(stackBytes: stackBytesMin)
         unsafe cl_set_default_thread(&attributes)
         unsafe pthread_attr_destroy(&attributes)
     }
 
-    /// Runs `body` on this thread, or, where its stack may not grow as far as the command needs, on another one.
+    /// Runs `body` on this thread, or on a new one if this thread's stack cannot grow as far as the command needs.
     static func withEnoughStack(_ body: @escaping @Sendable () -> Void) {
         guard isStackSmall else { return body() }
         let code = runOnThread(body)
@@ -32,11 +32,11 @@ enum ProcessLimits {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// - Returns: 0, or why there is no thread.
+    /// - Returns: 0, or the error number if no thread can be created.
     private static func runOnThread(_ body: @escaping @Sendable () -> Void) -> Int32 {
         var attributes = unsafe attributes(stackBytes: stackBytes)
         defer { unsafe pthread_attr_destroy(&attributes) }
-        // SAFETY: the box is retained here and released by the thread, or here when there is no thread.
+        // SAFETY: the box is retained here and released by the thread, or here if there is no thread.
         let box = unsafe Unmanaged.passRetained(Body(body))
         var thread = pthread_t()
         let code = unsafe pthread_create(

@@ -3,19 +3,19 @@ import Glibc
 import StreamDisk
 import Synchronization
 
-/// What a person reads on standard error: progress, as a live line on a terminal and as a plain line every few seconds
-/// elsewhere, and everything else above it. The one outlet for text: whatever could drive a terminal is escaped here.
+/// The text that a person reads on standard error: progress, as a live line on a terminal and as a plain line every few seconds
+/// elsewhere, with all other lines above it. All text goes through here, and is escaped so that it cannot control a terminal.
 ///
-/// Calls return at once: `LineWriter` waits for the reader.
+/// Calls return immediately: `LineWriter` waits for the reader.
 final class ProgressDisplay: Sendable {
     private static let plainSeconds = 5.0
-    /// So long the last words of a run are waited for, all readers together.
+    /// How long the end of a run waits for all readers together.
     private static let patienceSeconds = 5.0
 
     private struct State {
         var estimate = ProgressEstimate()
         var lastPlain = 0.0
-        /// Names of partitions by number.
+        /// Partition names by number.
         var names: [Int: String] = [:]
         var widths: [ProgressLine.Part: Int] = [:]
         var reconnecting: (since: Instant, fetchedBytes: UInt64, reason: String)?
@@ -53,23 +53,23 @@ final class ProgressDisplay: Sendable {
         }
     }
 
-    /// A line of its own, above the live one.
+    /// Prints a line of its own, above the live one.
     func line(_ text: String) { lines([text]) }
 
     func lines(_ lines: [String]) { send(lines, .vital) }
 
     func error(_ text: String) { line("stream-disk: \(text)") }
 
-    /// A question, whose answer comes on the same line.
+    /// Prints a question whose answer is typed on the same line.
     func question(_ text: String) { writer.send(printable(text, scalarsMax: .max), .vital) }
 
-    /// Takes the live line away and waits a moment for what was said, so that a result stands below it.
+    /// Erases the live line and waits a moment until everything is printed, so that a result appears below it.
     func finish() {
         writer.clear()
         _ = writer.flush(until: patienceEnds)
     }
 
-    /// The last words: waits a few seconds for the readers of the events and of this, and says if the former did not get all.
+    /// Ends the output: waits a few seconds for the readers of events and of this text, and reports if events were lost.
     func end(_ log: EventLog?) {
         switch log?.end(until: patienceEnds) {
         case nil, .delivered: break
@@ -81,7 +81,7 @@ final class ProgressDisplay: Sendable {
         writer.end()
     }
 
-    /// When waiting for readers ends; counted from the first time that somebody waits.
+    /// When waiting for readers ends; counted from the first wait.
     var patienceEnds: Instant {
         state.withLock { state in
             let end = state.patienceEnds ?? .after(seconds: Self.patienceSeconds)
@@ -92,7 +92,7 @@ final class ProgressDisplay: Sendable {
 
     // MARK: Parts
 
-    /// Each is one line: a newline in it came from outside and is escaped.
+    /// Each part is one line: a newline inside it came from outside and is escaped.
     private func send(_ lines: [String], _ kind: LineWriter.Kind) {
         writer.send(lines.map { printable($0, scalarsMax: .max) + "\n" }.joined(), kind)
     }
@@ -119,7 +119,7 @@ final class ProgressDisplay: Sendable {
         writer.send(printable(text, scalarsMax: .max) + (isLive ? "" : "\n"), .progress)
     }
 
-    /// On a terminal a state of the live line, elsewhere a line.
+    /// On a terminal, updates the live line; elsewhere, prints a line.
     private func show(_ note: SourceNote) {
         let now = state.withLock { state in
             let since = state.reconnecting?.since ?? .now

@@ -1,13 +1,13 @@
 import CosiFormat
 import StreamDisk
 
-/// The words and the bar that show how far a run is. Decides only what is shown, never where.
+/// The words and the bar that show the progress of a run. Decides what is shown, not where.
 struct ProgressLine {
     let progress: StreamProgress
     let estimate: ProgressEstimate
-    /// What is being fetched, by the names of its partitions.
+    /// What is being fetched, by partition name.
     var partitions: [String] = []
-    /// The source does not answer: how long it has not, how long it may, and why.
+    /// The source does not answer: for how long, how long it may take, and why.
     var reconnecting: Reconnecting?
 
     struct Reconnecting {
@@ -19,12 +19,12 @@ struct ProgressLine {
         var text: String { "reconnecting, \(spent)" }
     }
 
-    /// What a line says, the most important first: what has no room is left out from the end.
+    /// The parts of a line, most important first; what does not fit is left out from the end.
     enum Part: Int {
         case percent, reconnecting, motion, onDisk, elapsed, partition, phase, reason
     }
 
-    /// In the order in which they stand.
+    /// In the order in which they are shown.
     private var parts: [(part: Part, text: String)] {
         let number = "\(Int(estimate.share * 100))"
         var parts: [(part: Part, text: String)] = [
@@ -44,11 +44,11 @@ struct ProgressLine {
         return parts
     }
 
-    /// For where lines stand one under the other.
+    /// For output where lines stay below each other.
     var plain: String { parts.map(\.text).joined(separator: "  ") }
 
-    /// For a terminal of so many columns: never so long that it would wrap. The bar keeps its length, and each part the width
-    /// it has had before (`widths`), so that nothing jumps about.
+    /// For a terminal of this many columns; never long enough to wrap. The bar keeps its length and each part the width it had
+    /// (`widths`), so that nothing moves about.
     func live(columns: Int, widths: inout [Part: Int]) -> String {
         let cells = columns >= 120 ? 20 : columns >= 100 ? 10 : columns >= 60 ? 5 : 0
         var bar = ""
@@ -56,20 +56,20 @@ struct ProgressLine {
             let full = Int(estimate.share * Double(cells))
             bar = "[" + String(repeating: "#", count: full) + String(repeating: "-", count: cells - full) + "]"
         }
-        // Escaped before it is measured.
+        // Escape before measuring.
         var parts = self.parts.map { (part: $0.part, text: printable($0.text)) }
         for (part, text) in parts { widths[part] = max(widths[part] ?? 0, Self.columns(of: text)) }
-        // The space behind a bar that the phase follows.
+        // The space after a bar that the phase follows.
         let room = columns - 1 - bar.count - (bar.isEmpty ? 0 : 1)
         func isTooLong() -> Bool { parts.reduce(0) { $0 + 2 + (widths[$1.part] ?? 0) } > room + 2 }
         while isTooLong(), let least = parts.max(by: { $0.part.rawValue < $1.part.rawValue }),
             least.part.rawValue > Part.motion.rawValue
         {
-            // A reason is better cut than left out.
+            // A reason is shortened rather than left out.
             if least.part == .reason, room > 100 { break }
             parts.removeAll { $0.part == least.part }
         }
-        // Then in fewer words: half a number would be another number.
+        // Then try fewer words: half a number would be another number.
         if isTooLong(), let index = parts.firstIndex(where: { $0.part == .motion }) {
             for text in motions where isTooLong() {
                 parts[index].text = text
@@ -77,7 +77,7 @@ struct ProgressLine {
             }
             if isTooLong() { parts.remove(at: index) }
         }
-        // A percentage below 100 has a space before it already.
+        // A percentage below 100 already has a space before it.
         if !bar.isEmpty, parts.first?.part != .percent { bar += " " }
         for (part, text) in parts {
             bar += text + String(repeating: " ", count: max(0, (widths[part] ?? 0) - Self.columns(of: text)) + 2)
@@ -86,7 +86,7 @@ struct ProgressLine {
         return Self.prefix(of: bar, columns: columns - 1)
     }
 
-    /// How far and how fast; the same in fewer words after it.
+    /// How far and how fast; then the same in fewer words.
     private var motions: [String] {
         let verb: String
         switch estimate.limit {
@@ -105,10 +105,10 @@ struct ProgressLine {
         return ["\(verb) \(pair)\(rate), \(left)", "\(verb) \(pair), \(left)", "\(pair), \(left)", left]
     }
 
-    /// Whatever is not ASCII may take two columns.
+    /// Counts two columns for any character that is not ASCII, because it may take two.
     static func columns(of text: String) -> Int { text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) } }
 
-    /// As much of a text as surely fits into so many columns.
+    /// As much of a text as certainly fits into this many columns.
     static func prefix(of text: String, columns: Int) -> String {
         var left = columns
         return String(
@@ -119,13 +119,13 @@ struct ProgressLine {
     }
 }
 
-/// "41 of 108 MiB": both in the unit of the whole, with one decimal where that is less than ten.
+/// "41 of 108 MiB": both in the unit of the total, with one decimal if the value is below ten.
 func pairText(_ done: UInt64, of total: UInt64) -> String {
     let unit = SizeUnit(total)
     return "\(unit.number(done, hasDecimal: unit.hasDecimal(total))) of \(roundSizeText(total))"
 }
 
-/// "108 MiB", "4.1 GiB": cut off, never rounded up.
+/// "108 MiB", "4.1 GiB": truncated, never rounded up.
 func roundSizeText(_ bytes: UInt64) -> String {
     let unit = SizeUnit(bytes)
     return "\(unit.number(bytes, hasDecimal: unit.hasDecimal(bytes))) \(unit.name)"
@@ -147,7 +147,7 @@ private struct SizeUnit {
 
     func number(_ bytes: UInt64, hasDecimal: Bool) -> String {
         guard hasDecimal else { return "\(bytes >> shift)" }
-        // The first ten bits of the rest are enough for a decimal.
+        // The top ten bits of the remainder are enough for one decimal.
         let rest = (bytes >> (shift - 10)) & 1023
         return "\(bytes >> shift).\((rest * 10) >> 10)"
     }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import StreamDisk
 
-/// The options of the commands that bring an image and a disk together.
+/// The options of the commands that take an image and a disk.
 struct RunArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -60,12 +60,12 @@ struct RunArguments: ParsableArguments {
     }
 }
 
-/// Refuses the path of a disk that is none: what a script's variable without a value comes to.
+/// Refuses an empty disk path, such as from an unset variable in a script.
 func expectPath(_ disk: String) throws {
     if disk.isEmpty { throw ValidationError("--disk is empty: name a disk or a file.") }
 }
 
-/// What `--select` asks of a disk.
+/// The conditions of `--select` for a disk.
 func hints(of texts: [String]) throws -> [DiskHint] {
     try texts.map { text in
         guard let hint = DiskHint(text) else {

@@ -2,21 +2,21 @@ import Glibc
 import StreamDisk
 import Synchronization
 
-/// SIGINT, SIGTERM and SIGHUP end the run cleanly: the first cancels it, a second one ends the process at once.
+/// SIGINT, SIGTERM and SIGHUP end the run cleanly: the first one cancels it, a second one ends the process immediately.
 ///
-/// SIGHUP is left alone where it is ignored from the start, as nohup(1) does.
+/// SIGHUP stays ignored if it was ignored at the start, as under nohup(1).
 ///
-/// Made before any other thread, so that all of them have the signals blocked and only this one's thread takes them.
+/// Create it before any other thread: all threads then inherit the blocked signals, and only this one's thread takes them.
 final class SignalWatch: Sendable {
     let cancellation = Cancellation()
-    /// When a terminal goes, kernel and shell may each send a SIGHUP: one that comes so soon after another is no second signal.
+    /// When a terminal closes, both kernel and shell may send SIGHUP: one that follows another this soon is not a second signal.
     private static let hangUpSeconds = 1.0
 
     private let first = Atomic<Int32>(0)
     private let watchesHangUp: Bool
 
     init() {
-        // A reader of the events that went away must not end a run.
+        // A reader of the events that went away must not end the run.
         signal(SIGPIPE, SIG_IGN)
         var hangUp = sigaction()
         unsafe sigaction(SIGHUP, nil, &hangUp)
@@ -28,7 +28,7 @@ final class SignalWatch: Sendable {
         unsafe pthread_sigmask(SIG_BLOCK, &watched, nil)
 
         var thread = pthread_t()
-        // SAFETY: the reference is given up by the thread's body only, which lasts as long as the process.
+        // SAFETY: only the thread's body releases the reference, and it runs as long as the process.
         let argument = unsafe Unmanaged.passRetained(self)
         let code = unsafe pthread_create(
             &thread, nil,
@@ -38,7 +38,7 @@ final class SignalWatch: Sendable {
                 return nil
             }, argument.toOpaque())
         if code != 0 {
-            // Without a thread the signals do what they always do: end the process.
+            // Without a thread the signals keep their default action: they end the process.
             unsafe argument.release()
             unsafe pthread_sigmask(SIG_UNBLOCK, &watched, nil)
         }
@@ -50,7 +50,7 @@ final class SignalWatch: Sendable {
         return number == 0 ? nil : number
     }
 
-    /// What a person is told of a run that was cancelled.
+    /// What a person reads when a run is cancelled.
     var words: String {
         switch received {
         case SIGTERM: "interrupted: terminated"
@@ -59,7 +59,7 @@ final class SignalWatch: Sendable {
         }
     }
 
-    /// 130, 143 or 129 when a signal ended the run, else the error's own.
+    /// 130, 143 or 129 if a signal ended the run, else the error's own code.
     func exitCode(for fault: StreamFault) -> Int32 {
         guard case .cancelled = fault, let received else { return fault.code }
         return 128 + received

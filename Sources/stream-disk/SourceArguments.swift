@@ -1,7 +1,7 @@
 import ArgumentParser
 import StreamDisk
 
-/// The options that say how an image is fetched; the same for every command that takes one.
+/// The options for fetching an image; the same for every command that takes one.
 struct SourceArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -59,7 +59,7 @@ struct SourceArguments: ParsableArguments {
         }
     }
 
-    /// All headers, those from files too; the files are read anew each time.
+    /// All headers, including those from files, which are read on every call.
     func headerLines() throws(ArgumentFault) -> [String] {
         do throws(HeaderFile.Refusal) {
             var lines: [String] = []
@@ -70,7 +70,7 @@ struct SourceArguments: ParsableArguments {
         }
     }
 
-    /// For the `start` event: no values of headers.
+    /// For the `start` event; without the values of headers.
     var fields: [String: JSONValue] {
         [
             "retryTimeoutSeconds": .number(retryTimeout.seconds), "stallTimeoutSeconds": .number(stallTimeout.seconds),
@@ -79,9 +79,9 @@ struct SourceArguments: ParsableArguments {
         ]
     }
 
-    /// The source that `reference` names, set up with these options.
+    /// The source that `reference` names, configured with these options.
     ///
-    /// - Parameter headers: of `headerLines`.
+    /// - Parameter headers: from `headerLines`.
     func source(_ reference: String, headers: [String]) throws(SourceError) -> any ImageSource {
         var options = SourceOptions()
         options.retryTimeoutSeconds = retryTimeout.seconds

@@ -23,7 +23,7 @@ struct StreamCommand: ParsableCommand {
 
     @OptionGroup(title: "Source options") var source: SourceArguments
 
-    /// What is written, and after which questions.
+    /// What to write, and whether to ask first.
     struct Target: ParsableArguments {
         @Option(
             help: ArgumentHelp(
@@ -84,7 +84,7 @@ struct StreamCommand: ParsableCommand {
     }
 
     func run() throws {
-        // Here and not in `validate`, which comes before the argument parser's own complaints.
+        // Here and not in `validate`, whose errors would come before the argument parser's own.
         guard target.yes || target.dryRun || Terminal.canAsk else {
             throw ArgumentFault(
                 code: ExitCodes.usage,
@@ -124,7 +124,7 @@ struct StreamCommand: ParsableCommand {
                     from: try source.source(image, headers: headers), to: regions, options: options,
                     cancellation: signals.cancellation, approve: isApproved, onEvent: tellEvent)
             }
-            // A no is an interruption by the one who was asked.
+            // An answer of no counts as an interruption by the user.
             if isDeclined { throw .declined }
             log?.write(completed: result)
         } catch {
@@ -136,7 +136,7 @@ struct StreamCommand: ParsableCommand {
             throw ExitCode(code)
         }
         display.finish()
-        // The disk is written, whether or not someone reads of it; a plan is only good when it was read.
+        // The disk is written even if nobody reads the result; a plan is useful only if it was read.
         if target.dryRun {
             let lines = PlanText.lines(result.plan, columns: Terminal.outputColumns)
             try Terminal.result(lines + ["dry run: nothing was written"], signals)
@@ -146,13 +146,13 @@ struct StreamCommand: ParsableCommand {
         }
     }
 
-    /// Where nobody is asked. A dry run's plan is its result.
+    /// Shows the plan without asking. For a dry run the plan is the result.
     private func tell(_ plan: StreamPlan, _ display: ProgressDisplay) {
         guard target.yes, !target.dryRun, !common.quiet else { return }
         display.lines(common.verbose ? PlanText.lines(plan, columns: Terminal.errorColumns) : [PlanText.headline(plan)])
     }
 
-    /// Without `--yes`, the plan is shown and a yes asked.
+    /// Without `--yes`: shows the plan and asks for confirmation.
     private func approve(_ plan: StreamPlan, _ display: ProgressDisplay, _ signals: SignalWatch) -> Bool {
         guard !target.yes else { return true }
         display.lines(PlanText.lines(plan, columns: Terminal.errorColumns))
@@ -170,7 +170,7 @@ extension StreamError {
     }
 }
 
-/// `REF=PATH`, divided at the first `=`: a partition with one in its name has a number.
+/// `REF=PATH`, split at the first `=`. A partition whose name contains `=` is given by its number.
 struct PartitionArgument: ExpressibleByArgument {
     let region: RegionTarget
 

@@ -2,7 +2,7 @@ import CosiFormat
 
 /// Columns as wide as their widest cell. Cells are escaped before they are measured.
 struct Table {
-    /// Narrower than this the last column is not worth its place beside the others.
+    /// The minimum width of a last column beside the others.
     private static let lastColumnMin = 24
 
     private var rows: [[String]]
@@ -11,10 +11,10 @@ struct Table {
 
     mutating func add(_ row: [String]) { rows.append(row.map { printable($0) }) }
 
-    /// A header, and the rows.
+    /// Lays out a header and the rows.
     ///
-    /// - Parameter columns: the reader's. A last cell that does not fit is wrapped in its column, or stands below its row where that
-    ///   is narrow. Nil where nobody counts columns: each row is one line.
+    /// - Parameter columns: the width to fit. A last cell that is too long is wrapped in its column, or printed below its row
+    ///   if the column is too narrow. Nil if there is no limit: each row is one line.
     func lines(columns: Int? = nil) -> [String] {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
@@ -30,7 +30,7 @@ struct Table {
     }
 }
 
-/// As many lines as a text needs, broken between its words; a word that is longer stands alone. Never empty.
+/// The lines of a wrapped text, broken between words; a word that is too long gets a line of its own. Never empty.
 func wrapped(_ text: String, to width: Int) -> [String] {
     var lines: [String] = []
     for word in text.split(separator: " ") {

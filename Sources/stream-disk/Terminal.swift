@@ -3,35 +3,35 @@ import CosiFormat
 import Glibc
 import StreamDisk
 
-/// What is known of the terminal, how something is asked there, and how results are written.
+/// The properties of the terminal, and the functions that ask a question and print a result.
 enum Terminal {
-    /// Someone is there to read a question and to answer it.
+    /// Whether a person can read a question and answer it.
     static var canAsk: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
 
-    /// Standard error is a terminal that can draw a line anew.
+    /// Whether standard error is a terminal that can redraw a line.
     static var canRedraw: Bool {
         guard isatty(STDERR_FILENO) == 1, let name = unsafe getenv("TERM") else { return false }
         return unsafe !["", "dumb"].contains(String(cString: name))
     }
 
-    /// Columns of standard error's terminal; nil where it is none.
+    /// The width of standard error's terminal; nil if it is not a terminal.
     static var errorColumns: Int? { isatty(STDERR_FILENO) == 1 ? columns : nil }
 
-    /// Columns of standard error's terminal; 80 where it does not say.
+    /// The width of standard error's terminal; 80 if unknown.
     static var columns: Int {
         var size = winsize()
         guard unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
     }
 
-    /// Columns of standard output's terminal; nil where it is none, and each row is one line.
+    /// The width of standard output's terminal; nil if it is not a terminal, and then each row is one line.
     static var outputColumns: Int? {
         var size = winsize()
         guard isatty(STDOUT_FILENO) == 1, unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 else { return nil }
         return size.ws_col > 0 ? Int(size.ws_col) : nil
     }
 
-    /// Asks on standard error; true for the word yes. A cancellation counts as a no.
+    /// Asks on standard error; true if the answer is yes. A cancellation counts as no.
     static func ask(_ question: String, on display: ProgressDisplay, _ cancellation: Cancellation) -> Bool {
         display.question(question)
         var answer: [UInt8] = []
@@ -40,7 +40,7 @@ enum Terminal {
             guard unsafe poll(&wanted, 1, 100) > 0 else { continue }
             var byte: UInt8 = 0
             guard unsafe read(STDIN_FILENO, &byte, 1) == 1 else { break }
-            // The terminal has shown the newline too.
+            // The terminal has already echoed the newline.
             if byte == UInt8(ascii: "\n") { return String(decoding: answer, as: UTF8.self).lowercased() == "yes" }
             answer.append(byte)
         }
@@ -48,20 +48,20 @@ enum Terminal {
         return false
     }
 
-    /// Writes what was asked for to standard output, and waits for its reader until a signal comes. A reader that does not get
-    /// it all must not take it for whole.
+    /// Writes a result to standard output, and waits for its reader until a signal comes. A reader that does not get all of it
+    /// must be able to tell.
     ///
-    /// - Parameter signals: nil where signals end the process by themselves.
+    /// - Parameter signals: nil if signals end the process directly.
     static func result(_ lines: [String], _ signals: SignalWatch? = nil) throws(ExitCode) {
         try result(raw: text(lines), signals)
     }
 
-    /// The same for JSON, which is escaped already.
+    /// The same for JSON, which is already escaped.
     static func result(_ json: String, _ signals: SignalWatch? = nil) throws(ExitCode) {
         try result(raw: json, signals)
     }
 
-    /// Writes a line to standard output that nobody must have read for the run to be a success: waits a moment only.
+    /// Writes an optional line to standard output: waits only a moment, and the run succeeds even if nobody reads it.
     ///
     /// - Returns: why it could not be written, or nil.
     static func summary(_ lines: [String], until deadline: Instant) -> String? {
@@ -87,14 +87,14 @@ enum Terminal {
         }
     }
 
-    /// Says something on standard error that changes nothing.
+    /// Prints a note on standard error that does not affect the run.
     static func note(_ text: String) {
         let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: 0)
         display.line("note: \(text)")
         display.end(nil)
     }
 
-    /// Says on standard error why the program ends with this code.
+    /// Prints on standard error why the program ends with this code.
     static func failure(_ text: String, _ code: Int32) -> ExitCode {
         let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: 0)
         display.error(text)

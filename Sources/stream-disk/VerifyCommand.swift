@@ -32,7 +32,7 @@ struct VerifyCommand: ParsableCommand {
 
     @OptionGroup(title: "Source options") var source: SourceArguments
 
-    /// What is read, and how it is told.
+    /// What to read, and how to report it.
     struct Target: ParsableArguments {
         @Option(help: ArgumentHelp("Read this block device or regular file.", valueName: "path"), completion: .file())
         var disk: String

@@ -1,9 +1,9 @@
 import StreamDisk
 
-// A disk and what is on it, in words for a person.
+// A disk and its contents, in words for a person.
 
 extension DiskInfo {
-    /// Its maker's names and how it is attached, for people.
+    /// Its vendor, model and transport.
     var names: [String] {
         let maker = [vendor, model].compactMap { $0 }.joined(separator: " ")
         return [maker.isEmpty ? nil : maker, serial.map { "serial \($0)" }, transport].compactMap { $0 }
@@ -11,7 +11,7 @@ extension DiskInfo {
 }
 
 extension DiskContents {
-    /// In few words, for a table of disks.
+    /// The short form for a table of disks.
     var summary: String {
         var parts: [String] = []
         if let tableType { parts.append("\(tableType), \(partitionCount) partition\(partitionCount == 1 ? "" : "s")") }

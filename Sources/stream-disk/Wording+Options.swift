@@ -1,7 +1,7 @@
 import StreamDisk
 
 extension Wording {
-    /// With the names of the command line's options.
+    /// With the option names of the command line.
     static func options(cancelledAs words: String = "interrupted") -> Wording {
         Wording(cancelled: words) { setting in
             switch setting {
