@@ -15,7 +15,7 @@ struct Bench: ParsableCommand {
         ])
 
     static func main() {
-        // A scenario that is interrupted leaves nothing behind; a variant is ended by the scenario.
+        // An interrupted scenario leaves nothing behind: it ends its variants itself.
         if CommandLine.arguments.dropFirst().first != RunCommand.configuration.commandName { Workspace.watchSignals() }
         do {
             var command = try parseAsRoot()
@@ -29,7 +29,7 @@ struct Bench: ParsableCommand {
     }
 }
 
-/// What went wrong, in one sentence.
+/// An error, in one sentence.
 struct BenchError: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }

@@ -1,4 +1,4 @@
-/// The same page cache before every run: nothing in it but, where it is served from memory, the image.
+/// Puts the page cache into the same state before every run: empty, except for an image that is served from memory.
 enum Caches {
     static func reset(keeping files: [String]) throws {
         try Child.run(["bash", "-c", "sync; echo 3 >/proc/sys/vm/drop_caches"])

@@ -2,14 +2,14 @@ import FoundationEssentials
 import Glibc
 import StreamDisk
 
-/// A program that this one started, in a process group of its own, with nothing on its standard input.
+/// A child program in a process group of its own, with nothing on its standard input.
 final class Child {
-    /// What a child that has ended used, its own ended children included (getrusage(2)).
+    /// The resources that an ended child used, including its own ended children (getrusage(2)).
     struct Usage {
         var seconds: Double
         var userSeconds: Double
         var systemSeconds: Double
-        /// Of the largest single process.
+        /// The peak of the largest single process.
         var peakMemoryBytes: UInt64
     }
 
@@ -20,14 +20,14 @@ final class Child {
     private let output: Int32
     private let errors: Int32
 
-    /// - Parameter arguments: the program, by its path or looked up in PATH, and its arguments.
+    /// - Parameter arguments: the program, as a path or a name in PATH, and its arguments.
     init(_ arguments: [String], environment: [String: String] = [:]) throws {
         command = arguments.joined(separator: " ")
         var pipeEnds: [Int32] = [-1, -1]
         guard unsafe pipe(&pipeEnds) == 0 else { throw BenchError("no pipe: \(SystemError(errno))") }
         for end in pipeEnds { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         output = pipeEnds[0]
-        // Errors go to a file without a name: nobody needs to read them while the child runs.
+        // Errors go to an unnamed file: nothing needs to read them while the child runs.
         errors = try Self.unnamedFile()
 
         var actions = unsafe posix_spawn_file_actions_t()
@@ -69,7 +69,7 @@ final class Child {
         Workspace.add(group: processID)
     }
 
-    /// Hands its output to `body`, piece by piece, until it closes it.
+    /// Passes its output to `body`, chunk by chunk, until it closes it.
     func readOutput(_ body: (UnsafeRawBufferPointer) -> Void) {
         let area = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
         defer { unsafe area.deallocate() }
@@ -81,7 +81,7 @@ final class Child {
         }
     }
 
-    /// Waits for its end. Throws with its last words when it failed.
+    /// Waits until it ends. Throws, with the end of its error output, if it failed.
     func wait() throws -> Usage {
         var status: Int32 = 0
         var usage = rusage()
@@ -100,9 +100,9 @@ final class Child {
             peakMemoryBytes: UInt64(usage.ru_maxrss) << 10)
     }
 
-    /// Runs a program to its end. Returns what it printed and what it used.
+    /// Runs a program until it ends. Returns its output and the resources it used.
     ///
-    /// - Parameter started: called with its process ID when it runs.
+    /// - Parameter started: called with its process ID once it runs.
     @discardableResult
     static func run(
         _ arguments: [String], environment: [String: String] = [:], started: (pid_t) throws -> Void = { _ in }
@@ -114,7 +114,7 @@ final class Child {
         return (output, try child.wait())
     }
 
-    /// The first line that a program prints, without its end; nil when it does not run.
+    /// The first line that a program prints, without its newline; nil if it cannot be run.
     static func firstLine(_ arguments: [String]) -> String? {
         guard let output = try? run(arguments).output else { return nil }
         return String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)

@@ -4,7 +4,7 @@ import FoundationEssentials
 import Glibc
 import StreamDisk
 
-/// Which device a scenario writes: loop devices that it makes itself, or one named by a person who knows.
+/// The device a scenario writes to: loop devices that it makes, or one named explicitly.
 struct DeviceOptions: ParsableArguments {
     enum Backing: String, ExpressibleByArgument, CaseIterable { case disk, tmpfs }
 
@@ -41,9 +41,9 @@ struct DeviceOptions: ParsableArguments {
         }
     }
 
-    /// Makes the loop device, or checks the one named.
+    /// Makes the loop device, or checks the named device.
     ///
-    /// - Parameter blockBytes: what an image asks for; nil leaves it to the options.
+    /// - Parameter blockBytes: the block size the image needs; nil leaves it to the options.
     func open(sizeBytes: UInt64, blockBytes: Int? = nil) throws -> BenchDevice {
         guard geteuid() == 0 else { throw BenchError("this takes root: block devices, and dropping the page cache") }
         let folder = try Workspace.makeFolder(below: dir)
@@ -53,7 +53,7 @@ struct DeviceOptions: ParsableArguments {
             }
             let requirement = DiskRequirement(
                 sizeBytes: sizeBytes, blockBytes: blockBytes ?? disk.blockBytes)
-            // Throws when it is mounted, swap, held, open elsewhere, too small …
+            // Throws if it is mounted, swap, held, open elsewhere, too small …
             do {
                 try TargetDisk.open(path: device, requirement: requirement, access: .readWrite).close()
             } catch let error as DiskSelectionError {
@@ -76,16 +76,16 @@ struct DeviceOptions: ParsableArguments {
     }
 }
 
-/// A device that may be overwritten, and a folder for what belongs to the scenario.
+/// A device that may be overwritten, and a folder for the scenario's files.
 struct BenchDevice {
     let path: String
     let folder: String
-    /// How much of it is used.
+    /// How many bytes of it are used.
     let sizeBytes: UInt64
-    /// What it is, in words, without a name that changes from run to run.
+    /// A description that is the same on every run.
     let text: String
 
-    /// Fills it with bytes that no image has there, so that nothing is right by accident and every block is allocated.
+    /// Fills it with bytes that no image has at that place, so that nothing is correct by accident and every block is allocated.
     func fill() throws {
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 4096)
         defer { unsafe piece.deallocate() }

@@ -2,25 +2,25 @@ import FoundationEssentials
 import Glibc
 import StreamDisk
 
-/// Slow processors for lanes: the threads of each lane share a control group that may use some percent of a core and no more
+/// Slow processors for lanes: the threads of each lane share a control group that is limited to a percentage of a core
 /// (kernel documentation, "CFS Bandwidth Control"), so that two real cores stand for many slow ones.
 ///
-/// For version 1 of control groups, where a group holds threads. The groups go when this process ends (`Workspace`).
+/// For control groups version 1, where a group holds threads. The groups are removed when this process ends (`Workspace`).
 struct LaneGroups {
     private static let periodMicroseconds = 50_000
-    /// How often a process is looked over for threads that have begun.
+    /// How often a process is searched for new threads.
     private static let lookSeconds = 0.002
 
     private let folders: [String]
 
-    /// - Parameter percent: of a core, for each lane.
+    /// - Parameter percent: the share of a core for each lane.
     init(lanes: Int, percent: Double) throws {
         let top = try Self.ownGroup() + "/stream-disk-bench-\(getpid())"
         let quota = Int(Double(Self.periodMicroseconds) * percent / 100)
         folders = (0..<lanes).map { "\(top)/lane-\($0)" }
         do {
             try Workspace.makeControlGroup(top)
-            // A group weighs as much as one thread beside it: this one shall weigh as much as a thread a lane.
+            // By default a group weighs as much as one thread beside it; this one must weigh as much as one thread per lane.
             try Self.write("\(1024 * lanes)", to: top + "/cpu.shares")
             for folder in folders {
                 try Workspace.makeControlGroup(folder)
@@ -32,10 +32,10 @@ struct LaneGroups {
         }
     }
 
-    /// Starts to put the process's lanes, as their threads begin, into the groups; ends when the process has ended, or all of
-    /// them have come.
+    /// Moves the process's lane threads into the groups as they start. Ends when the process has ended or all of them have been
+    /// moved.
     ///
-    /// - Parameter lanes: how many it can have.
+    /// - Parameter lanes: the maximum number of lanes.
     func follow(_ process: pid_t, lanes: Int) throws -> WorkerThread {
         try WorkerThread(name: "lane-groups") {
             var placed: Set<String> = []
@@ -53,7 +53,7 @@ struct LaneGroups {
         }
     }
 
-    /// The lane that a thread of this name works for: its decoder, or the one that verifies its checksums.
+    /// The lane that a thread with this name belongs to: its decoder, or the thread that verifies its checksums.
     static func lane(ofThread name: String) -> Int? {
         for prefix in ["sd-decode-", "sd-check-"] where name.hasPrefix(prefix) {
             return Int(name.dropFirst(prefix.count).prefix { $0.isNumber })
@@ -61,7 +61,7 @@ struct LaneGroups {
         return nil
     }
 
-    /// This process's own group in the hierarchy that has the controller `cpu` (cgroups(7), "/proc/[pid]/cgroup").
+    /// This process's own group in the hierarchy with the `cpu` controller (cgroups(7), "/proc/[pid]/cgroup").
     private static func ownGroup() throws -> String {
         for line in try readText("/proc/self/cgroup").split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)

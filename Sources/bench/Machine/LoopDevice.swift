@@ -1,13 +1,13 @@
 import Glibc
 
-/// Loop devices over files of their own, gone with this process.
+/// Loop devices over files of their own, which disappear with this process.
 enum LoopDevice {
-    /// Makes one and keeps it open. As soon as it is open, it is detached and its file unlinked: the kernel keeps both until
-    /// the last descriptor is closed, which happens when this process ends, however it ends (losetup(8), lazy destruction).
+    /// Makes a loop device and keeps it open. Once open, it is detached and its file unlinked: the kernel keeps both until the
+    /// last descriptor is closed, which happens when this process ends, however it ends (losetup(8), lazy destruction).
     ///
     /// - Parameters:
-    ///   - folder: where the backing file lies.
-    ///   - isDirect: direct I/O on the backing file.
+    ///   - folder: the folder of the backing file.
+    ///   - isDirect: whether the backing file uses direct I/O.
     /// - Returns: its path.
     static func make(in folder: String, sizeBytes: UInt64, blockBytes: Int, isDirect: Bool) throws -> String {
         let file = folder + "/disk"
@@ -21,7 +21,7 @@ enum LoopDevice {
         ]).output
         let path = String(decoding: output, as: UTF8.self).filter { !$0.isWhitespace }
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        // Detached also when it could not be opened, and then at once.
+        // If it could not be opened, it is detached immediately.
         try Child.run(["losetup", "--detach", path])
         guard descriptor >= 0 else { throw BenchError("\(path) cannot be opened") }
         let name = path.dropFirst("/dev/".count)

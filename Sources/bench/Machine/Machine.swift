@@ -1,18 +1,18 @@
 import FoundationEssentials
 import Glibc
 
-/// Where and with what the figures were taken.
+/// The machine and the software that the figures were taken with.
 struct Machine: Codable, Equatable {
     var cpu: String
     var cores: Int
     var memoryBytes: UInt64
     var kernel: String
-    /// /proc/loadavg before the first run: others at work make figures worthless.
+    /// /proc/loadavg before the first run: other load makes figures worthless.
     var loadAverage: String
     var transparentHugePages: String
-    /// Of libraries and programs; nil for what is not there.
+    /// Versions of libraries and programs; nil for one that is missing.
     var versions: [String: String]
-    /// Of this tree, as git describes it.
+    /// The version of this tree, from `git describe`.
     var revision: String
 
     static func current() -> Machine {
@@ -38,7 +38,7 @@ struct Machine: Codable, Equatable {
         ] {
             found[name] = Child.firstLine(["pkg-config", "--modversion", package])
         }
-        // Each prints its version somewhere in its first line, nginx on standard error.
+        // Each prints its version somewhere in its first line; nginx prints it on standard error.
         for (name, command) in [
             ("zstd", "zstd --version"), ("nginx", "nginx -v 2>&1"), ("fio", "fio --version"),
             ("curl", "curl --version"),
@@ -49,20 +49,20 @@ struct Machine: Codable, Equatable {
         return found
     }
 
-    /// The first thing in a line that looks like a version: digits, a point, digits.
+    /// The first substring of a line that looks like a version: digits, a point, digits.
     static func firstVersion(in line: String) -> String? {
         line.split(whereSeparator: { !$0.isNumber && $0 != "." }).first { word in
             word.contains(".") && word.first != "." && word.last != "."
         }.map(String.init)
     }
 
-    /// The word in brackets, as sysfs marks the one of several that is in force.
+    /// The word in brackets: sysfs marks the value in force that way.
     static func chosen(_ text: String) -> String {
         String(text.drop { $0 != "[" }.dropFirst().prefix { $0 != "]" })
     }
 }
 
-/// A whole small text file.
+/// Reads a small text file whole.
 func readText(_ path: String) throws -> String {
     String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
 }

@@ -3,9 +3,9 @@ import Glibc
 
 /// An nginx on a free loopback port that serves one folder until this process ends.
 enum Nginx {
-    /// Serves each of `files` under the name it is given.
+    /// Serves each of `files` under its given name.
     ///
-    /// - Parameter folder: for the server's own files.
+    /// - Parameter folder: where the server's own files go.
     static func start(serving files: [String: String], in folder: String, limitRate: String? = nil) throws -> String {
         let served = folder + "/www"
         try FileManager.default.createDirectory(atPath: served, withIntermediateDirectories: true)
@@ -17,9 +17,9 @@ enum Nginx {
     }
 
     /// - Parameters:
-    ///   - folder: what it serves; its own files go to `state`.
-    ///   - limitRate: such as `20m`: bytes a second and connection (limit_rate).
-    /// - Returns: its URL, without a slash at the end.
+    ///   - folder: the folder to serve; the server's own files go to `state`.
+    ///   - limitRate: bytes per second for each connection (limit_rate), such as `20m`.
+    /// - Returns: its URL, without a trailing slash.
     private static func start(serving folder: String, state: String, limitRate: String?) throws -> String {
         let configurationFile = state + "/nginx.conf"
         let command = ["nginx", "-e", state + "/error.log", "-p", state, "-c", configurationFile]
@@ -29,7 +29,7 @@ enum Nginx {
             port = Int.random(in: 20_000..<32_000)
             let text = configuration(port: port, folder: folder, state: state, limitRate: limitRate)
             try Data(text.utf8).write(to: URL(filePath: configurationFile))
-            // The test of the configuration binds the port, so it tells a taken one.
+            // The configuration test binds the port, so it fails if the port is taken.
             do {
                 try Child.run(command + ["-t", "-q"])
                 failure = nil
@@ -37,9 +37,9 @@ enum Nginx {
             } catch { failure = error }
         }
         if let failure { throw failure }
-        // With this process gone, however it went, the server goes too.
+        // The server ends with this process, however this process ends.
         _ = try Child(["setpriv", "--pdeathsig", "KILL"] + command)
-        // The file appears when the port is bound.
+        // The file appears once the port is bound.
         for _ in 0..<1000 where !FileManager.default.fileExists(atPath: state + "/nginx.pid") { usleep(5000) }
         return "http://127.0.0.1:\(port)"
     }

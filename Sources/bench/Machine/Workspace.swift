@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// What this process made and must not leave behind: folders, children in process groups of their own, and control groups.
+/// Everything this process must clean up: folders, children in process groups of their own, and control groups.
 ///
 /// Loop devices need no entry here: they are detached and their files unlinked as soon as they are open (see `LoopDevice`),
 /// so the kernel removes them when this process ends, however it ends.
@@ -15,7 +15,7 @@ enum Workspace {
     }
     private static let state = Mutex(State())
 
-    /// A new folder below `parent`, removed at the end.
+    /// Makes a folder below `parent`; it is removed at the end.
     static func makeFolder(below folder: String) throws -> String {
         let parent = URL(filePath: folder).standardizedFileURL.path
         var template = Array((parent + "/stream-disk-bench.XXXXXX").utf8CString)
@@ -33,18 +33,18 @@ enum Workspace {
             state.groups.insert(group)
             return state.isInterrupted
         }
-        // A signal has come since the caller last looked: nothing new may begin.
+        // A signal has come since the caller last checked: nothing new may start.
         if isLate { kill(-group, SIGKILL) }
     }
 
-    /// Waits for the end that a signal has begun, if one has: what failed since then is its doing, and not worth a word.
+    /// If a signal has started the cleanup, waits for it to end the process: later errors are its effect and are not reported.
     static func yieldToSignal() {
         while state.withLock({ $0.isInterrupted }) { sleep(1) }
     }
 
     static func remove(group: pid_t) { _ = state.withLock { $0.groups.remove(group) } }
 
-    /// A new control group, removed at the end. What is in it must have ended by then.
+    /// Makes a control group; it is removed at the end. All its members must have ended by then.
     static func makeControlGroup(_ path: String) throws {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
         state.withLock { $0.controlGroups.append(path) }
@@ -52,7 +52,7 @@ enum Workspace {
 
     private static func markInterrupted() { state.withLock { $0.isInterrupted = true } }
 
-    /// Ends the children and removes folders and control groups.
+    /// Ends the children, and removes folders and control groups.
     static func clean() {
         let (folders, groups, controlGroups) = state.withLock { state in
             defer { (state.folders, state.groups, state.controlGroups) = ([], [], []) }
@@ -62,14 +62,14 @@ enum Workspace {
             kill(-group, SIGKILL)
             waitpid(group, nil, 0)
         }
-        // The kernel lets go of a member a moment after it was waited for.
+        // The kernel removes a member from its group shortly after it was waited for.
         for path in controlGroups.reversed() {
             for _ in 0..<100 where unsafe rmdir(path) != 0 && errno == EBUSY { usleep(20_000) }
         }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
     }
 
-    /// From here on SIGINT, SIGTERM and SIGHUP clean up and end the process. Call before any thread is made.
+    /// From now on SIGINT, SIGTERM and SIGHUP clean up and end the process. Call it before any thread is created.
     static func watchSignals() {
         signal(SIGPIPE, SIG_IGN)
         var watched = endingSignals

@@ -1,10 +1,10 @@
 import FoundationEssentials
 import Glibc
 
-/// Holds the writes of this process and its children to a rate, on the disk under a folder: by a blkio control group of its own,
-/// so that nobody else's are touched (kernel documentation, "Block IO Controller"). It goes when the process ends.
+/// Limits the rate at which this process and its children write to the disk under a folder, with a blkio control group of its
+/// own, so that no other process is limited (kernel documentation, "Block IO Controller"). It is removed when the process ends.
 ///
-/// On the disk under the loop device's file, not on the loop device: there the kernel would charge zeroing like writing.
+/// The limit is on the disk below the loop device's file, not on the loop device: there the kernel counts zeroing as writing.
 enum WriteLimit {
     private static let root = "/sys/fs/cgroup/blkio"
     private static let group = root + "/stream-disk-bench-\(getpid())"
@@ -14,7 +14,7 @@ enum WriteLimit {
             throw BenchError("\(folder): its device is not known")
         }
         let device = "/sys/dev/block/" + number
-        // A rule names a whole disk.
+        // A rule must name a whole disk.
         let isPartition = FileManager.default.fileExists(atPath: device + "/partition")
         let disk = isPartition ? Child.firstLine(["cat", device + "/../dev"]) ?? number : number
         do {

@@ -1,12 +1,12 @@
 import StreamDisk
 
-/// Fetching, hashing and decoding without a disk: what the lanes decode is discarded.
+/// Fetches, hashes and decodes without a disk: what the lanes decode is discarded.
 struct DecodeProbe {
-    /// Decoders side by side, at most.
+    /// The maximum number of concurrent decoders.
     var lanes = 1
 
     struct Outcome {
-        /// From the start of the lanes to their end; the image was inspected before.
+        /// From the start of the lanes to their end, without the inspection of the image.
         let seconds: Double
         let decodedBytes: UInt64
         let stages: [StageReport]
@@ -28,7 +28,7 @@ struct DecodeProbe {
     }
 }
 
-/// Takes everything at once and keeps nothing.
+/// Takes every extent immediately and keeps nothing.
 private struct Discard: ExtentConsumer, ~Copyable {
     private let wake = ConditionWaker()
     let blockBytes = 512

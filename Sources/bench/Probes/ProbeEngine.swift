@@ -1,16 +1,16 @@
 import CUring
 import StreamDisk
 
-/// How the writer reaches the disk. A transfer uses `deferred`; the others are there to measure what that brings
+/// How the writer submits to the disk. A transfer uses `deferred`; the others exist to measure its benefit
 /// (docs/decisions/0003).
 enum ProbeEngine: String, CaseIterable {
-    /// Completions are worked on only when the writer asks for them: `SINGLE_ISSUER | DEFER_TASKRUN`.
+    /// The kernel handles completions only when the writer asks for them: `SINGLE_ISSUER | DEFER_TASKRUN`.
     case deferred
-    /// At the writer's next system call: `COOP_TASKRUN`.
+    /// The kernel handles completions at the writer's next system call: `COOP_TASKRUN`.
     case cooperative
-    /// By interrupting the writer.
+    /// The kernel interrupts the writer for completions.
     case plain
-    /// Submissions are taken by a kernel thread: `SQPOLL`.
+    /// A kernel thread takes the submissions: `SQPOLL`.
     case polled
     /// Without io_uring.
     case pwrite

@@ -1,8 +1,8 @@
 import Glibc
 import StreamDisk
 
-/// The writer alone, by default as a transfer uses it: synthetic bytes from a slot ring onto a disk, no source and no decoder.
-/// The disk's first bytes are lost.
+/// The writer alone, by default as a transfer uses it: synthetic bytes from a slot ring onto a disk, without source and decoder.
+/// It overwrites the disk from its first byte.
 struct WriteProbe {
     var totalBytes: UInt64 = 1 << 30
     var writeBytes = LanePlan.slotBytes
@@ -17,14 +17,14 @@ struct WriteProbe {
         let stages: [StageReport]
     }
 
-    /// - Parameter onSample: several times a second, on the calling thread.
+    /// - Parameter onSample: called several times a second, on the calling thread.
     func run(disk path: String, onSample: (Measurement.Sample) -> Void) throws -> Outcome {
         precondition(writeBytes > 0 && writeBytes % SlotRing.alignmentBytes == 0)
         let block = HostDisks().list().first { $0.path == path }?.blockBytes ?? 512
         let requirement = DiskRequirement(sizeBytes: totalBytes, blockBytes: block)
         let disk = try TargetDisk.open(path: path, requirement: requirement, access: .readWrite)
         let transfer = TransferState()
-        // As many slots as a lane has beside its window, all filled and touched before the clock starts.
+        // As many slots as a lane has beyond its window, all filled and touched before the clock starts.
         let ring = try SlotRing(
             capacityBytes: inFlightBytes + 2 * writeBytes, slotBytes: writeBytes, counters: transfer.counters)
         var noise = SystemRandomNumberGenerator()
@@ -60,7 +60,7 @@ struct WriteProbe {
             stages: transfer.counters.reports.filter { $0.stage == .write })
     }
 
-    /// Hands over slot after slot, as a decoder that takes no time.
+    /// Hands over slot after slot, like a decoder that takes no time.
     private func feed(_ ring: SlotRing, _ queue: ExtentQueue, _ counters: TransferCounters) {
         var offset: UInt64 = 0
         var slot = 0

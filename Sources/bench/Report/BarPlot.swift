@@ -1,6 +1,6 @@
-/// The variants side by side: a bar to the median, a line from end to end, a dot for every run.
+/// The variants side by side: a bar up to the median, a line from minimum to maximum, a dot for every run.
 enum BarPlot {
-    /// What the bars show.
+    /// The quantity that the bars show.
     private struct Measure {
         let words: String
         let digits: Int
@@ -17,7 +17,7 @@ enum BarPlot {
 
     static func svg(_ report: Report) -> String { plot(report, standalone: false) }
 
-    /// The same as a file of its own, with its title.
+    /// The same as a standalone file, with its title.
     static func picture(_ report: Report) -> String { plot(report, standalone: true) }
 
     private static func plot(_ report: Report, standalone: Bool) -> String {
@@ -68,7 +68,7 @@ enum BarPlot {
             height: bottom + (standalone ? 34 : 26), title: report.title + ": " + measure.words, standalone: standalone)
     }
 
-    /// Long names are cut in the plot; the tables have them whole.
+    /// Long names are cut in the plot; the tables show them whole.
     private static func shortened(_ name: String, to width: Double) -> String {
         let most = Int(width / Plot.boldCharacterWidth)
         return name.count <= most ? name : name.prefix(most - 1) + "…"

@@ -1,12 +1,12 @@
 import FoundationEssentials
 
-/// What may not grow unseen: `perf/ceilings.json`, each figure some percent above what was measured when it was set.
+/// Figures that must not grow unnoticed: `perf/ceilings.json`. Each is some percent above what was measured when it was set.
 struct Ceilings: Decodable, Equatable {
-    /// Of one run under callgrind, by the processor's architecture (`uname -m`): other instruction sets take other numbers.
+    /// Instructions of one run under callgrind, by architecture (`uname -m`): other instruction sets need other numbers.
     struct Instructions: Decodable, Equatable {
-        /// With libcrypto's and libzstd's.
+        /// Including libcrypto's and libzstd's.
         var all: Double
-        /// The program's own, Swift's runtime included.
+        /// The program's own, including Swift's runtime.
         var own: Double
     }
 

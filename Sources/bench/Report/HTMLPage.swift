@@ -1,4 +1,4 @@
-/// Reports as one page that needs nothing else: tables, and plots as inline SVG.
+/// Reports as one self-contained page: tables, and plots as inline SVG.
 enum HTMLPage {
     static func text(_ reports: [Report]) -> String {
         let title = reports.count == 1 ? reports[0].title : "stream-disk: measurements"
@@ -24,7 +24,7 @@ enum HTMLPage {
             """
     }
 
-    /// What came out, a row a scenario: the first variant's median, and how many targets were met.
+    /// The summary, one row for each scenario: the first variant's median, and how many targets were met.
     private static func summary(_ reports: [Report]) -> String {
         let rows = reports.enumerated().map { index, report in
             let first = report.variants.first?.name ?? ""

@@ -1,11 +1,11 @@
-/// Reports as Markdown, for a README that holds no figure typed by hand.
+/// Reports as Markdown, for a README without a figure typed by hand.
 enum Markdown {
     static let begin = "<!-- bench: begin -->"
     static let end = "<!-- bench: end -->"
 
     static func text(_ reports: [Report]) -> String {
         var parts: [String] = []
-        // Usually all of one machine: said once.
+        // Usually all reports are from one machine: then it is named once.
         for machine in reports.map({ TextTables.machine($0.machine) }).uniqued {
             parts.append("Taken on: " + machine + ".")
         }
@@ -21,7 +21,7 @@ enum Markdown {
         return parts.joined(separator: "\n\n") + "\n"
     }
 
-    /// `document` with what stands between the markers replaced by `text`. Throws when it does not have each marker once.
+    /// `document` with the text between the markers replaced by `text`. Throws unless it has each marker exactly once.
     static func replacing(in document: String, with text: String) throws -> String {
         let head = document.split(separator: begin, omittingEmptySubsequences: false)
         guard head.count == 2 else { throw BenchError("the file does not have one line \(begin)") }
@@ -32,7 +32,7 @@ enum Markdown {
 }
 
 extension [String] {
-    /// Each once, in the order of their first.
+    /// Each value once, in order of first occurrence.
     fileprivate var uniqued: [String] {
         var seen: Set<String> = []
         return filter { seen.insert($0).inserted }

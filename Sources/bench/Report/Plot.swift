@@ -1,11 +1,11 @@
-/// An SVG picture under construction: the pieces all plots have in common.
+/// An SVG picture under construction: the elements that all plots share.
 struct Plot {
-    /// The font's width a character, on the safe side, at the size of the style sheet.
+    /// The font's width per character at the style sheet's size, rounded up.
     static let characterWidth = 7.3
     static let boldCharacterWidth = 8.2
-    /// In a page: for a telephone of 400 pixels, and no wider elsewhere.
+    /// In a page: fits a telephone of 400 pixels, and is no wider elsewhere.
     static let pageWidth = 420.0
-    /// As a file of its own.
+    /// As a standalone file.
     static let pictureWidth = 760.0
 
     let width: Double
@@ -33,7 +33,7 @@ struct Plot {
         add("<polyline class=\"\(style)\" points=\"\(path)\"/>")
     }
 
-    /// Coloured squares with words, in as many rows as it takes; returns how high they are.
+    /// Coloured squares with labels, in as many rows as needed. Returns their height.
     mutating func legend(_ entries: [(style: String, text: String)], y: Double) -> Double {
         var (x, row) = (0.0, 0.0)
         for (style, text) in entries {
@@ -46,7 +46,7 @@ struct Plot {
         return (row + 1) * 20
     }
 
-    /// The picture. `title` is for those who cannot see it.
+    /// The picture. `title` is for readers who cannot see it.
     func svg(height: Double, title: String, standalone: Bool = false) -> String {
         let size = "viewBox=\"0 0 \(number(width)) \(number(height))\""
         let own = standalone ? " xmlns=\"http://www.w3.org/2000/svg\" width=\"\(number(width))\"" : ""
@@ -74,7 +74,7 @@ struct Plot {
         return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 
-    /// Colours that stay apart for colour-blind eyes (after Okabe and Ito), for a light and a dark ground.
+    /// Colours that colour-blind readers can tell apart (after Okabe and Ito), for light and dark backgrounds.
     static let style = """
         svg { --ink: #1b1f24; --faint: #d0d7de; --quiet: #57606a; --ground: #ffffff;
           --own: #0072b2; --other: #9aa4ae; --one: #0072b2; --two: #e69f00; --three: #009e73; }

@@ -1,27 +1,27 @@
-/// One scenario's outcome, with every single figure: what `--json` writes and every table and plot is made from.
+/// The result of one scenario with every single figure: `--json` writes it, and every table and plot is made from it.
 struct Report: Codable, Equatable {
     static let currentVersion = 2
-    /// Of this format.
+    /// The version of this format.
     var version = currentVersion
     var scenario: String
-    /// What was done, in a sentence or two, for a reader who knows nothing else.
+    /// What was done, in a sentence or two that stand alone.
     var title: String
     var note: String
     /// UTC, ISO 8601.
     var date: String
     var machine: Machine
-    /// Everything that was chosen, by name.
+    /// All options of the scenario, by name.
     var settings: [String: String]
-    /// In the order of the tables; the first is what the others are compared with.
+    /// In the order of the tables; the others are compared with the first.
     var variants: [VariantDescription]
-    /// In the order they ran; round 0 is the warm-up and counts nowhere.
+    /// In the order they ran; round 0 is the warm-up and is not counted.
     var measurements: [Measurement]
     var comparisons: [Comparison]
     /// Runs that only served to choose a variant.
     var scans: [Measurement]?
 }
 
-/// A variant as tables name it.
+/// A variant as the tables name it.
 struct VariantDescription: Codable, Equatable {
     var name: String
     /// How it was run.
@@ -32,17 +32,17 @@ struct VariantDescription: Codable, Equatable {
 struct Measurement: Codable, Equatable {
     var variant = ""
     var round = 0
-    /// Wall time of what is compared.
+    /// Wall time of the part that is compared.
     var seconds: Double
-    /// Over which rates are reckoned.
+    /// The bytes that rates are computed from.
     var bytes: UInt64
     var userSeconds: Double?
     var systemSeconds: Double?
-    /// Of the largest process.
+    /// The peak of the largest process.
     var peakMemoryBytes: UInt64?
     var stages: [Stage]?
     var timeline: [Sample]?
-    /// What else is known: bytes written, of the window, requests …
+    /// Further figures: bytes written, window size, requests …
     var figures: [String: Double]?
 
     struct Stage: Codable, Equatable {
@@ -54,7 +54,7 @@ struct Measurement: Codable, Equatable {
         var waitingForOutputSeconds: Double
     }
 
-    /// How far a run was at a time. Bytes since its beginning; waiting and in flight at that time.
+    /// The state of a run at one time. Bytes since its start; waiting and in flight at that time.
     struct Sample: Codable, Equatable {
         var seconds: Double
         var fetchedBytes: UInt64
@@ -64,21 +64,21 @@ struct Measurement: Codable, Equatable {
         var bytesInFlight: Int
     }
 
-    /// User and system mode together; nil when it was not measured.
+    /// User and system time together; nil if it was not measured.
     var cpuSeconds: Double? {
         guard let userSeconds, let systemSeconds else { return nil }
         return userSeconds + systemSeconds
     }
-    /// Million bytes a second.
+    /// Million bytes per second.
     var rate: Double { seconds > 0 ? Double(bytes) / seconds / 1e6 : 0 }
 }
 
-/// One figure that comes from comparing runs of the same round, such as how many times as fast one is as another.
+/// A figure from comparing runs of the same round, such as how many times as fast one is as another.
 struct Comparison: Codable, Equatable {
     var name: String
-    /// Behind the number: `×`, `MiB`.
+    /// The unit: `×`, `MiB`.
     var unit: String
-    /// One a round.
+    /// One for each round.
     var values: [Double]
     var target: Target?
 
@@ -98,17 +98,17 @@ struct Comparison: Codable, Equatable {
 }
 
 extension Report {
-    /// The counted runs of a variant, in order.
+    /// The counted runs of a variant, in the order they ran.
     func counted(_ variant: String) -> [Measurement] { measurements.filter { $0.variant == variant && $0.round > 0 } }
 
-    /// The counted run nearest to the variant's median time: the one to show in detail.
+    /// The counted run closest to the variant's median time: the one shown in detail.
     func typical(_ variant: String) -> Measurement? {
         let measurements = counted(variant)
         let median = Statistics(measurements.map(\.seconds)).median
         return measurements.min { abs($0.seconds - median) < abs($1.seconds - median) }
     }
 
-    /// For each counted round that has measurements of all `names`, what `value` makes of them.
+    /// `value` for each counted round that has measurements of all `names`.
     static func perRound(
         _ measurements: [Measurement], _ names: [String], _ value: ([Measurement]) -> Double?
     ) -> [Double] {

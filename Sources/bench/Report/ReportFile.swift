@@ -3,7 +3,7 @@ import Glibc
 
 /// Reports as JSON files.
 enum ReportFile {
-    /// Writes figures only: timelines are many times as long, and show in pages alone.
+    /// Writes the figures only: timelines are many times as long, and are shown only in pages.
     static func write(_ report: Report, to path: String) throws {
         var report = report
         report.version = Report.currentVersion
@@ -16,7 +16,7 @@ enum ReportFile {
         try Data(text(report).utf8).write(to: URL(filePath: path))
     }
 
-    /// One run a line, so that two files can be compared and a change is read.
+    /// One run on each line, so that two files can be compared and a change is readable.
     static func text(_ report: Report) throws -> String {
         func json(_ value: some Encodable) throws -> String {
             String(decoding: try encoded(value).dropLast(), as: UTF8.self)
@@ -51,7 +51,7 @@ enum ReportFile {
     }
 }
 
-/// write(2) until all is written or the reader is gone.
+/// Calls write(2) until everything is written or the reader has gone.
 func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) {
     var done = 0
     while done < bytes.count {

@@ -1,6 +1,6 @@
-/// Where the time of one run went: a bar a stage, of busy, waiting for input and waiting for output.
+/// Where the time of one run went: one bar for each stage, with busy, waiting for input and waiting for output.
 enum StagePlot {
-    /// Of several threads a stage has the sum.
+    /// For a stage of several threads, their sum.
     static func svg(_ measurement: Measurement, title: String) -> String? {
         guard let stages = measurement.stages, !stages.isEmpty else { return nil }
         var plot = Plot()

@@ -1,4 +1,4 @@
-/// Median and ends of some figures; all zero when there are none.
+/// Median, minimum and maximum of some figures; all zero if there are none.
 struct Statistics: Equatable {
     let median: Double
     let min: Double
@@ -16,7 +16,7 @@ struct Statistics: Equatable {
     }
 }
 
-/// So many digits behind the point, without an exponent.
+/// This many digits after the point, without an exponent.
 func fixed(_ value: Double, _ digits: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "–" }
     var factor = 1.0
@@ -29,7 +29,7 @@ func fixed(_ value: Double, _ digits: Int) -> String {
     return "\(sign)\(whole)." + String(repeating: "0", count: digits - rest.count) + rest
 }
 
-/// Three figures that count, or all before the point: 0.0123, 1.23, 12.3, 123, 1234.
+/// Three significant figures, or all digits before the point: 0.0123, 1.23, 12.3, 123, 1234.
 func shortNumber(_ value: Double) -> String {
     let size = abs(value)
     if size == 0 { return "0" }

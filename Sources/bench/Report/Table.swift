@@ -1,9 +1,9 @@
-/// Rows of words under a head; the first column is text, the others are figures.
+/// Rows of words below a header; the first column is text, the others are figures.
 struct Table {
     var head: [String]
     var rows: [[String]]
 
-    /// What each variant took.
+    /// The times and resources of each variant.
     static func figures(_ report: Report) -> Table {
         Table(
             head: ["variant", "median s", "min", "max", "MB/s", "CPU s", "peak MiB"],
@@ -21,7 +21,7 @@ struct Table {
             })
     }
 
-    /// What comes from comparing them; nil when nothing was compared.
+    /// The comparisons; nil if nothing was compared.
     static func comparisons(_ report: Report) -> Table? {
         let shown = report.comparisons.filter { !$0.values.isEmpty }
         if shown.isEmpty { return nil }
@@ -37,7 +37,7 @@ struct Table {
             })
     }
 
-    /// Where the time of the library's typical run went; nil when no run has stages.
+    /// Where the time of the library's typical run went; nil if no run has stages.
     static func stages(_ measurement: Measurement) -> Table? {
         guard let stages = measurement.stages, !stages.isEmpty else { return nil }
         return Table(
@@ -79,7 +79,7 @@ struct Table {
     }
 }
 
-/// For HTML and SVG, in text and in attributes.
+/// Escapes for HTML and SVG, in text and in attributes.
 func escaped(_ text: String) -> String {
     var result = ""
     for character in text {

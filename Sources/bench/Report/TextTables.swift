@@ -1,4 +1,4 @@
-/// A report for a terminal.
+/// A report as text for a terminal.
 enum TextTables {
     static func text(_ report: Report) -> String {
         var parts = [report.title + "\n" + settings(report), Table.figures(report).text]
@@ -11,13 +11,13 @@ enum TextTables {
         return parts.joined(separator: "\n\n") + "\n"
     }
 
-    /// What was chosen, in one line.
+    /// The options, on one line.
     static func settings(_ report: Report) -> String {
         report.settings.filter { !$0.key.hasPrefix("tried") }.sorted { $0.key < $1.key }
             .map { "\($0.key): \($0.value)" }.joined(separator: "; ")
     }
 
-    /// The machine in one line.
+    /// The machine, on one line.
     static func machine(_ machine: Machine) -> String {
         let versions = machine.versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         return "\(machine.cpu), \(machine.cores) cores, \(sizeWords(Double(machine.memoryBytes))) of memory, "

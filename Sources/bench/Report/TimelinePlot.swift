@@ -1,4 +1,4 @@
-/// Throughput and queue depth of one run over its time, one above the other.
+/// Throughput and queue depth of one run over time, one above the other.
 enum TimelinePlot {
     private struct Series {
         let name: String
@@ -30,7 +30,7 @@ enum TimelinePlot {
         return plot.svg(height: y, title: "Over time: " + title)
     }
 
-    /// Returns where it ends.
+    /// Returns the position where it ends.
     private static func panel(
         _ plot: inout Plot, _ words: String, _ all: [Series], end: Double, top: Double
     ) -> Double {
@@ -60,7 +60,7 @@ enum TimelinePlot {
         return low + 24
     }
 
-    /// MB/s between samples at least so far apart that single requests do not show.
+    /// MB/s between samples far enough apart that single requests do not show.
     private static func rate(
         _ samples: [Measurement.Sample], _ bytes: KeyPath<Measurement.Sample, UInt64>
     ) -> [(seconds: Double, value: Double)] {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// Allocations on the hot path: two images that differ in size only, and what the larger one costs more.
+/// Allocations on the hot path: two images that differ only in size, and how many more the larger one takes.
 struct AllocationScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "allocations",
@@ -23,7 +23,7 @@ struct AllocationScenario: ParsableCommand {
     @OptionGroup(title: "Device options") var device: DeviceOptions
     @OptionGroup(title: "Measuring options") var measuring: MeasurementOptions
 
-    /// What a lane hands to the writer at a time.
+    /// The bytes that a lane hands to the writer at a time.
     private static let slotBytes = 1_048_576.0
 
     func run() throws {
@@ -37,7 +37,7 @@ struct AllocationScenario: ParsableCommand {
         let environment = ["LD_PRELOAD": URL(filePath: preload).standardizedFileURL.path, "MALLOC_COUNT_FILE": count]
         let path = disk.path
         let variants = zip(["small", "large"], images).map { name, image in
-            // Progress is told seldom, for each time costs the caller an allocation or two.
+            // Progress events are rare here, because each one costs the caller an allocation or two.
             let command = RunCommand.invocation(
                 "stream", ["\(server)/\(name).cosi", "--disk", path, "--interval", "1000"])
             return Variant(name: name, text: "this library, \(sizeWords(Double(image.decodedBytes)))") { _ in

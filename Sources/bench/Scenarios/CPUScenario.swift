@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// Processor time of a whole run, against the sum of its parts.
+/// Processor time of a whole run, compared with the sum of its parts.
 struct CPUScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cpu",
@@ -30,11 +30,11 @@ struct CPUScenario: ParsableCommand {
                 return measurement
             }
         }
-        // Its cheapest way to write, or the sum of the parts would be flattered.
+        // The cheapest way to write; otherwise the sum of the parts would be too high, and the comparison too easy.
         var fio = Fio()
         (fio.isFixed, fio.registersFile, fio.hasHugePages) = (true, true, true)
         let path = disk.path
-        // fio writes whole blocks; what it spends is scaled to the image's bytes.
+        // fio writes whole blocks; its processor time is scaled to the image's bytes.
         let written = image.decodedBytes / UInt64(fio.blockBytes) * UInt64(fio.blockBytes)
         let variants = [
             try streams.variant(spec, image: image),
@@ -64,7 +64,7 @@ struct CPUScenario: ParsableCommand {
             note: "User and system time of the processes. The library also receives over HTTP, which no part does.",
             machine: machine, settings: image.settings.merging(["device": disk.text]) { $1 }, variants: variants,
             measurements: measurements)
-        // Their speeds say nothing about each other.
+        // Their speeds cannot be compared with each other.
         report.comparisons = [
             ratio(hashedBy: "sha384sum", target: .init(atMost: 1.10)), ratio(hashedBy: "openssl dgst", target: nil),
         ]

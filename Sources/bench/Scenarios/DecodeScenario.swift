@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The decoder by itself, against the zstd tool.
+/// The decoder alone, compared with the zstd tool.
 struct DecodeScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "decode", abstract: "An image through a decode lane with no disk behind it, against 'zstd -t'.")

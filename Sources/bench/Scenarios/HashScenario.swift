@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// SHA-384 by itself, against the tools.
+/// SHA-384 alone, compared with the tools.
 struct HashScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hash", abstract: "SHA-384 of an image's compressed bytes, against 'sha384sum' and 'openssl dgst'."

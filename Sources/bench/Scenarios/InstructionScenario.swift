@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// Instructions of one run of a fixed input under callgrind: the alarm that noise cannot hide.
+/// The instructions of one run of a fixed input under callgrind: they show a regression that noise in times would hide.
 struct InstructionScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "instructions", abstract: "Instructions of one run of a fixed image under callgrind.",
@@ -67,9 +67,9 @@ struct InstructionScenario: ParsableCommand {
     }
 }
 
-/// callgrind's profile format (valgrind.org, "Callgrind Format Specification"), as far as it takes to sum it.
+/// The parts of callgrind's profile format needed to sum it (valgrind.org, "Callgrind Format Specification").
 enum Callgrind {
-    /// Instructions per object file, by its name without folders.
+    /// Instructions by object file; the names are without folders.
     static func counts(_ text: String) -> [String: UInt64] {
         var counts: [String: UInt64] = [:]
         var object = ""
@@ -79,7 +79,7 @@ enum Callgrind {
             if line.starts(with: "ob=".utf8) {
                 object = fileName(String(Substring(line.dropFirst(3))))
             } else if line.starts(with: "calls=".utf8) {
-                // The next line is what the callee cost, which is counted with the callee.
+                // The next line is the callee's cost, which is counted with the callee.
                 isCall = true
             } else if (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) || "+-*".utf8.contains(first) {
                 if isCall {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// Tables and plots from reports that were written before.
+/// Makes tables and plots from reports written earlier.
 struct ReportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report", abstract: "Makes tables and plots from what --json wrote before.",

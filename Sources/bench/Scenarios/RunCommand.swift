@@ -3,8 +3,8 @@ import FoundationEssentials
 import Glibc
 import StreamDisk
 
-/// One run of the library in a process of its own, so that its memory and processor time are its own: `bench` starts itself
-/// with this. Prints a `Measurement` as JSON.
+/// Runs the library once, in a process of its own, so that its memory and processor time are measured alone: `bench` starts
+/// itself with this command. Prints a `Measurement` as JSON.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "One run of the library; what the scenarios start.", shouldDisplay: false,
@@ -14,16 +14,16 @@ struct RunCommand: ParsableCommand {
         try JSONDecoder().decode(Measurement.self, from: Data(output))
     }
 
-    /// This program, to run itself.
+    /// The path of this program, to start itself.
     static func invocation(_ name: String, _ arguments: [String]) -> [String] {
         [path, "run", name] + arguments
     }
 
-    /// Not the link itself: under another program it would be that one's.
+    /// The link is resolved because, in another program, /proc/self/exe names that program.
     private static let path: String = {
         guard let text = unsafe realpath("/proc/self/exe", nil) else { return CommandLine.arguments[0] }
         defer { unsafe free(text) }
-        // SAFETY: realpath returned a NUL-ended string that is ours to free.
+        // SAFETY: realpath returned a NUL-terminated string that this code owns and frees.
         return unsafe String(cString: text)
     }()
 }

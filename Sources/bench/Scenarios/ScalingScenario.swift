@@ -2,7 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import StreamDisk
 
-/// How many times as fast more lanes are, on processors that are slow enough for all of them to fit into two real cores.
+/// How much faster more lanes are, on processors slow enough that all of them fit into two real cores.
 struct ScalingScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "scaling",
@@ -25,14 +25,14 @@ struct ScalingScenario: ParsableCommand {
     @OptionGroup(title: "Device options") var device: DeviceOptions
     @OptionGroup(title: "Measuring options") var measuring: MeasurementOptions
 
-    /// What that many lanes should bring.
+    /// The speed-up wanted with that many lanes.
     private static let targets = [4: 3.6, 8: 6.5, 16: 10]
 
     func validate() throws {
         guard !counts.isEmpty, counts.allSatisfy({ (1...64).contains($0) }) else {
             throw ValidationError("--lanes takes numbers from 1 to 64, such as 1,4,16.")
         }
-        // The kernel's smallest quota is a millisecond a period.
+        // The kernel's smallest quota is a millisecond per period.
         guard (2...100).contains(percent) else { throw ValidationError("--percent must be 2 to 100.") }
     }
 

@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// End to end: an image from an nginx on loopback onto a device, by the library and by its alternatives.
+/// End to end: an image from nginx on loopback onto a device, with the library and with its alternatives.
 struct StreamScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream", abstract: "Images from a local nginx onto a device, by the library and its alternatives.",
@@ -106,7 +106,7 @@ struct StreamScenario: ParsableCommand {
                 more: more(specs, measurements)))
     }
 
-    /// What else the library's own runs are measured by.
+    /// Further criteria for the library's own runs.
     private func more(_ specs: [VariantSpec], _ measurements: [Measurement]) -> [Comparison] {
         var comparisons: [Comparison] = []
         for label in specs.filter({ $0.kind == "stream-disk" }).map(\.label) {

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The writer by itself, against fio.
+/// The writer alone, compared with fio.
 struct WriterScenario: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "writer",
@@ -107,7 +107,7 @@ struct WriterScenario: ParsableCommand {
 }
 
 extension Measurement {
-    /// A run of the library in a process of its own, with that process's processor time and memory and the library's clock.
+    /// A run of the library in a process of its own: that process's processor time and memory, and the library's own clock.
     static func library(_ name: String, _ arguments: [String]) throws -> Measurement {
         let (output, usage) = try Child.run(RunCommand.invocation(name, arguments))
         var measurement = try RunCommand.decoded(output)

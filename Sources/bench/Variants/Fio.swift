@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// fio's sequential io_uring write with direct I/O, as one set of its options.
+/// One set of options of fio's sequential io_uring write with direct I/O.
 struct Fio {
     var blockBytes = 1 << 20
     var depth = 32
@@ -9,11 +9,11 @@ struct Fio {
     var registersFile = false
     var polls = false
     var usesKernelThread = false
-    /// Its memory in huge pages, as the library's is. Each request then has few pieces instead of hundreds, which is worth
-    /// more than anything else here: fio without it is no measure for a writer that has them.
+    /// Memory in huge pages, like the library's. Each request then has a few segments instead of hundreds, which matters more
+    /// than anything else here: without it fio is no fair comparison for a writer that uses them.
     var hasHugePages = false
 
-    /// What is tried to find fio's best: block size by depth, nothing or everything registered, small and huge pages.
+    /// The candidates for fio's best: block size by depth, nothing or everything registered, small and huge pages.
     static var candidates: [Fio] {
         [false, true].flatMap { huge in
             [false, true].flatMap { fixed in
@@ -44,14 +44,14 @@ struct Fio {
         "fio \(blockBytes >> 20)M x \(depth)\(isFixed ? " registered" : "")\(hasHugePages ? " huge pages" : "")"
     }
 
-    /// How it is started, in words.
+    /// A description of the options.
     func text(totalBytes: UInt64) -> String {
         let variables = environment.map { "\($0)=\($1)" }
         return (variables + command(device: "DEVICE", totalBytes: totalBytes)).joined(separator: " ")
     }
 
-    /// fio takes its memory by malloc, which glibc 2.35 and later asks huge pages for when told so (glibc, "Memory
-    /// Allocation Tunables"); nothing of the machine's is changed for it.
+    /// fio allocates with malloc, for which glibc 2.35 and later requests huge pages when told to (glibc, "Memory Allocation
+    /// Tunables"); no setting of the machine is changed for it.
     private var environment: [String: String] { hasHugePages ? ["GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"] : [:] }
 
     func command(device: String, totalBytes: UInt64) -> [String] {
@@ -67,11 +67,11 @@ struct Fio {
         return command
     }
 
-    /// fio's own clock, which begins when its memory is there; processor time of the whole process.
+    /// By fio's own clock, which starts once its memory is allocated; processor time of the whole process.
     func run(device: String, totalBytes: UInt64) throws -> Measurement {
         let (output, usage) = try Child.run(
             command(device: device, totalBytes: totalBytes), environment: environment)
-        // fio may say something before the JSON.
+        // fio may print something before the JSON.
         let json = Data(output.drop { $0 != UInt8(ascii: "{") })
         guard let write = try JSONDecoder().decode(Output.self, from: json).jobs.first?.write, write.runtime > 0,
             write.io_bytes == totalBytes

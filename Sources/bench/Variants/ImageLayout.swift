@@ -3,17 +3,17 @@ import FoundationEssentials
 import Glibc
 import StreamDisk
 
-/// An image file as the alternatives need it, who parse nothing: where each part lies, and where its bytes go.
+/// The layout of an image file for the alternatives, which parse nothing: where each part is, and where its bytes go.
 struct ImageLayout {
     struct Part {
         var offset: UInt64
         var compressedBytes: UInt64
         var deviceOffset: UInt64
         var decodedBytes: UInt64
-        /// Of the compressed bytes, hexadecimal.
+        /// SHA-384 of the compressed bytes, hexadecimal.
         var sha384: String
 
-        /// What perf/parts.h reads.
+        /// The input of perf/parts.h.
         var argument: String { "\(offset):\(compressedBytes):\(deviceOffset):\(decodedBytes):\(sha384)" }
     }
 
@@ -55,12 +55,12 @@ struct ImageLayout {
         ]
     }
 
-    /// A shell command that prints a part's compressed bytes.
+    /// A shell command that prints the compressed bytes of a part.
     func extraction(of part: Part) -> String {
         "dd if='\(path)' bs=1M iflag=skip_bytes,count_bytes skip=\(part.offset) count=\(part.compressedBytes) status=none"
     }
 
-    /// Writes each part's compressed bytes to a file of its own, as the tools want them.
+    /// Writes each part's compressed bytes to a file of its own, as the tools need them.
     func extractParts(to folder: String) throws -> [String] {
         try parts.enumerated().map { index, part in
             let file = "\(folder)/part-\(index).zst"
@@ -69,14 +69,14 @@ struct ImageLayout {
         }
     }
 
-    /// What should be on the disk, said by the zstd tool; without the table, which a larger disk changes.
+    /// The expected contents of the disk, from the zstd tool; without the table, which a larger disk changes.
     func expected() throws -> [Contents] {
         try parts.dropFirst().map { part in
             try Contents(of: "set -o pipefail; \(extraction(of: part)) | zstd -dqc --long=31")
         }
     }
 
-    /// What is on the disk.
+    /// The actual contents of the disk.
     func actual(on disk: String) throws -> [Contents] {
         try parts.dropFirst().map { part in
             let range = "iflag=direct,skip_bytes,count_bytes skip=\(part.deviceOffset) count=\(part.decodedBytes)"
@@ -100,7 +100,7 @@ struct ImageLayout {
     }
 }
 
-/// The bytes that a command prints: their digest, and how many of them lie in 4 KiB blocks that are not all zeros.
+/// The digest of the bytes that a command prints, and how many of them lie in 4 KiB blocks that are not all zeros.
 struct Contents: Equatable {
     private static let blockBytes = 4096
     let sha384: [UInt8]

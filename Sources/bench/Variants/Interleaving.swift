@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// How often, and where the outcome goes; the same for every scenario.
+/// The number of rounds and the output files; the same for every scenario.
 struct MeasurementOptions: ParsableArguments {
     @Option(help: "Counted rounds, after one that is not counted. Every variant runs once a round.")
     var rounds = 5
@@ -25,7 +25,7 @@ struct MeasurementOptions: ParsableArguments {
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000.") }
     }
 
-    /// Prints the table and writes the files asked for.
+    /// Prints the table and writes the requested files.
     func publish(_ report: Report) throws {
         var report = report
         if let title { report.title = title }
@@ -41,20 +41,20 @@ struct MeasurementOptions: ParsableArguments {
     }
 }
 
-/// A variant and how it is run once.
+/// A variant, and the function that runs it once.
 struct Variant {
     var name: String
-    /// How, in words.
+    /// A description of how it runs.
     var text: String
-    /// What the first variant's speed over this one's should be.
+    /// The target for the first variant's speed relative to this one.
     var target: Comparison.Target?
     /// The warm-up is round 0.
     var run: (_ round: Int) throws -> Measurement
 }
 
-/// Runs the variants in turn: A B C, B C A, …, so that neither drift nor order favours one.
+/// Runs the variants in turn: A B C, B C A, …, so that drift and order favour none.
 ///
-/// - Parameter before: prepares what a run must find; its time does not count.
+/// - Parameter before: prepares each run; its time is not counted.
 func interleave(
     _ variants: [Variant], rounds: Int, before: (Variant) throws -> Void = { _ in }
 ) throws -> [Measurement] {
@@ -76,7 +76,7 @@ func interleave(
 }
 
 extension Report {
-    /// The outcome, the first variant compared with each of the others.
+    /// The result, with the first variant compared with each of the others.
     init(
         scenario: String, title: String, note: String, machine: Machine, settings: [String: String],
         variants: [Variant], measurements: [Measurement], more: [Comparison] = []
@@ -91,7 +91,7 @@ extension Report {
     }
 }
 
-/// A line on standard error: what goes on while figures are taken.
+/// Prints a line on standard error: progress while figures are taken.
 func note(_ text: String) {
     let line = Array((text + "\n").utf8)
     unsafe line.withUnsafeBytes { unsafe writeAll($0, to: 2) }

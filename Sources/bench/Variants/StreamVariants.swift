@@ -1,13 +1,13 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// Those who stream an image from a URL onto a device, each as processes of its own.
+/// The variants that stream an image from a URL onto a device, each as processes of its own.
 struct StreamVariants {
     let device: String
     let folder: String
-    /// Where the compiled programs of perf/ lie.
+    /// The folder of the compiled programs of perf/.
     let programs: String
-    /// The URL at which an image is served.
+    /// The URL of the served image.
     let url: (ImageLayout) -> String
 
     func variant(_ spec: VariantSpec, image: ImageLayout) throws -> Variant {
@@ -15,7 +15,7 @@ struct StreamVariants {
         let (text, command) = try command(spec, image)
         return Variant(name: spec.label, text: text, target: try spec.target()) { _ in
             let (output, usage) = try Child.run(command, environment: ["WINDOW_BYTES": "\(image.windowBytes)"])
-            // The library's own run tells more than how long it took; the others print the seconds they saw, or nothing.
+            // The library's own run reports more than its duration; the others print the seconds they measured, or nothing.
             var measurement =
                 spec.kind == "stream-disk"
                 ? try RunCommand.decoded(output) : Measurement(seconds: 0, bytes: image.decodedBytes)
@@ -71,7 +71,7 @@ struct StreamVariants {
         }
     }
 
-    /// The pipeline that a person would write, with the parts of the image known beforehand.
+    /// The shell pipeline that a person would write, given the parts of the image.
     private func shell(_ url: String, _ image: ImageLayout) -> String {
         let parts = image.parts.map { part in
             """
@@ -91,7 +91,7 @@ struct StreamVariants {
 }
 
 extension Measurement {
-    /// Time and memory as the kernel saw them, over the whole life of the processes.
+    /// Time and memory as the kernel measured them, over the whole life of the processes.
     mutating func take(_ usage: Child.Usage) {
         seconds = usage.seconds
         userSeconds = usage.userSeconds

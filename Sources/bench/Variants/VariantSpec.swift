@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// One variant as it is named on the command line: `kind` or `kind:key=value,key=value`.
+/// A variant as given on the command line: `kind` or `kind:key=value,key=value`.
 struct VariantSpec: ExpressibleByArgument, Equatable {
     let kind: String
     private let values: [String: String]
@@ -19,7 +19,7 @@ struct VariantSpec: ExpressibleByArgument, Equatable {
         self.values = values
     }
 
-    /// Refuses keys that nobody looks at.
+    /// Refuses keys that nothing uses.
     func check(keys: Set<String>) throws {
         let unknown = Set(values.keys).subtracting(keys).subtracting(["label", "at-least", "at-most"])
         guard unknown.isEmpty else {
@@ -67,7 +67,7 @@ struct VariantSpec: ExpressibleByArgument, Equatable {
         return value
     }
 
-    /// What the first variant's speed over this one's should be.
+    /// The target for the first variant's speed relative to this one.
     func target() throws -> Comparison.Target? {
         func number(_ key: String) throws -> Double? {
             guard let text = values[key] else { return nil }
@@ -97,5 +97,5 @@ func sizeBytes(_ text: String) -> Int? {
     return overflow ? nil : bytes
 }
 
-/// What stands behind the last slash.
+/// The part after the last slash.
 func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
