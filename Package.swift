@@ -85,6 +85,9 @@ let package = Package(
             name: "StreamDiskTests", dependencies: ["StreamDisk", "CosiFormat", "CLinux", "TestSupport"],
             exclude: ["Simulator/README.md"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CosiPackTests", dependencies: ["CosiPack", "StreamDisk", "CosiFormat", "TestSupport", "stream-disk"],
+            swiftSettings: strict),
         // Runs the program itself, which the dependency builds.
         .testTarget(
             name: "ProgramTests", dependencies: ["StreamDisk", "CosiFormat", "TestSupport", "stream-disk"],

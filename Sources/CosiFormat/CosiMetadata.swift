@@ -47,6 +47,13 @@ public struct CosiMetadata: Sendable {
 
         /// The path as bytes, for comparisons: `String`'s `==` treats canonically equivalent text as equal.
         var pathBytes: [UInt8] { Array(path.utf8) }
+
+        package init(path: String, compressedSizeBytes: UInt64, uncompressedSizeBytes: UInt64, sha384: [UInt8]) {
+            self.path = path
+            self.compressedSizeBytes = compressedSizeBytes
+            self.uncompressedSizeBytes = uncompressedSizeBytes
+            self.sha384 = sha384
+        }
     }
 
     /// A file system's dm-verity hash tree.
@@ -60,6 +67,13 @@ public struct CosiMetadata: Sendable {
         public let hashOffset: UInt64?
         /// Whether the hash tree follows the filesystem in the filesystem's own image.
         public let isInline: Bool
+
+        package init(image: ImageFile, rootHash: String, hashOffset: UInt64?, isInline: Bool) {
+            self.image = image
+            self.rootHash = rootHash
+            self.hashOffset = hashOffset
+            self.isInline = isInline
+        }
     }
 
     /// What the metadata says about a file system.
@@ -79,6 +93,18 @@ public struct CosiMetadata: Sendable {
 
         /// Whether ``mountPoint`` is a path.
         package var isMounted: Bool { mountPoint.utf8.first == UInt8(ascii: "/") }
+
+        package init(
+            image: ImageFile, mountPoint: String, fsType: String, fsUUID: String, partitionType: GUID,
+            verity: Verity?
+        ) {
+            self.image = image
+            self.mountPoint = mountPoint
+            self.fsType = fsType
+            self.fsUUID = fsUUID
+            self.partitionType = partitionType
+            self.verity = verity
+        }
     }
 
     /// An installed package.
@@ -91,6 +117,13 @@ public struct CosiMetadata: Sendable {
         public let release: String
         /// As written in the metadata.
         public let arch: String
+
+        package init(name: String, version: String, release: String, arch: String) {
+            self.name = name
+            self.version = version
+            self.release = release
+            self.arch = arch
+        }
     }
 
     /// A boot loader entry (Boot Loader Specification).
@@ -103,6 +136,13 @@ public struct CosiMetadata: Sendable {
         public let cmdline: String
         /// As written in the metadata.
         public let kernel: String
+
+        package init(type: String, path: String, cmdline: String, kernel: String) {
+            self.type = type
+            self.path = path
+            self.cmdline = cmdline
+            self.kernel = kernel
+        }
     }
 
     /// How the image boots.
@@ -111,6 +151,12 @@ public struct CosiMetadata: Sendable {
         public let type: String
         /// The entries of systemd-boot.
         public let entries: [BootEntry]
+
+        /// - Parameter entries: systemd-boot's.
+        package init(type: String, entries: [BootEntry]) {
+            self.type = type
+            self.entries = entries
+        }
     }
 
     /// A part of the disk that the image contains.
@@ -125,6 +171,30 @@ public struct CosiMetadata: Sendable {
         public let image: ImageFile
         /// What the region is.
         public let kind: Kind
+        /// Where its image has a ``ContentIndex``; nil where it has none.
+        package let contentIndex: ContentIndexPlace?
+
+        package init(image: ImageFile, kind: Kind, contentIndex: ContentIndexPlace? = nil) {
+            self.image = image
+            self.kind = kind
+            self.contentIndex = contentIndex
+        }
+    }
+
+    /// The bytes of an image that are its ``ContentIndex`` (docs/CONTENT_INDEX.md; the format itself knows none).
+    package struct ContentIndexPlace: Sendable, Equatable {
+        /// From the image's first compressed byte.
+        package let offset: UInt64
+        /// Of the index's bytes.
+        package let sizeBytes: UInt64
+        /// Of the index's bytes.
+        package let sha384: [UInt8]
+
+        package init(offset: UInt64, sizeBytes: UInt64, sha384: [UInt8]) {
+            self.offset = offset
+            self.sizeBytes = sizeBytes
+            self.sha384 = sha384
+        }
     }
 
     /// The disk that the image was taken from.
@@ -135,6 +205,12 @@ public struct CosiMetadata: Sendable {
         public let lbaSize: Int
         /// The primary GPT first, then the partitions in the order written. Regions of unknown type are left out.
         public let gptRegions: [Region]
+
+        package init(sizeBytes: UInt64, lbaSize: Int, gptRegions: [Region]) {
+            self.sizeBytes = sizeBytes
+            self.lbaSize = lbaSize
+            self.gptRegions = gptRegions
+        }
     }
 
     /// The version of the format.

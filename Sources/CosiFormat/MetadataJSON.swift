@@ -41,6 +41,12 @@ enum MetadataJSON {
         let sha384: String
     }
 
+    struct ContentIndexPlace: Decodable {
+        let offset: WholeNumber
+        let size: WholeNumber
+        let sha384: String
+    }
+
     struct Filesystem: Decodable {
         let image: ImageFile
         let mountPoint: String
@@ -91,9 +97,11 @@ enum MetadataJSON {
         let number: WholeNumber?
         /// Must be well-formed only in a region of a known type.
         let image: ImageFile?
+        /// Ours: the format has no such field.
+        let contentIndex: ContentIndexPlace?
 
         private enum CodingKeys: CodingKey {
-            case type, number, image
+            case type, number, image, contentIndex
         }
 
         init(from decoder: any Decoder) throws {
@@ -102,10 +110,12 @@ enum MetadataJSON {
             guard Region.isKnown(type) else {
                 number = nil
                 image = nil
+                contentIndex = nil
                 return
             }
             number = try container.decodeIfPresent(WholeNumber.self, forKey: .number)
             image = try container.decode(ImageFile.self, forKey: .image)
+            contentIndex = try container.decodeIfPresent(ContentIndexPlace.self, forKey: .contentIndex)
         }
 
         static func isKnown(_ type: String) -> Bool { type == "primary-gpt" || type == "partition" }

@@ -160,7 +160,8 @@ struct MetadataValidator {
             }
             compressedTotal = total
             if kind == .primaryGPT { try checkGPTImageSize(image, place) }
-            regions.append(CosiMetadata.Region(image: image, kind: kind))
+            let index = try contentIndex(region, of: image, place + ".contentIndex")
+            regions.append(CosiMetadata.Region(image: image, kind: kind, contentIndex: index))
         }
         return regions
     }
@@ -177,6 +178,23 @@ struct MetadataValidator {
             throw error(place + ".number", "is \(number), must be 1 to \(GPT.entryCountMax)")
         }
         return .partition(number: Int(number))
+    }
+
+    /// The index lies inside its image, and a reader may hold it in memory.
+    private func contentIndex(
+        _ region: MetadataJSON.Region, of image: CosiMetadata.ImageFile, _ place: String
+    ) throws(FormatError) -> CosiMetadata.ContentIndexPlace? {
+        guard let raw = region.contentIndex else { return nil }
+        let (offset, size) = (raw.offset.value, raw.size.value)
+        guard size >= UInt64(ContentIndex.headerBytes), size <= UInt64(ContentIndex.bytesMax) else {
+            throw error(
+                place + ".size", "is \(size), must be \(ContentIndex.headerBytes) to \(ContentIndex.bytesMax)")
+        }
+        guard offset <= image.compressedSizeBytes, size <= image.compressedSizeBytes - offset else {
+            throw error(place, "reaches beyond the \(image.compressedSizeBytes) bytes of its image")
+        }
+        return CosiMetadata.ContentIndexPlace(
+            offset: offset, sizeBytes: size, sha384: try sha384(raw.sha384, place + ".sha384"))
     }
 
     /// Decoded in memory, so its size is bounded here.

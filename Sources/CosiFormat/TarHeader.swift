@@ -1,13 +1,13 @@
 /// One 512-byte header block of a tar archive (POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual,
 /// "Basic Tar Format"), read field by field.
-struct TarHeader {
+package struct TarHeader {
     /// Prefix and name, joined, as recorded.
     let nameBytes: [UInt8]
     let typeFlag: UInt8
     /// The size field, whatever the type; at most `Int64.max`.
     let sizeBytes: UInt64
 
-    static let blockBytes = 512
+    package static let blockBytes = 512
 
     /// - Parameter block: exactly one block.
     /// - Parameter place: its name in errors.

@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -35,7 +36,13 @@
 // open(2)
 static const int cl_O_DIRECT = O_DIRECT;
 static const int cl_O_PATH = O_PATH;
+static const int cl_O_TMPFILE = O_TMPFILE;
 static inline int cl_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+// renameat2(2): replaces nothing
+static inline int cl_rename_no_replace(const char *from, const char *to) {
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
 
 // fallocate(2)
 static const int cl_FALLOC_FL_KEEP_SIZE = FALLOC_FL_KEEP_SIZE;

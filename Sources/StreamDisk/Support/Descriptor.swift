@@ -2,18 +2,20 @@ import CLinux
 import Glibc
 
 /// An open file, closed exactly once. Its number is never 0, 1 or 2: other code writes output to those.
-struct Descriptor: ~Copyable, Sendable {
-    let number: Int32
+package struct Descriptor: ~Copyable, Sendable {
+    package let number: Int32
 
     /// open(2) with close-on-exec; repeated if a signal interrupts it.
-    init(opening path: String, _ flags: Int32) throws(SystemError) {
+    ///
+    /// - Parameter mode: of a file that it makes.
+    package init(opening path: String, _ flags: Int32, mode: UInt32 = 0) throws(SystemError) {
         // A NUL would truncate the path and so name another file.
         guard !path.utf8.contains(0) else { throw SystemError(EINVAL) }
         // What can be written must not be there for a moment, either: another thread may print just then.
         let fillers = flags & O_ACCMODE == O_RDONLY ? [] : Self.fillStandard()
         defer { for filler in fillers { _ = Glibc.close(filler) } }
         while true {
-            let number = unsafe cl_open(path, flags | O_CLOEXEC, 0)
+            let number = unsafe cl_open(path, flags | O_CLOEXEC, mode)
             if number >= 0 {
                 self.number = try Self.aboveStandard(number)
                 return
@@ -46,7 +48,7 @@ struct Descriptor: ~Copyable, Sendable {
 
     /// Closes the file and throws errors of earlier writes that close(2) reports. Linux closes in any case, so it is never
     /// repeated.
-    consuming func close() throws(SystemError) {
+    package consuming func close() throws(SystemError) {
         let result = Glibc.close(number)
         let error = SystemError.current
         discard self

@@ -12,7 +12,7 @@ package final class DirectBuffer: @unchecked Sendable {
     /// Every write starts at a multiple of this. It is at least the block size and memory alignment of any disk that is opened.
     static let alignmentBytes = 4096
 
-    let sizeBytes: Int
+    package let sizeBytes: Int
     // SAFETY: `mapping` is one anonymous mapping made in `init` and unmapped in `deinit`; `base` is 2 MiB-aligned inside it,
     // followed by `sizeBytes` bytes. Accessors check their bounds against `sizeBytes`.
     private let mapping: UnsafeMutableRawPointer
@@ -20,7 +20,7 @@ package final class DirectBuffer: @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
 
     /// Reserves address space. Pages are allocated on first touch, huge ones if the kernel has them (madvise(2)).
-    init(sizeBytes: Int) throws(SystemError) {
+    package init(sizeBytes: Int) throws(SystemError) {
         precondition(sizeBytes > 0)
         self.sizeBytes = sizeBytes
         mappingBytes = sizeBytes + Self.hugePageBytes
@@ -49,7 +49,7 @@ package final class DirectBuffer: @unchecked Sendable {
 
     /// The address of `offset`, followed by at least `count` valid bytes.
     @unsafe
-    func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {
+    package func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {
         precondition(offset >= 0 && count >= 0 && offset <= sizeBytes && count <= sizeBytes - offset)
         return unsafe base + offset
     }
@@ -64,20 +64,20 @@ package final class DirectBuffer: @unchecked Sendable {
     }
 
     /// Copies within the buffer; the ranges may overlap.
-    func move(from source: Int, to target: Int, count: Int) {
+    package func move(from source: Int, to target: Int, count: Int) {
         let from = unsafe address(source, count: count)
         let to = unsafe address(target, count: count)
         unsafe memmove(to, from, count)
     }
 
-    func zero(_ offset: Int, count: Int) {
+    package func zero(_ offset: Int, count: Int) {
         let target = unsafe address(offset, count: count)
         unsafe memset(target, 0, count)
     }
 
     /// Whether all these bytes are zero. Checks the first few, then compares the range with itself, shifted: as fast as
     /// memcmp(3).
-    func isZero(_ offset: Int, count: Int) -> Bool {
+    package func isZero(_ offset: Int, count: Int) -> Bool {
         let area = unsafe address(offset, count: count)
         let head = min(count, 16)
         for index in 0..<head where unsafe area.load(fromByteOffset: index, as: UInt8.self) != 0 { return false }
@@ -107,7 +107,7 @@ package final class DirectBuffer: @unchecked Sendable {
     }
 
     /// Reads bytes that no thread is writing.
-    func withBytes<Value, Failure: Error>(
+    package func withBytes<Value, Failure: Error>(
         _ offset: Int, count: Int, _ body: (RawSpan) throws(Failure) -> Value
     ) throws(Failure) -> Value {
         let area = unsafe UnsafeRawBufferPointer(start: address(offset, count: count), count: count)

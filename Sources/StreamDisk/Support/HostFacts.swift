@@ -27,7 +27,7 @@ func peakMemoryBytes() -> UInt64 {
 }
 
 /// Number of processors this process may run on (sched_getaffinity(2)); at least 1.
-func processorCount() -> Int {
+package func processorCount() -> Int {
     max(1, Int(cl_usable_processors()))
 }
 

@@ -2,8 +2,8 @@ import CCrypto
 
 /// A digest of SHA-2 over bytes that arrive in pieces (FIPS 180-4; OpenSSL's EVP_DigestInit_ex(3)).
 @safe
-struct MessageDigest: ~Copyable {
-    enum Algorithm {
+package struct MessageDigest: ~Copyable {
+    package enum Algorithm {
         case sha256, sha384
 
         var digestBytes: Int { self == .sha256 ? 32 : 48 }
@@ -14,7 +14,7 @@ struct MessageDigest: ~Copyable {
     private let context: OpaquePointer
     private let algorithm: Algorithm
 
-    init(_ algorithm: Algorithm) {
+    package init(_ algorithm: Algorithm) {
         // EVP_MD_CTX_new fails only without memory, and an unknown digest would be a broken libcrypto.
         guard let context = unsafe EVP_MD_CTX_new(), unsafe EVP_DigestInit_ex(context, algorithm.name, nil) == 1 else {
             preconditionFailure("libcrypto has no \(algorithm)")
@@ -25,13 +25,13 @@ struct MessageDigest: ~Copyable {
 
     deinit { unsafe EVP_MD_CTX_free(context) }
 
-    mutating func update(_ bytes: RawSpan) {
+    package mutating func update(_ bytes: RawSpan) {
         let code = unsafe bytes.withUnsafeBytes { unsafe EVP_DigestUpdate(context, $0.baseAddress, $0.count) }
         precondition(code == 1, "EVP_DigestUpdate")
     }
 
     /// The bytes of the digest; and a fresh start for the next message.
-    mutating func finish() -> [UInt8] {
+    package mutating func finish() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: algorithm.digestBytes)
         let code = unsafe digest.withUnsafeMutableBufferPointer { area in
             unsafe EVP_DigestFinal_ex(context, area.baseAddress, nil)
@@ -42,7 +42,7 @@ struct MessageDigest: ~Copyable {
     }
 
     /// The digest of a whole message.
-    static func digest(of bytes: [UInt8], _ algorithm: Algorithm) -> [UInt8] {
+    package static func digest(of bytes: [UInt8], _ algorithm: Algorithm) -> [UInt8] {
         var digest = MessageDigest(algorithm)
         // SAFETY: a UInt8 has no padding.
         digest.update(unsafe bytes.span.bytes)

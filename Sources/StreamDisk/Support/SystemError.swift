@@ -9,7 +9,7 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
     package init(_ code: Int32) { self.code = code }
 
     /// The calling thread's errno. Must be read right after the failed call.
-    static var current: SystemError { SystemError(cl_errno()) }
+    package static var current: SystemError { SystemError(cl_errno()) }
 
     public var description: String {
         var buffer = [CChar](repeating: 0, count: 128)

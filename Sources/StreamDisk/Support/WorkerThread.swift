@@ -60,7 +60,7 @@ package struct WorkerThread: ~Copyable {
 }
 
 /// Threads that one thread joins together.
-struct ThreadList {
+package struct ThreadList {
     private var threads: [Joinable] = []
 
     /// Arrays cannot hold `~Copyable` threads, but they can hold one box per thread.
@@ -70,10 +70,12 @@ struct ThreadList {
         func join() { thread.take()?.join() }
     }
 
-    mutating func append(_ thread: consuming WorkerThread) { threads.append(Joinable(thread)) }
+    package init() {}
+
+    package mutating func append(_ thread: consuming WorkerThread) { threads.append(Joinable(thread)) }
 
     var isEmpty: Bool { threads.isEmpty }
 
     /// Waits for all threads. Calling it again does nothing.
-    func joinAll() { for thread in threads { thread.join() } }
+    package func joinAll() { for thread in threads { thread.join() } }
 }
