@@ -65,6 +65,11 @@ extension HostDisks {
 extension DiskContents {
     static let timeoutSeconds = 2.0
 
+    /// What libblkid finds in a part of an open disk or file; nil if it knows nothing there. Blocks as reading does.
+    package static func signature(of descriptor: Int32, _ bytes: Range<UInt64>) -> Signature? {
+        Probe(descriptor, bytes)?.signature()
+    }
+
     /// Probes an open descriptor, without O_DIRECT. If the disk does not answer within the timeout, returns nil; the probing
     /// thread then ends on its own once the disk answers.
     static func look(at descriptor: Int32) -> DiskContents? {
