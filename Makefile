@@ -27,6 +27,8 @@ PROGRAM := .build/release/stream-disk
 LIBRARY := .build/library
 SHARE := .build/share
 PACKAGES := .build/packages
+# Packages of their own: make -C frontends/trident lists what that one has.
+FRONTENDS := frontends/trident/Sources frontends/trident/Package.swift
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,7 @@ test: deps ## Build everything and run all the tests
 	swift build -c debug --build-tests
 	Tests/Images/self-check
 	swift test
+	$(MAKE) -C frontends/trident test
 
 test-long: deps ## Power cuts by the million, 100 kills of a run onto a loop device, disks that stall for 30 s (root)
 	STREAM_DISK_CUTS=$${STREAM_DISK_CUTS:-3000000} STREAM_DISK_KILLS=$${STREAM_DISK_KILLS:-100} \
@@ -108,11 +111,11 @@ bench: ## Measure against other pipelines and fio, short form (root)
 	perf/run.sh --short
 
 lint: deps ## Check the format of the Swift sources and the shell scripts
-	swift format lint --strict --parallel --recursive Sources Tests Fuzz Package.swift
+	swift format lint --strict --parallel --recursive Sources Tests Fuzz Package.swift $(FRONTENDS)
 	@.ci/scripts | xargs shellcheck --severity=warning
 
 format: ## Bring the Swift sources into their format
-	swift format --in-place --parallel --recursive Sources Tests Fuzz Package.swift
+	swift format --in-place --parallel --recursive Sources Tests Fuzz Package.swift $(FRONTENDS)
 
 ceilings: ## Fail where allocations or instructions are above perf/ceilings.json (root)
 	@.ci/deps bench

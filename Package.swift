@@ -88,6 +88,9 @@ let package = Package(
         .testTarget(
             name: "CosiPackTests", dependencies: ["CosiPack", "StreamDisk", "CosiFormat", "TestSupport", "stream-disk"],
             swiftSettings: strict),
+        // A caller as in another package: it sees what is public, and no more.
+        .testTarget(
+            name: "FrontEndTests", dependencies: ["StreamDisk", "TestSupport"], packageAccess: false, swiftSettings: strict),
         // Runs the program itself, which the dependency builds.
         .testTarget(
             name: "ProgramTests", dependencies: ["StreamDisk", "CosiFormat", "TestSupport", "stream-disk"],

@@ -57,16 +57,16 @@ public struct CosiMetadata: Sendable {
     }
 
     /// A file system's dm-verity hash tree.
-    public struct Verity: Sendable {
+    package struct Verity: Sendable {
         /// The image that holds the hash tree: that of a hash partition, or the filesystem's own (inline verity).
-        public let image: ImageFile
+        package let image: ImageFile
         /// The root hash as written in the metadata.
-        public let rootHash: String
+        package let rootHash: String
         /// Where the dm-verity superblock begins in ``image``, in bytes: inside it, a multiple of 512. No write depends on it.
         /// With inline verity it is never 0; it is nil, with a warning, if the producer left it out.
-        public let hashOffset: UInt64?
+        package let hashOffset: UInt64?
         /// Whether the hash tree follows the filesystem in the filesystem's own image.
-        public let isInline: Bool
+        package let isInline: Bool
 
         package init(image: ImageFile, rootHash: String, hashOffset: UInt64?, isInline: Bool) {
             self.image = image
@@ -87,9 +87,9 @@ public struct CosiMetadata: Sendable {
         /// A UUID, a FAT volume ID such as `A1B2-C3D4`, or anything else: not checked.
         public let fsUUID: String
         /// The type GUID of its partition.
-        public let partitionType: GUID
+        package let partitionType: GUID
         /// Its dm-verity hash tree; nil if it has none.
-        public let verity: Verity?
+        package let verity: Verity?
 
         /// Whether ``mountPoint`` is a path.
         package var isMounted: Bool { mountPoint.utf8.first == UInt8(ascii: "/") }
@@ -108,15 +108,15 @@ public struct CosiMetadata: Sendable {
     }
 
     /// An installed package.
-    public struct Package: Sendable, Equatable {
+    package struct Package: Sendable, Equatable {
         /// As written in the metadata.
-        public let name: String
+        package let name: String
         /// As written in the metadata.
-        public let version: String
+        package let version: String
         /// As written in the metadata.
-        public let release: String
+        package let release: String
         /// As written in the metadata.
-        public let arch: String
+        package let arch: String
 
         package init(name: String, version: String, release: String, arch: String) {
             self.name = name
@@ -127,15 +127,15 @@ public struct CosiMetadata: Sendable {
     }
 
     /// A boot loader entry (Boot Loader Specification).
-    public struct BootEntry: Sendable, Equatable {
+    package struct BootEntry: Sendable, Equatable {
         /// As written in the metadata.
-        public let type: String
+        package let type: String
         /// As written in the metadata.
-        public let path: String
+        package let path: String
         /// As written in the metadata.
-        public let cmdline: String
+        package let cmdline: String
         /// As written in the metadata.
-        public let kernel: String
+        package let kernel: String
 
         package init(type: String, path: String, cmdline: String, kernel: String) {
             self.type = type
@@ -146,11 +146,11 @@ public struct CosiMetadata: Sendable {
     }
 
     /// How the image boots.
-    public struct Bootloader: Sendable, Equatable {
+    package struct Bootloader: Sendable, Equatable {
         /// `grub`, `systemd-boot`, empty, or another value as written.
-        public let type: String
+        package let type: String
         /// The entries of systemd-boot.
-        public let entries: [BootEntry]
+        package let entries: [BootEntry]
 
         /// - Parameter entries: systemd-boot's.
         package init(type: String, entries: [BootEntry]) {
@@ -224,9 +224,9 @@ public struct CosiMetadata: Sendable {
     /// The file systems.
     public let images: [Filesystem]
     /// The installed packages; nil if the metadata lists none.
-    public let osPackages: [Package]?
+    package let osPackages: [Package]?
     /// How the image boots.
-    public let bootloader: Bootloader
+    package let bootloader: Bootloader
     /// The disk that the image was taken from.
     public let disk: DiskLayout
     /// Decode with at most this window.

@@ -73,7 +73,7 @@ func quoted(_ text: String) -> String {
 /// Like `quoted`, without the quotes: for any external text that a person reads.
 ///
 /// - Parameter scalarsMax: longer text is cut.
-package func printable(_ text: String, scalarsMax: Int = 200) -> String {
+public func printable(_ text: String, scalarsMax: Int = 200) -> String {
     var result = ""
     for (count, scalar) in text.unicodeScalars.enumerated() {
         guard count < scalarsMax else { return result + "…" }

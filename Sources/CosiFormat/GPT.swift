@@ -11,7 +11,7 @@ public struct GPTPartition: Sendable, Equatable {
     /// The last block of the partition, inclusive.
     package let lastLBA: UInt64
     /// The attribute bits, unchanged (UEFI 2.10, table 5-7).
-    public let attributes: UInt64
+    package let attributes: UInt64
     /// Decoded from UTF-16 up to the first NUL; unpaired surrogates are replaced.
     public let name: String
     /// Where it begins on the disk, in bytes.

@@ -113,7 +113,7 @@ final class Handle: Sendable {
             return (nil, outcome.diskState)
         } catch {
             let message = error.message(.options)
-            tell(events.lines(of: error, code: error.code, message: message))
+            tell(events.lines(of: error))
             return (Failure(error, message: message), error.disk)
         }
     }

@@ -1,5 +1,5 @@
-import ArgumentParser
-import StreamDisk
+public import ArgumentParser
+public import StreamDisk
 
 // Types of the library that parse arguments.
 

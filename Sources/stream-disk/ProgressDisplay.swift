@@ -144,16 +144,3 @@ final class ProgressDisplay: Sendable {
             seconds: Instant.now.seconds(since: since), timeoutSeconds: retryTimeoutSeconds, reason: reason)
     }
 }
-
-extension StreamPhase {
-    fileprivate var title: String {
-        switch self {
-        case .preflight: "reading and checking the image's metadata"
-        case .invalidate: "removing the old partition table"
-        case .write: "writing"
-        case .verify: "reading the disk and comparing"
-        case .commit: "writing the partition table"
-        case .done: "done"
-        }
-    }
-}

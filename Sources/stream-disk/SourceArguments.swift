@@ -82,7 +82,7 @@ struct SourceArguments: ParsableArguments {
     /// The source that `reference` names, configured with these options.
     ///
     /// - Parameter headers: from `headerLines`.
-    func source(_ reference: String, headers: [String]) throws(SourceError) -> any ImageSource {
+    func source(_ reference: String, headers: [String]) throws(SourceError) -> ImageSource {
         var options = SourceOptions()
         options.retryTimeoutSeconds = retryTimeout.seconds
         options.stallTimeoutSeconds = stallTimeout.seconds

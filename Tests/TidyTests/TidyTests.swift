@@ -103,15 +103,15 @@ import Testing
         }
     }
 
-    /// Lower it when less is public. Raise it only for what a caller of the library needs.
-    private static let publicDeclarationsMax = 330
+    /// Lower them when less is public. Raise one only for what a front-end in another package acts on (docs/decisions/0008).
+    private static let publicDeclarationsMax = ["StreamDisk": 166, "CosiFormat": 58]
 
-    @Test("What the libraries make public stays under its ceiling")
-    func publicSurface() {
-        let count = (Self.sources("Sources/StreamDisk") + Self.sources("Sources/CosiFormat")).reduce(0) { sum, source in
+    @Test("What a library makes public stays under its ceiling", arguments: publicDeclarationsMax)
+    func publicSurface(library: String, max: Int) {
+        let count = Self.sources("Sources/" + library).reduce(0) { sum, source in
             sum + source.code.matches(of: #/(?m)^ *public (?!import\b)/#).count
         }
-        #expect(count <= Self.publicDeclarationsMax, "\(count) are public: make them package, unless a caller needs them")
+        #expect(count <= max, "\(count) are public: make them package, unless a front-end needs them")
     }
 
     @Test("Every key and event of docs/events.schema.json stands in docs/EVENTS.md")

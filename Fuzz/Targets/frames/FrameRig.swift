@@ -94,7 +94,7 @@ private struct Collector: ExtentConsumer, ~Copyable {
     }
 }
 
-final class PieceSource: ImageSource {
+final class PieceSource: ByteSource {
     let name = "fuzzed"
     private let bytes: [UInt8]
     private let pieceBytes: Int

@@ -1,12 +1,13 @@
-/// Something that is known of the disk that is meant, such as `serial=S64ANS0T` or `size>=500G`.
+/// A condition on the disk to select, such as `serial=S64ANS0T` or `size>=500G`.
 ///
-/// The keys are those of OpenStack Ironic's root device hints.
+/// The keys are those of OpenStack Ironic's root device hints: `serial`, `wwn`, `model`, `vendor`, `name` (a path, the kernel's
+/// name, or a link below /dev/disk), `by_path`, `rotational` (`true` or `false`) and `size`.
 public struct DiskHint: Sendable, Equatable {
-    /// What of a disk a hint speaks of.
-    public enum Key: String, Sendable, CaseIterable {
+    /// The property of a disk that a hint is about.
+    package enum Key: String, Sendable, CaseIterable {
         /// ``DiskInfo/serial``.
         case serial
-        /// ``DiskInfo/wwid``, with or without the kind of identifier before it (`naa.`, `eui.`, `0x`).
+        /// ``DiskInfo/wwid``, with or without its type prefix (`naa.`, `eui.`, `0x`).
         case wwn
         /// ``DiskInfo/model``.
         case model
@@ -21,45 +22,45 @@ public struct DiskHint: Sendable, Equatable {
         /// ``DiskInfo/sizeBytes``, with `>=`, `<=` or `==` before the number.
         case size
 
-        /// Whether it speaks of names in a file system, which differ by the case of their letters.
+        /// Whether it is about file names, which are compared with regard to case.
         var isPath: Bool { self == .name || self == .byPath }
     }
 
     enum Condition: Sendable, Equatable {
-        /// In lower case, as is what it is compared with; paths as they are.
+        /// Compared with the disk's text, both in lower case. Paths are compared as they are.
         case equals(String)
         case contains(String)
         case isTrue(Bool)
-        /// The disk's size.
+        /// A range of sizes in bytes.
         case within(ClosedRange<UInt64>)
     }
 
-    /// What it speaks of.
-    public let key: Key
+    /// The property that it is about.
+    package let key: Key
     let condition: Condition
-    /// Key and value as they were given.
-    public let text: String
+    /// Key and value as the user gave them.
+    package let text: String
 
-    /// Reads KEY=VALUE; nil for what ``refusal(of:)`` explains.
+    /// Reads KEY=VALUE; nil if that is invalid, and ``refusal(of:)`` says why.
     ///
-    /// Texts are compared without regard to case. Names and paths are compared with it: `/dev/disk/by-label/DATA` is not `…/data`.
-    /// `s==` before a text means equality, too, and `<in>` that the disk's text contains it.
+    /// Texts are compared without regard to case, but names and paths with it: `/dev/disk/by-label/DATA` is not `…/data`. `s==`
+    /// before a text also means that it must be equal, and `<in>` that the disk's text must contain it.
     ///
-    /// Sizes are written `500G` or `1.5T`, in powers of 1024, or `512B`. A number alone counts GiB, as in Ironic. The comparison
-    /// replaces `=` or follows it; without one, the size must be equal. Sizes are compared in the last digit given and cut off as
-    /// in lists: 465.7 GiB is equal to `465G` and to `465.7G`, and greater than neither.
+    /// Sizes are written `500G` or `1.5T`, in powers of 1024, or `512B`. A number without a unit is in GiB, as in Ironic. A
+    /// comparison (`>=`, `<=`, `==`) replaces the `=` or follows it; without one, the size must be equal. The disk's size is
+    /// first cut off after the last digit given: 465.7 GiB is equal to `465G` and to `465.7G`.
     public init?(_ text: String) {
         guard case .hint(let hint) = Self.read(text) else { return nil }
         self = hint
     }
 
-    /// Why `text` is no hint, and what to give instead; nil when it is one.
+    /// Why `text` is not a valid hint, and what to give instead; nil if it is valid.
     public static func refusal(of text: String) -> String? {
         guard case .refusal(let reason) = read(text) else { return nil }
         return reason
     }
 
-    /// Whether it is of one certain disk and no other, so that to give it is to name the disk.
+    /// Whether it identifies one disk, so that giving it amounts to naming the disk.
     var namesDisk: Bool {
         switch (key, condition) {
         case (.serial, .equals), (.wwn, .equals), (.name, .equals), (.byPath, .equals): true
@@ -120,7 +121,7 @@ public struct DiskHint: Sendable, Equatable {
 
     private static func textCondition(_ text: String) -> Condition {
         if let rest = text.without("<in>") { return .contains(rest) }
-        // Of `model==X` one was taken for the key's.
+        // In `model==X`, the first = was already read as the key's.
         return .equals(text.without("s==") ?? text.without("=") ?? text)
     }
 
@@ -135,7 +136,8 @@ public struct DiskHint: Sendable, Equatable {
         }
     }
 
-    /// A size, and how much one more in its last digit is; nil for no size, and from 8 PiB on: bytes taken for GiB are no size.
+    /// A size, and the step of its last digit, both in bytes; nil if it is not a size, or from 8 PiB on: that is a number of
+    /// bytes without its unit.
     private static func size(_ text: String) -> (bytes: UInt64, stepBytes: UInt64)? {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let shifts = ["b": 0, "": 30, "k": 10, "kib": 10, "m": 20, "mib": 20, "g": 30, "gib": 30, "t": 40, "tib": 40]
@@ -152,7 +154,7 @@ public struct DiskHint: Sendable, Equatable {
 
     private static let byPathFolder = "/dev/disk/by-path/"
 
-    /// Without the kind of identifier: sysfs has `naa.5000c500…`, udev 0x5000c500… and wwn-0x5000c500….
+    /// Without the type prefix: sysfs writes `naa.5000c500…`, udev `0x5000c500…` and `wwn-0x5000c500…`.
     private static func bareWWN(_ text: String) -> String {
         var rest = text[...]
         for prefix in ["wwn-", "nvme-", "naa.", "eui.", "0x"] where rest.hasPrefix(prefix) { rest = rest.dropFirst(prefix.count) }
@@ -161,13 +163,13 @@ public struct DiskHint: Sendable, Equatable {
 }
 
 extension DiskHint {
-    /// Why this disk is not what the hint tells; nil when it is.
+    /// Why this disk does not meet the hint; nil if it does.
     func rejection(of disk: DiskInfo) -> DiskRejection? {
         let (isMet, has) = compare(disk)
         return isMet ? nil : .notSelected(key: key.rawValue, has: has, hint: text)
     }
 
-    /// Whether the disk meets it, and what the disk is; nil where that is not known.
+    /// Whether the disk meets it, and the disk's own value; nil if that is unknown.
     private func compare(_ disk: DiskInfo) -> (isMet: Bool, has: String?) {
         switch key {
         case .serial: (isMet(by: disk.serial), disk.serial)
@@ -198,21 +200,21 @@ extension DiskHint {
 }
 
 extension String {
-    /// What stands behind a prefix, without the white space around it; nil where the prefix is not there.
+    /// The text after a prefix, trimmed; nil if it does not begin with the prefix.
     fileprivate func without(_ prefix: String) -> String? {
         hasPrefix(prefix) ? trimmed(String(dropFirst(prefix.count))) : nil
     }
 }
 
 extension [DiskHint] {
-    /// As they were given, for people.
+    /// The hints as the user gave them, for messages.
     package var text: String { map(\.text).joined(separator: ", ") }
 }
 
 extension DiskInfo {
-    /// With what stands against it where it is chosen by these hints.
+    /// The disk with the obstacles that it has when selected by these hints.
     ///
-    /// A hint of one certain disk names it, so that what only forbids to choose it by itself does not count. A use always does.
+    /// If a hint identifies the disk, obstacles that only prevent automatic selection do not count. Being in use always does.
     package func selected(by hints: [DiskHint]) -> DiskInfo {
         let isNamed = hints.contains(where: \.namesDisk)
         var disk = self

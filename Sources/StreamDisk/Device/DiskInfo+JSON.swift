@@ -56,7 +56,10 @@ extension HostDisks {
         list().filter { !$0.isUnbound }.map { (info: $0.selected(by: hints), contents: contents(of: $0)) }
     }
 
-    package func json(selectedBy hints: [DiskHint] = []) -> JSONValue {
+    /// The output of `disks` for programs (docs/EVENTS.md): the disks of ``list()``, what is on each, and the obstacles that it
+    /// has when selected by these hints. Opens each disk to read it, for two seconds at most. Leaves out devices that nothing
+    /// is bound to.
+    public func json(selectedBy hints: [DiskHint] = []) -> JSONValue {
         .list(shown(selectedBy: hints).map { $0.info.json($0.contents) })
     }
 }

@@ -1,7 +1,7 @@
 /// A whole disk of this host as sysfs describes it, and the reasons not to write to it.
 public struct DiskInfo: Sendable, Equatable {
     /// The kernel's name, such as `sda`.
-    public internal(set) var name: String
+    package internal(set) var name: String
     /// The device node, such as `/dev/sda`.
     public internal(set) var path: String
     package var number: DeviceNumber
@@ -10,32 +10,32 @@ public struct DiskInfo: Sendable, Equatable {
     /// Logical block size in bytes. The image's block size must equal it.
     public internal(set) var blockBytes: Int
     /// Physical block size in bytes.
-    public internal(set) var physicalBlockBytes: Int
+    package internal(set) var physicalBlockBytes: Int
     /// The vendor, if the kernel reports one.
-    public internal(set) var vendor: String?
+    package internal(set) var vendor: String?
     /// The model, if the kernel reports one.
     public internal(set) var model: String?
     /// The serial number, if the kernel reports one.
     public internal(set) var serial: String?
     /// World-wide identifier as sysfs writes it: `naa.5000c500…`, `eui.0025…`, `t10.ATA …`.
-    public internal(set) var wwid: String?
+    package internal(set) var wwid: String?
     /// The transport: sata, sas, scsi, usb, nvme, virtio, mmc or xen; over a network iscsi, fc, nvme-tcp, nvme-rdma or nvme-fc.
-    public internal(set) var transport: String?
+    package internal(set) var transport: String?
     /// The links below /dev/disk that lead to it, sorted.
-    public internal(set) var links: [String] = []
+    package internal(set) var links: [String] = []
     /// Whether the kernel reports the medium as removable, or reports nothing.
-    public internal(set) var isRemovable: Bool
+    package internal(set) var isRemovable: Bool
     /// Whether the kernel refuses writes to it, or reports nothing.
-    public internal(set) var isReadOnly: Bool
+    package internal(set) var isReadOnly: Bool
     /// Whether it is a hard disk.
-    public internal(set) var isRotational: Bool
+    package internal(set) var isRotational: Bool
     /// Buffer addresses must be a multiple of this, as the driver requires (`dma_alignment` + 1).
     package var dmaAlignmentBytes: Int
     /// Incremented by the kernel for each medium or device that takes this place (`diskseq`, Linux 5.15).
     package var sequence: UInt64?
     /// Where a partition lies; nil for a whole disk.
     package internal(set) var place: Place?
-    /// What stands against it, whatever the image.
+    /// The reasons not to write to it, whatever the image.
     public internal(set) var obstacles: [DiskRejection]
 
     /// A partition's place on its disk.

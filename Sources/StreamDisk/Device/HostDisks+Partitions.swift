@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// A partition as the kernel has it.
+/// A partition that the kernel knows.
 struct KernelPartition: Equatable {
     /// Such as sda1, nvme0n1p1.
     let name: String
-    /// The number of its node; nil if sysfs does not have it.
+    /// The number of its node; nil if sysfs does not list it.
     let device: DeviceNumber?
     /// The GPT entry's number, from 1.
     let number: Int
@@ -35,11 +35,11 @@ extension HostDisks {
     }
 }
 
-// A partition as a target of its own.
+// Partitions as targets.
 extension HostDisks {
-    /// The partition of this number, with its disk's properties and without a look at what it is in use for; nil when it is none.
+    /// The partition with this device number, with its disk's properties but without its uses; nil if it is not a partition.
     func partitionHardware(_ number: DeviceNumber) -> DiskInfo? {
-        // In sysfs a partition lies in its disk.
+        // In sysfs a partition's folder is inside its disk's.
         guard let name = partition(number),
             let diskName = tree.resolved("/sys/class/block/\(name)")?.split(separator: "/").dropLast().last.map(String.init),
             let disk = hardware(named: diskName), let kernel = partitions(of: diskName).first(where: { $0.name == name }),
@@ -56,13 +56,13 @@ extension HostDisks {
         let start = UInt64(max(kernel.startBytes, 0))
         info.sizeBytes = UInt64(max(kernel.lengthBytes, 0))
         info.place = .init(diskName: disk.name, diskPath: disk.path, disk: disk.number, bytes: start..<start + info.sizeBytes)
-        // A partition has a mark of its own. What cannot be read counts against it.
+        // A partition has its own flag. If it cannot be read, the partition counts as read-only.
         info.isReadOnly = disk.isReadOnly || tree.text("/sys/class/block/\(kernel.name)/ro") != "0"
         return info
     }
 
-    /// The other partitions that share bytes with this one: those of other paths to the same disk, and those of its own disk that
-    /// lie inside or across it, which some tables have (a BSD label in a partition).
+    /// The other partitions that share bytes with this one: the same partition on other paths to the disk, and partitions of its
+    /// own disk that overlap it, as some tables have them (a BSD label in a partition).
     func twins(of partition: DiskInfo) -> [DiskInfo] {
         guard let place = partition.place, let disk = hardware(named: place.diskName) else { return [] }
         let others = disk.identity.map { identity in
@@ -75,10 +75,10 @@ extension HostDisks {
         }
     }
 
-    /// The partition of this number, with what stands against writing onto it: what it is in use for itself, and what its disk is
-    /// as a whole. What the disk's other partitions are in use for is no matter.
+    /// The partition with this device number, with the obstacles to writing it: its own uses, and obstacles of its disk as a
+    /// whole. Uses of the disk's other partitions do not count.
     ///
-    /// - Parameter source: what an image is read from.
+    /// - Parameter source: where the image is read from.
     func partition(_ number: DeviceNumber, source: LocalOrigin?) -> DiskInfo? {
         guard var info = partitionHardware(number), let place = info.place else { return nil }
         let use = DiskUse(of: tree, withLocks: false)
@@ -110,13 +110,13 @@ extension HostDisks {
 
     private func hardwareOfAll() -> [DiskInfo] { tree.blockDevices().compactMap(hardware(named:)) }
 
-    /// Whether writing onto one of two targets, given by what stat(2) tells of them, would write onto the other.
+    /// Whether writing to one of two targets, given by their stat(2), would change the other.
     func share(_ one: stat, _ other: stat) -> Bool {
         let targets = [one, other].map { status in
             (status.st_mode & S_IFMT == S_IFBLK ? DeviceNumber(status.st_rdev) : nil, FileIdentity(status))
         }
         let partitions = targets.compactMap { $0.0.flatMap(partitionHardware)?.place }
-        // Partitions of one disk, whatever that is built on, share what they cover both.
+        // Two partitions of one disk share the bytes that both cover, whatever the disk is built on.
         if partitions.count == 2, partitions[0].disk == partitions[1].disk {
             return partitions[0].bytes.overlaps(partitions[1].bytes)
         }

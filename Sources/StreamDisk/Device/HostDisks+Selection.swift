@@ -1,10 +1,10 @@
 /// A disk that was considered for an image.
-public struct ConsideredDisk: Sendable, Equatable {
+package struct ConsideredDisk: Sendable, Equatable {
     /// The disk.
-    public let disk: DiskInfo
+    package let disk: DiskInfo
     /// The reasons not to use it; empty if it fits. Of the disks that fit, the smallest is selected; of equal ones, the first
     /// by name.
-    public let reasons: [DiskRejection]
+    package let reasons: [DiskRejection]
 
     /// Whether it fits, now or once another program has released it.
     package var fits: Bool { reasons.allSatisfy(\.isPassing) }
@@ -12,7 +12,7 @@ public struct ConsideredDisk: Sendable, Equatable {
 
 /// Selects a disk for an image when the user named none.
 extension HostDisks {
-    /// Every disk with what stands against it, in natural order of their names. What nothing is bound to is left out.
+    /// Every disk with the reasons against it, in natural order of names. Leaves out devices that nothing is bound to.
     package static func consider(
         _ disks: [DiskInfo], for requirement: DiskRequirement, matching hints: [DiskHint] = []
     ) -> [ConsideredDisk] {

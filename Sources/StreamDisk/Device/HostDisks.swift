@@ -47,8 +47,8 @@ public struct HostDisks: Sendable {
         tree.name(of: number).flatMap(hardware(named:)).flatMap { $0.number == number ? $0 : nil }
     }
 
-    /// All disks without a look at what they are in use for. Loop devices that nothing is bound to have nothing in common with any
-    /// and are left out, but for the one that is `named`: a host may have dozens, and each costs a score of files to read.
+    /// All disks, without their uses. Loop devices that nothing is bound to share bytes with no disk and are left out, except
+    /// the one that is `named`: a host may have dozens, and each takes twenty files to read.
     func allHardware(with named: String? = nil) -> [DiskInfo] {
         tree.blockDevices().filter { $0 == named || !isUnboundLoop($0) }.compactMap(hardware(named:))
     }
@@ -94,7 +94,7 @@ public struct HostDisks: Sendable {
         return same.map { OtherPath(path: $0.path, number: $0.number) } + pathsBelow(disk.name)
     }
 
-    /// What a loop device lies over, and the other loop devices over that.
+    /// The devices below a loop device, level by level, and the other loop devices with the same backing.
     func pathsBelow(_ name: String) -> [OtherPath] {
         let all = LoopBacking.all(of: tree)
         var names: [String] = []
@@ -204,7 +204,7 @@ public struct HostDisks: Sendable {
         let isHolder: Bool
     }
 
-    /// What these are in use for.
+    /// The uses of these devices.
     func uses(by family: [Member], _ use: DiskUse) -> [DiskRejection] {
         var found: [DiskRejection] = []
         for member in family {

@@ -70,8 +70,8 @@ extension Opening {
         return lock
     }
 
-    /// The lock of a partition's disk, shared: several partitions of one disk may be written at once, while whoever wants all of it
-    /// locks it exclusively. Empty for a whole disk.
+    /// A shared lock on a partition's disk: several partitions of a disk may be written at once, while a run that writes the
+    /// whole disk locks it exclusively. Empty if the target is a whole disk.
     func lockDisk(of info: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
         guard let place = info.place else { return [] }
         let opening = beside(place.diskPath)
@@ -80,7 +80,7 @@ extension Opening {
         return [HeldPath(lock: try opening.lock(node, exclusively: false), working: nil)]
     }
 
-    /// Opens for the work. Direct where that may be and the kernel agrees.
+    /// Opens the target for reading and writing, with O_DIRECT if allowed and supported.
     func openWorking(mayBeDirect: Bool, exclusively: Int32) throws(DiskSelectionError) -> Descriptor {
         var direct = mayBeDirect ? cl_O_DIRECT : 0
         let deadline = Instant.after(seconds: exclusiveTimeoutSeconds)
@@ -130,7 +130,7 @@ extension Opening {
     func holdOtherPaths(to disk: DiskInfo) throws(DiskSelectionError) -> [HeldPath] {
         var held: [HeldPath] = []
         var others = disk.place == nil ? hosts.otherPaths(to: disk) : []
-        // What its disk lies over a partition shares with the disk's other partitions.
+        // A partition shares whatever its disk is built on with the disk's other partitions.
         let isExclusive = access == .readWrite && disk.place == nil
         if let place = disk.place {
             for twin in hosts.twins(of: disk) {
@@ -158,9 +158,10 @@ extension Opening {
         return held
     }
 
-    /// Locks another path, and opens it so that nothing can be mounted by it.
+    /// Locks another path, and opens it exclusively so that nothing can be mounted through it.
     ///
-    /// What this run holds already, shared, for another of its targets will do: no second descriptor could open it exclusively.
+    /// With a shared lock, a path that another target of this run already holds is used: a second descriptor could not open it
+    /// exclusively.
     private func hold(_ path: String, _ number: DeviceNumber, exclusively: Bool) throws(DiskSelectionError) -> HeldPath {
         if !exclusively, let own = heldByRun.first(where: { $0.opened == number }) { return own }
         let opening = beside(path)
@@ -170,7 +171,7 @@ extension Opening {
         return HeldPath(lock: lock, working: try opening.openWorking(mayBeDirect: false, exclusively: O_EXCL), opened: number)
     }
 
-    /// The same opening at another path.
+    /// The same opening, but of another path.
     private func beside(_ path: String) -> Opening {
         var opening = Opening(path: path, requirement: requirement, access: .readOnly)
         opening.hosts = hosts
@@ -234,8 +235,8 @@ extension Opening {
         }
     }
 
-    /// The path without symbolic links. Throws if it no longer leads to what was opened: a link that is put elsewhere meanwhile
-    /// must not be shown as the target.
+    /// The path without symbolic links. Throws if it no longer leads to the opened file: if a link was changed meanwhile, its new
+    /// target must not be shown.
     func resolved(_ opened: stat) throws(DiskSelectionError) -> String {
         guard let text = unsafe realpath(path, nil) else { return path }
         defer { unsafe free(text) }
@@ -282,7 +283,7 @@ extension Opening {
 final class HeldPath: Sendable {
     private let lock: Descriptor
     private let working: Descriptor?
-    /// The device that is open exclusively; nil where it is only locked.
+    /// The device that is open exclusively; nil if it is only locked.
     let opened: DeviceNumber?
 
     init(lock: consuming Descriptor, working: consuming Descriptor?, opened: DeviceNumber? = nil) {

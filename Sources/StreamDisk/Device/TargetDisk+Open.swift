@@ -17,13 +17,13 @@ extension TargetDisk {
         try Opening(path: path, requirement: requirement, access: access, source: source).open()
     }
 
-    /// Opens and locks what is at `path` as the target of one partition's image: a whole disk without partitions, a partition that
-    /// is not in use, also of a disk that is, or a regular file.
+    /// Opens and locks `path` as the target of one partition's image: a whole disk without partitions, a partition that is not in
+    /// use (its disk may be), or a regular file.
     ///
-    /// As `open`. A partition is locked for this run, and its disk together with others: several runs may write partitions of one
-    /// disk, and none the disk meanwhile.
+    /// Like `open`. The lock on a partition is exclusive; the lock on its disk is shared, so several runs may write partitions of
+    /// one disk, but none may write the whole disk at that time.
     ///
-    /// - Parameter heldByRun: what the other targets of this run hold beside themselves.
+    /// - Parameter heldByRun: other paths that this run's other targets hold.
     static func openRegion(
         path: String, requirement: DiskRequirement, access: Access, source: LocalOrigin? = nil, heldByRun: [HeldPath] = [],
         hosts: HostDisks = HostDisks()
@@ -34,7 +34,7 @@ extension TargetDisk {
         ).open()
     }
 
-    /// Opens and locks the smallest disk that fits and that nothing stands against.
+    /// Opens and locks the smallest disk that fits and has no obstacles.
     ///
     /// Never takes the next disk in its place. If another program is using the disk, a caller that waits gets it later, and one
     /// that does not wait must not overwrite another disk. Throws like `open`, with `.busy` if any program is using the disk,
@@ -59,15 +59,15 @@ struct Opening {
     let requirement: DiskRequirement
     let access: TargetDisk.Access
     var source: LocalOrigin?
-    /// For one partition's image: a partition will do.
+    /// Whether the target is for one partition's image and may be a partition.
     var isRegion = false
     var heldByRun: [HeldPath] = []
     var hosts = HostDisks()
     /// The disk as it was when it was selected automatically; nil if the user named it.
     var chosen: DiskInfo?
-    /// By what it was chosen.
+    /// The hints that the disk was selected by.
     var hints: [DiskHint] = []
-    /// All disks as they were then.
+    /// All disks of the host at that time.
     var considered: [ConsideredDisk] = []
     /// udev holds the lock briefly while it probes; another run holds it for minutes.
     var lockTimeoutSeconds = 3.0
@@ -97,7 +97,7 @@ struct Opening {
         let first = try hardware(number)
         if let chosen, !chosen.isSameDisk(as: first) { throw changed }
 
-        // The disk first, as whoever wants all of it does.
+        // The disk is locked first, in the same order as by a run that wants all of it.
         let diskLock = try lockDisk(of: first)
         let lock = try lock(before)
         // The rejections are final only under the lock: before, another run could still have been using the disk.

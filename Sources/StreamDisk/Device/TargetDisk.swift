@@ -33,9 +33,9 @@ package struct TargetDisk: ~Copyable, Sendable {
     /// What sysfs reports about it; nil for a regular file.
     package let info: DiskInfo?
 
-    /// By what it was chosen; empty where nothing was asked for.
+    /// The hints that it was selected by; empty without.
     package let hints: [DiskHint]
-    /// All disks of the host when this one was chosen; empty for one that was named.
+    /// All disks of the host when this one was selected; empty if it was named.
     package let considered: [ConsideredDisk]
 
     let hosts: HostDisks
@@ -54,8 +54,8 @@ package struct TargetDisk: ~Copyable, Sendable {
         return { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
     }
 
-    /// Throws if a regular file is shorter than when it was opened, or no longer what its path leads to. Another program truncated
-    /// it, and later writes have extended it again, with holes; or removed it, or put another in its place.
+    /// Throws if a regular file is shorter than when it was opened, or no longer what its path leads to. Another program
+    /// truncated it, and later writes have extended it again, with holes; or removed it, or put another in its place.
     func expectWhole() throws(DiskIOError) {
         guard info == nil else { return }
         let cause: SystemError

@@ -1,27 +1,27 @@
-/// What is known of a disk by those who only read and write it; the rest stays behind the `DiskQueue`.
+/// What code that reads and writes a disk knows of it: path, size and block size. Everything else is behind the `DiskQueue`.
 ///
-/// A run may have several targets. They share one space of addresses, in which everybody but `RequestTable` counts: each target
-/// begins at an address of its own, with a gap before it, so that what belongs to two of them never touches.
+/// A run may have several targets. They share one address space, which all code but `RequestTable` uses: each target begins at
+/// its own address, with a gap before it, so that ranges of two targets are never adjacent.
 package struct DiskGeometry: Sendable {
     struct Target: Sendable {
-        /// As it was asked for.
+        /// The path as the caller gave it.
         let path: String
         let addresses: Range<UInt64>
     }
 
     private static let gapBytes: UInt64 = 1 << 20
 
-    /// At least one, by their addresses; their order is that of the queue's descriptors.
+    /// At least one, in order of addresses, which is the order of the queue's descriptors.
     let targets: [Target]
-    /// Offsets and lengths of every request are multiples of it.
+    /// The offset and length of every request are multiples of it.
     let blockBytes: Int
 
-    /// One disk: its addresses are its bytes.
+    /// A single disk, whose addresses are its byte offsets.
     package init(path: String, sizeBytes: UInt64, blockBytes: Int) {
         self.init(targets: [(path, sizeBytes)], blockBytes: blockBytes)
     }
 
-    /// - Parameter targets: with how many bytes of each may be read and written; at least one.
+    /// - Parameter targets: at least one; `sizeBytes` is how many bytes may be read and written.
     init(targets: [(path: String, sizeBytes: UInt64)], blockBytes: Int) {
         precondition(!targets.isEmpty && Self.gapBytes % UInt64(blockBytes) == 0)
         var placed: [Target] = []
@@ -34,16 +34,16 @@ package struct DiskGeometry: Sendable {
         self.blockBytes = blockBytes
     }
 
-    /// Of the target that an address belongs to.
+    /// The index of the target that an address belongs to.
     func index(at address: UInt64) -> Int { targets.lastIndex { $0.addresses.lowerBound <= address } ?? 0 }
 
-    /// Where a range of addresses within one target lies there.
+    /// The target of a range of addresses, and the byte range in it. The range must not cross targets.
     func locate(_ addresses: Range<UInt64>) -> (path: String, range: Range<UInt64>) {
         let target = targets[index(at: addresses.lowerBound)]
         let start = target.addresses.lowerBound
         return (target.path, addresses.lowerBound - start..<addresses.upperBound - start)
     }
 
-    /// What messages call the target of an address.
+    /// The name of an address's target in messages.
     func name(at address: UInt64) -> String { targets.count == 1 ? "the disk" : targets[index(at: address)].path }
 }

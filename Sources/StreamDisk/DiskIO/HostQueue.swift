@@ -1,12 +1,12 @@
 /// The kernel interface used to write and read a disk.
-public enum WriteEngine: String, Sendable, CaseIterable {
+package enum WriteEngine: String, Sendable, CaseIterable {
     /// io_uring, or pwrite if the kernel refuses it.
     case automatic
     case uring
     case pwrite
 }
 
-/// What each is called by whoever sets it.
+/// The names of the engines as a user sets them.
 package enum EngineName: String, Sendable, CaseIterable {
     case auto
     case uring = "io_uring"

@@ -3,14 +3,14 @@ import Glibc
 /// What the disk is doing, told several times a second on the thread that works with it.
 package struct DiskActivity: Sendable {
     package var bytesInFlight = 0
-    /// For how long it has completed no request; 0 if none is outstanding.
+    /// Time since it last completed a request; 0 if none is outstanding.
     var silenceSeconds = 0.0
     /// Bytes read and compared so far.
     var comparedBytes: UInt64 = 0
 }
 
-/// The requests in flight on a run's targets. Submits them to the queue, checks every completion, resubmits interrupted requests and
-/// the remainder of short ones, and keeps the first error.
+/// The requests in flight on a run's targets. Submits them to the queue, checks every completion, resubmits interrupted
+/// requests and the remainder of short ones, and keeps the first error.
 ///
 /// Used only on the thread that created it. Finished requests are returned with their purpose; their buffers must not be reused
 /// before.
@@ -37,7 +37,7 @@ struct RequestTable<Queue: DiskQueue & ~Copyable, Purpose>: ~Copyable {
     }
 
     private struct InFlight {
-        /// As the queue has it, in bytes of its file.
+        /// The request as submitted: file and byte offset instead of an address.
         var request: DiskRequest
         let purpose: Purpose?
         /// The originally requested offset; a short transfer advances `request`.

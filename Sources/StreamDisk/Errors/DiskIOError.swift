@@ -1,18 +1,18 @@
 /// The disk failed: the operation, where, and the kernel's error.
 public struct DiskIOError: Error, Sendable, Equatable {
     /// The operation.
-    public enum Operation: String, Sendable { case open, write, zero, read, flush, close }
+    package enum Operation: String, Sendable { case open, write, zero, read, flush, close }
 
     /// The operation.
-    public let operation: Operation
+    package let operation: Operation
     /// The disk's path as the caller gave it.
-    public let path: String
+    package let path: String
     /// Byte offset of the request on the device; nil for a flush, an open or a close, and for a file that was cut or replaced.
-    public let offset: UInt64?
+    package let offset: UInt64?
     /// Length of the request in bytes; nil if `offset` is nil.
-    public let lengthBytes: Int?
+    package let lengthBytes: Int?
     /// The kernel's error.
-    public let cause: SystemError
+    package let cause: SystemError
 
     package init(_ operation: Operation, path: String, offset: UInt64?, lengthBytes: Int?, cause: SystemError) {
         self.operation = operation

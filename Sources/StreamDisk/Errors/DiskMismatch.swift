@@ -1,7 +1,7 @@
 /// The disk could be read, but its contents differ from what was written (read back) or from the image (verify).
 public struct DiskMismatch: Error, Sendable, Equatable {
     /// What the disk was compared with.
-    public enum Expectation: String, Sendable { case written, image }
+    package enum Expectation: String, Sendable { case written, image }
 
     /// The part of the disk that contains the first difference.
     public enum Area: Sendable, Equatable, CustomStringConvertible {
@@ -20,19 +20,19 @@ public struct DiskMismatch: Error, Sendable, Equatable {
     }
 
     /// What the disk was compared with.
-    public let expectation: Expectation
+    package let expectation: Expectation
     /// The disk's path as the caller gave it.
-    public let path: String
+    package let path: String
     /// The part that contains the difference; nil between the partitions.
-    public let area: Area?
+    package let area: Area?
     /// Byte offset on the disk. When compared with the image, the first byte that differs; when read back, the start of the
     /// extent (1 MiB at most) whose checksum is wrong.
-    public let offset: UInt64
+    package let offset: UInt64
     /// When compared with the image, the length from the first to the last differing byte of one extent; when read back, the
     /// length of the extent.
-    public let lengthBytes: Int
+    package let lengthBytes: Int
     /// Number of differing extents, if the whole disk was compared; else 1.
-    public let count: Int
+    package let count: Int
 
     init(_ expectation: Expectation, path: String, area: Area?, range: Range<UInt64>, count: Int = 1) {
         self.expectation = expectation

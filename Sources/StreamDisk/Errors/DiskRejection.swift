@@ -31,11 +31,11 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
     case tooSmall(need: UInt64, has: UInt64)
     /// Logical block sizes in bytes.
     case wrongBlockSize(need: Int, has: Int)
-    /// A partition that does not begin with a block of its disk.
+    /// It is a partition that does not begin at a block of its disk.
     case misaligned(startBytes: UInt64, blockBytes: Int)
-    /// A whole disk, where one of its partitions may be meant.
+    /// It is a whole disk with partitions, one of which may be meant.
     case partitioned(names: [String])
-    /// It is not what the selection asks for: `key` is `has`, which is nil where it is not known, and `hint` was given.
+    /// It does not meet `hint`: its `key` is `has`, nil if unknown.
     case notSelected(key: String, has: String?, hint: String)
 
     /// A stable code for programs.
@@ -93,10 +93,10 @@ public enum DiskRejection: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether it is another disk than was asked for, whatever the image.
+    /// Whether it is not the disk that the hints ask for, whatever the image.
     var isSelection: Bool { if case .notSelected = self { true } else { false } }
 
-    /// Whether it is a use by somebody, which another path to the same disk shares.
+    /// Whether it is a use that also counts for other paths to the same disk.
     var isUse: Bool {
         switch self {
         case .mounted, .swap, .held: true

@@ -20,17 +20,18 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
         case isSource
         /// It is no longer the disk or file that was looked at before.
         case changed
-        /// It wants memory aligned to more than this program's buffers are, or a partition begins inside a block of its disk.
+        /// It requires a larger alignment of memory than this program's buffers have, or it is a partition that begins inside a
+        /// block of its disk.
         case alignment
-        /// A disk with partitions, where one of them may be meant.
+        /// It is a whole disk with partitions, one of which may be meant.
         case partitioned
         /// The kernel would not open it, for another reason.
         case cannotOpen
         /// None was named, and no disk of this host fits.
         case noneFits
-        /// A disk was asked for by what is known of it, and none of this host's is such a disk.
+        /// Hints were given, and no disk of this host meets them.
         case noneMatches
-        /// Another run has it, or, where no disk was named, another program has the one that would be taken.
+        /// Another run is using it or, if no disk was named, another program is using the one that would be selected.
         case busy
         /// The kernel denied permission to open it.
         case notPermitted
@@ -39,13 +40,13 @@ public struct DiskSelectionError: Error, Sendable, Equatable {
     /// The reason, for programs.
     public let kind: Kind
     /// The path that was given, or that of the selected disk; nil if none fits.
-    public let path: String?
+    package let path: String?
     /// The reason in words; if none fits, all disks with their reasons.
-    public let reason: String
+    package let reason: String
     /// The rejections, if those were the reason.
-    public let obstacles: [DiskRejection]
+    package let obstacles: [DiskRejection]
     /// Whether the disk was selected automatically, as the best fit. No other disk is used in its place.
-    public let isChosen: Bool
+    package let isChosen: Bool
 
     package init(_ kind: Kind, path: String?, reason: String, obstacles: [DiskRejection] = [], isChosen: Bool = false) {
         self.kind = kind

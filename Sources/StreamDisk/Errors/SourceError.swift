@@ -12,20 +12,20 @@ public struct SourceError: Error, Sendable, Equatable {
         case unsupported
         /// The source changed since the run began, or is shorter than it stated.
         case changed
-        /// What a registry names by its digest are other bytes, or it names them by another one.
+        /// The bytes that a registry sent do not have the digest or size that was requested or stated.
         case digest
-        /// What the registry has there is no image with one layer.
+        /// The registry's manifest is not that of an image with one layer.
         case manifest
-        /// The reference itself makes no sense (scheme, URL).
+        /// The reference itself is invalid (scheme, URL).
         case invalidReference
-        /// A file that `SourceOptions` or the environment names is missing, or not what it should be. Then `source` is its path.
+        /// A file that `SourceOptions` or the environment names is missing or invalid. Then `source` is its path.
         case unusableFile
         /// The run was cancelled, or the sink refused more bytes.
         case stopped
     }
 
     /// What a user can do, if more is known than `kind` says.
-    public enum Advice: Sendable, Equatable {
+    package enum Advice: Sendable, Equatable {
         /// Name the authority that signed the server's certificate (`SourceOptions.caFile`).
         case trustAuthority
         /// By this host's clock, a certificate is not yet valid or has expired.
@@ -35,24 +35,25 @@ public struct SourceError: Error, Sendable, Equatable {
         /// The server requires a client certificate, or another one (`SourceOptions.clientCertificateFile` and
         /// `clientKeyFile`).
         case giveClientCertificate
-        /// The server wants to know who asks, such as by a token (`SourceOptions.headers`).
+        /// The server requires authorization, such as a token (`SourceOptions.headers`).
         case giveCredentials
-        /// The server has too much to do, or is out of order.
+        /// The server is overloaded, or has an internal error.
         case tryLater
-        /// Both speak TLS, and agree on no version or cipher, or the server wants a client certificate: it does not say.
+        /// The TLS handshake failed: no common version or cipher, or the server requires a client certificate. It does not say
+        /// which.
         case agreeOnTLS
         /// The server does not speak TLS: use an http URL, or another port.
         case usePlainHTTP
         /// The server speaks TLS: use an https URL.
         case useTLS
-        /// Give credentials for the registry, or others.
+        /// Give credentials for the registry, or other ones.
         case logIn
-        /// Look at a file of the options. `source` is its path.
+        /// Check a file that the options name. `source` is its path.
         case check(OptionFile)
     }
 
-    /// The files that `SourceOptions` names, and the one that registries' credentials are in.
-    public enum OptionFile: Sendable, CaseIterable {
+    /// The files that `SourceOptions` names, and the file with the credentials of registries.
+    package enum OptionFile: Sendable, CaseIterable {
         case authorities, clientCertificate, clientKey, registryCredentials
     }
 
@@ -63,14 +64,19 @@ public struct SourceError: Error, Sendable, Equatable {
     /// What happened, in words.
     public let reason: String
     /// Byte position in the image, if known.
-    public let offset: UInt64?
+    package let offset: UInt64?
     /// What to do; nil if no more is known than `kind` says.
-    public let advice: Advice?
+    package let advice: Advice?
     /// Whether the source, whose size was unknown, ended at `offset`, before the requested range.
-    public let isEnd: Bool
+    package let isEnd: Bool
 
-    /// For custom sources.
-    public init(
+    /// For a front-end that refuses a reference itself.
+    public init(_ kind: Kind, source: String, reason: String) {
+        self.init(kind, source: source, reason: reason, offset: nil)
+    }
+
+    /// See the properties.
+    package init(
         _ kind: Kind, source: String, reason: String, offset: UInt64? = nil, advice: Advice? = nil, isEnd: Bool = false
     ) {
         self.advice = advice

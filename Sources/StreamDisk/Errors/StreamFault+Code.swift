@@ -7,7 +7,7 @@ extension StreamFault {
     /// A stable identifier, such as `image.hash`, `source.unreachable` or `disk.inUse`.
     ///
     /// The part before the point names the component. Later releases may add identifiers but never change one.
-    public var kind: String {
+    package var kind: String {
         switch self {
         case .image(let error): "image.\(error.code.rawValue)"
         case .architecture: "architecture"
@@ -23,7 +23,7 @@ extension StreamFault {
     }
 
     /// The exit code of the command line, based on sysexits.h: 65 for an invalid image, 78 for an unusable disk …
-    public var code: Int32 {
+    package var code: Int32 {
         switch self {
         case .image, .architecture: ExitCodes.invalidImage
         // In `stream`, the disk failed. In `verify`, it has the wrong contents.
@@ -42,7 +42,7 @@ extension StreamFault {
     }
 
     /// The byte of the image or disk where it happened; nil if there is none.
-    public var offset: UInt64? {
+    package var offset: UInt64? {
         switch self {
         case .source(let error): error.offset
         case .device(let error): error.offset

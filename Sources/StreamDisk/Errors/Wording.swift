@@ -23,9 +23,9 @@ public enum Setting: Sendable, CaseIterable {
 /// How a front-end words its messages where the library's own words do not suffice.
 public struct Wording: Sendable {
     /// Why the transfer was cancelled.
-    public var cancelled: String
+    package var cancelled: String
     /// The front-end's name for a setting, such as a command-line option; nil if it cannot be set there.
-    public var name: @Sendable (Setting) -> String?
+    package var name: @Sendable (Setting) -> String?
 
     /// The library's defaults: "interrupted", and settings without a name.
     public init(cancelled: String = "interrupted", name: @escaping @Sendable (Setting) -> String? = { _ in nil }) {

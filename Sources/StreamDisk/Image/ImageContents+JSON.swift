@@ -2,10 +2,10 @@ import CosiFormat
 
 extension ImageContents {
     /// `sha384:` and the hexadecimal SHA-384 of the metadata.
-    package var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
+    public var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
 
     /// The output of `inspect` for programs (docs/EVENTS.md).
-    package var json: JSONValue {
+    public var json: JSONValue {
         .object([
             "image": .text(name), "version": .text(metadata.version.description),
             "arch": .text(metadata.osArch.description), "os": .text(osName), "id": .optional(metadata.id),

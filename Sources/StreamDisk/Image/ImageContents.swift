@@ -3,34 +3,34 @@ public import CosiFormat
 /// An image that was read and checked, as far as possible without a disk.
 public struct ImageContents: Sendable {
     /// The source's name, without credentials.
-    public let name: String
+    package let name: String
     /// Size of the whole file in bytes; nil if the server does not state it.
-    public let fileSizeBytes: UInt64?
+    package let fileSizeBytes: UInt64?
     /// The contents of `metadata.json`.
     public let metadata: CosiMetadata
     /// SHA-384 of `metadata.json`, 48 bytes. ``StreamOptions/hash`` is compared with it.
-    public let metadataSHA384: [UInt8]
+    package let metadataSHA384: [UInt8]
     /// The checked partition table.
-    public let gpt: GPT
+    package let gpt: GPT
     /// The images in file order. If `isSequential`, only what the metadata says about them: their offsets become known during
     /// the pass.
     package let images: [CosiLayout.Image]
     /// Whether the source can only be read once, from start to end.
-    public let isSequential: Bool
+    package let isSequential: Bool
     /// The memory that each read of the source may use (`ImageHead.readBufferBytes`).
     let readBufferBytes: Int
     /// Size of `metadata.json`, from which its memory is computed.
     let metadataBytes: UInt64
     /// Harmless deviations from the format.
-    public let warnings: [FormatWarning]
+    package let warnings: [FormatWarning]
 
     /// The state of the tar scan, for a sequential source.
     let pending: PendingScan?
 
     /// Total compressed size of the partition images in bytes, as the metadata states it.
-    public var compressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.compressedSizeBytes } }
+    package var compressedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.compressedSizeBytes } }
     /// Total decoded size of the partition images in bytes, as the metadata states it.
-    public var decodedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
+    package var decodedBytes: UInt64 { partitionRegions.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
 
     /// The largest window that decoding any of the images may need, in bytes.
     package var windowBytesMax: UInt64 { 1 << UInt64(metadata.maxWindowLog) }

@@ -2,7 +2,7 @@ import CosiFormat
 
 /// Does the work of `inspectImage`, on the calling thread and without events. Errors of the format name the image first.
 package func readContents(
-    of source: any ImageSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
+    of source: any ByteSource, hash: ExpectedHash = .ignored, memoryLimitBytes: UInt64? = nil, observer: SourceObserver
 ) throws(StreamFault) -> ImageContents {
     let head: ImageHead
     do throws(SourceError) {

@@ -12,13 +12,13 @@ struct ImageReader {
     /// Enough for marker, metadata and GPT of most images, in one request.
     static let headBytes = 1 << 20
 
-    let source: any ImageSource
+    let source: any ByteSource
     let head: ImageHead
     let observer: SourceObserver
     /// Bytes read in addition to the head.
     private var known: [KnownBytes] = []
 
-    init(source: any ImageSource, head: ImageHead, observer: SourceObserver) {
+    init(source: any ByteSource, head: ImageHead, observer: SourceObserver) {
         (self.source, self.head, self.observer) = (source, head, observer)
     }
 

@@ -3,9 +3,9 @@ import Synchronization
 /// Receives an image's bytes on a fetch thread: hashes them while they are in the cache, finds the frames, and assigns each to
 /// a lane.
 ///
-/// A frame may start on another lane only if its position in the image is known and aligned, so that two lanes never share a block,
-/// and if the current group of frames has filled at least one slot, so that small frames do not become small writes. It then goes
-/// to the least loaded lane.
+/// A frame may start on another lane only if its position in the image is known and aligned, so that two lanes never share a
+/// block, and if the current group of frames has filled at least one slot, so that small frames do not become small writes. It
+/// then goes to the least loaded lane.
 final class FrameRouter: ByteSink, @unchecked Sendable {
     // SAFETY of Sendable: used only by the fetch thread that made it.
     private let pool: LanePool

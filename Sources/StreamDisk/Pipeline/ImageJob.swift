@@ -4,9 +4,9 @@ package import CosiFormat
 package struct ImageJob: Sendable {
     /// The image's name in messages.
     package let name: String
-    /// Of its partition's GPT entry; 0 where it has none.
+    /// The number of its partition's GPT entry; 0 if it has none.
     package let number: Int
-    /// Where the compressed bytes lie in the source.
+    /// The range of its compressed bytes in the source.
     package let sourceRange: Range<UInt64>
     /// SHA-384 of those bytes, 48 bytes.
     package let sha384: [UInt8]

@@ -2,7 +2,7 @@
 ///
 /// Created before the disk is touched: by then the first lane's memory and all indispensable threads are reserved.
 package struct Pipeline: ~Copyable {
-    private let source: any ImageSource
+    private let source: any ByteSource
     private let jobs: any JobFeed
     private let transfer: TransferState
     private let queue: ExtentQueue
@@ -13,7 +13,7 @@ package struct Pipeline: ~Copyable {
     ///   - plan: the maximum number of lanes; each starts when a frame first needs it.
     ///   - consumer: the consumer that `run` will be given.
     package init<Consumer: ExtentConsumer & ~Copyable>(
-        _ jobs: any JobFeed, from source: any ImageSource, plan: LanePlan, for consumer: borrowing Consumer,
+        _ jobs: any JobFeed, from source: any ByteSource, plan: LanePlan, for consumer: borrowing Consumer,
         transfer: TransferState
     ) throws(StreamFault) {
         let queue = ExtentQueue(waker: consumer.waker, keepsChecksums: consumer.wantsChecksums)
@@ -98,7 +98,7 @@ package struct Pipeline: ~Copyable {
 }
 
 /// A fetch thread: fetches images until the feed has no more.
-private func fetchImages(_ jobs: any JobFeed, from source: any ImageSource, pool: LanePool, _ transfer: TransferState) {
+private func fetchImages(_ jobs: any JobFeed, from source: any ByteSource, pool: LanePool, _ transfer: TransferState) {
     let observer = transfer.observer
     do throws(StreamFault) {
         while !transfer.stop.isCancelled, let job = try jobs.next(observer: observer) {

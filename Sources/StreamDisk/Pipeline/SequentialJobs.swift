@@ -14,14 +14,14 @@ final class SequentialJobs: JobFeed {
     }
 
     let concurrentMax = 1
-    private let source: any ImageSource
+    private let source: any ByteSource
     private let fileSizeBytes: UInt64?
     private let places: [Int: UInt64]?
     private let state: Monitor<State>
 
     /// - Parameter places: which images are wanted, by their partitions' numbers, and where on the device each goes; the others
     ///   are passed over, and behind the last one nothing is read. Nil: all of them, each to where its partition lies.
-    init(_ scan: PendingScan, source: any ImageSource, fileSizeBytes: UInt64?, places: [Int: UInt64]? = nil) {
+    init(_ scan: PendingScan, source: any ByteSource, fileSizeBytes: UInt64?, places: [Int: UInt64]? = nil) {
         self.source = source
         self.fileSizeBytes = fileSizeBytes
         self.places = places

@@ -13,7 +13,7 @@ struct BackgroundInspection {
 
     /// Blocks like `readContents`. Calls `onEvent` on the calling thread.
     func inspect(
-        _ source: any ImageSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
+        _ source: any ByteSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
     ) throws(StreamFault) -> ImageContents {
         let (transfer, contents) = (transfer, contents)
         let thread: WorkerThread

@@ -1,36 +1,39 @@
-/// The events of one run as lines of JSON, for every front-end alike (docs/EVENTS.md).
+/// The events of one run as lines of JSON, the same for every front-end (docs/EVENTS.md).
 ///
-/// `{"v":1,"t":<seconds since start>,"event":…}` and what belongs to the event, without a newline. Progress is told no more than five
-/// times a second.
-package struct EventLines {
-    /// How much a line is missed when it is not read.
-    package enum Weight { case vital, note, progress }
+/// A line is `{"v":1,"t":<seconds since start>,"event":…}` with the fields of the event. Progress is limited to five lines per
+/// second. Used by one thread at a time.
+public struct EventLines {
+    /// How important a line is if its reader is slow.
+    package enum Weight: Sendable { case vital, note, progress }
 
-    package struct Line {
-        package let text: String
+    /// One line.
+    public struct Line: Sendable {
+        /// The JSON object, without a newline.
+        public let text: String
         package let weight: Weight
-        /// Since the start.
+        /// Time since the start.
         package let seconds: Double
     }
 
-    /// Progress is told so often at most: three in a second, and with the last words of two phases five.
+    /// The minimum between two lines of progress: three per second, or five with the final ones of two phases.
     private static let progressSeconds = 0.35
 
     private let wording: Wording
     private let begin = Instant.now
     private var estimate = ProgressEstimate()
-    /// Progress that came too soon after another; told when a phase ends with it.
+    /// Progress that came too soon after another. Reported if a phase ends with it.
     private var heldProgress: StreamProgress?
     private var toldProgressAt: Instant?
 
-    package init(_ wording: Wording) { self.wording = wording }
+    /// Begins the clock of `t`. Messages are in the front-end's wording.
+    public init(_ wording: Wording = Wording()) { self.wording = wording }
 
-    /// The first line: which program does what, and when.
+    /// The first line: version, verb, options and time.
     ///
     /// - Parameters:
-    ///   - verb: nil where what was asked for could not be read.
-    ///   - options: what was asked for, without secrets.
-    package func start(verb: String?, options: [String: JSONValue]) -> Line {
+    ///   - verb: nil if the request could not be parsed.
+    ///   - options: the options of the run, without secrets.
+    public func start(verb: String?, options: [String: JSONValue] = [:]) -> Line {
         line(
             "start",
             [
@@ -39,8 +42,8 @@ package struct EventLines {
             ])
     }
 
-    /// What is told now of an event.
-    package mutating func lines(of event: StreamEvent) -> [Line] {
+    /// The lines to write now for an event; there may be none, or progress that was held back.
+    public mutating func lines(of event: StreamEvent) -> [Line] {
         switch event {
         case .progress(let progress):
             estimate.add(progress)
@@ -54,19 +57,25 @@ package struct EventLines {
         }
     }
 
-    package mutating func lines(completed result: StreamResult) -> [Line] { heldLines() + [line("completed", result.fields)] }
+    /// The end of a run.
+    public mutating func lines(completed result: StreamResult) -> [Line] { heldLines() + [line("completed", result.fields)] }
 
-    /// The end of an inspection, which has no disk and no plan.
-    package mutating func lines(completed contents: ImageContents, isHashCompared: Bool) -> [Line] {
+    /// The end of an inspection, which has neither a disk nor a plan.
+    public mutating func lines(completed contents: ImageContents, isHashCompared: Bool) -> [Line] {
         let seconds = Instant.now.seconds(since: begin)
         return heldLines() + [line("completed", contents.fields(completedAfter: seconds, isHashCompared: isHashCompared))]
     }
 
-    package mutating func lines(of error: StreamError, code: Int32, message: String) -> [Line] {
-        heldLines() + [line("error", error.fields(code: code, message: message))]
+    /// The end of a run that failed.
+    ///
+    /// - Parameters:
+    ///   - code: the exit code, if it differs from the error's.
+    ///   - message: the message, if it differs from the error's.
+    public mutating func lines(of error: StreamError, code: Int32? = nil, message: String? = nil) -> [Line] {
+        heldLines() + [line("error", error.fields(code: code, message: message ?? error.message(wording)))]
     }
 
-    /// A run that never began.
+    /// The end of a run that never began, because the request is invalid.
     package func line(usage message: String, code: Int32) -> Line {
         line(
             "error",
@@ -90,7 +99,7 @@ package struct EventLines {
         return Line(text: Self.text(event, fields, seconds), weight: weight, seconds: seconds)
     }
 
-    /// An event of a front-end's own.
+    /// A line with a front-end's own event.
     package static func text(_ event: String, _ fields: [String: JSONValue], _ seconds: Double) -> String {
         var all = fields
         all["v"] = .count(1)

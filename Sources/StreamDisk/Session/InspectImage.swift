@@ -11,7 +11,7 @@
 ///   - onEvent: called on the calling thread.
 /// - Throws: what is wrong with the image or its source; `.memory` if reading it needs more memory than allowed.
 public func inspectImage(
-    from source: @autoclosure () throws(SourceError) -> any ImageSource, options: StreamOptions = StreamOptions(),
+    from source: @autoclosure () throws(SourceError) -> ImageSource, options: StreamOptions = StreamOptions(),
     cancellation: Cancellation = Cancellation(), onEvent: (StreamEvent) -> Void = { _ in }
 ) throws(StreamError) -> ImageContents {
     try withSession(source, cancellation, disk: .onlyRead, onEvent) { source, reporter throws(StreamFault) in

@@ -12,12 +12,12 @@ struct Preflight: ~Copyable {
 
     /// Reads and checks the image, selects and opens the disk.
     init(
-        _ source: any ImageSource, onto target: StreamTarget, access: TargetDisk.Access, _ options: StreamOptions,
+        _ source: any ByteSource, onto target: StreamTarget, access: TargetDisk.Access, _ options: StreamOptions,
         _ reporter: ProgressReporter
     ) throws(StreamFault) {
         let mayBeForeign = access == .compare ? nil : target.isNamed
         let (contents, notes) = try Self.readImage(source, mayBeForeign: mayBeForeign, options, reporter)
-        // To compare a disk with itself harms nobody.
+        // Comparing a disk with itself does no harm.
         let opened = try Self.open(target, for: contents, access, source: access == .compare ? nil : source.localOrigin)
         let placement = try valid { () throws(FormatError) in
             try contents.gpt.placement(onDeviceOf: opened.sizeBytes)
@@ -30,12 +30,12 @@ struct Preflight: ~Copyable {
         self.target = opened
     }
 
-    /// Reads and checks the image, and says what of it is worth knowing.
+    /// Reads and checks the image, and returns its warnings.
     ///
-    /// - Parameter mayBeForeign: whether an image for another machine is only worth a word: it is refused where the disk would be
-    ///   chosen automatically. Nil: that is no matter.
+    /// - Parameter mayBeForeign: whether an image for another architecture is a warning only; false refuses it, as for an
+    ///   automatically selected disk. Nil ignores the architecture.
     static func readImage(
-        _ source: any ImageSource, mayBeForeign: Bool?, _ options: StreamOptions, _ reporter: ProgressReporter
+        _ source: any ByteSource, mayBeForeign: Bool?, _ options: StreamOptions, _ reporter: ProgressReporter
     ) throws(StreamFault) -> (ImageContents, [StreamWarning]) {
         let contents = try BackgroundInspection(reporter.transfer).inspect(
             source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: reporter.tell)
@@ -45,7 +45,7 @@ struct Preflight: ~Copyable {
             guard mayBeForeign else { throw .architecture(image: image, host: host) }
             notes.append(.architecture(image: image, host: host))
         }
-        // Without TLS only the hash tells the image that is meant from what someone on the way made of it.
+        // Without TLS, only the hash shows whether someone on the network's path has changed the image.
         if source.isUnprotected, options.hash == .ignored { notes.append(.hashNotGiven) }
         return (contents, notes)
     }
@@ -87,7 +87,7 @@ struct Preflight: ~Copyable {
         DiskGeometry(path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.blockBytes)
     }
 
-    func jobs(from source: any ImageSource) -> any JobFeed {
+    func jobs(from source: any ByteSource) -> any JobFeed {
         if let pending = contents.pending {
             SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)
         } else {

@@ -10,6 +10,8 @@ final class ProgressReporter {
     private(set) var phase = StreamPhase.preflight
     /// What the disk holds if the session fails now.
     private(set) var disk: StreamError.DiskState
+    /// Nil until it is presented.
+    private(set) var plan: StreamPlan?
 
     init(_ transfer: TransferState, disk: StreamError.DiskState, onEvent: @escaping (StreamEvent) -> Void) {
         self.transfer = transfer
@@ -23,6 +25,7 @@ final class ProgressReporter {
 
     /// Reports the plan, and then each of its warnings.
     func present(_ plan: StreamPlan) {
+        self.plan = plan
         onEvent(.plan(plan))
         for warning in plan.warnings { warn(warning) }
     }
@@ -45,7 +48,7 @@ final class ProgressReporter {
     /// - Parameters:
     ///   - bytesToVerify: bytes of the disk to read and compare.
     ///   - waitingBytes: bytes fetched and not yet decoded.
-    ///   - earlyBytes: `ImageSource.earlyBytes`, which counts as fetched.
+    ///   - earlyBytes: `ByteSource.earlyBytes`, which counts as fetched.
     func report(
         _ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int, earlyBytes: UInt64
     ) {

@@ -1,17 +1,17 @@
 import CosiFormat
 import Glibc
 
-/// What a session onto regions knows before the first write: the image, and each partition's opened target. Nothing is written.
+/// The state of a region session before its first write: the image, and the opened target of each partition. Writes nothing.
 struct RegionPreflight {
     let contents: ImageContents
     let targets: [OpenRegion]
-    /// Worth knowing before a yes.
+    /// What the user should know before approving.
     let notes: [StreamWarning]
     let geometry: DiskGeometry
 
-    /// Reads and checks the image, finds the partitions, opens all targets.
+    /// Reads and checks the image, finds the partitions, and opens all targets.
     init(
-        _ source: any ImageSource, onto regions: [RegionTarget], access: TargetDisk.Access, _ options: StreamOptions,
+        _ source: any ByteSource, onto regions: [RegionTarget], access: TargetDisk.Access, _ options: StreamOptions,
         _ reporter: ProgressReporter
     ) throws(StreamFault) {
         let (contents, imageNotes) = try Preflight.readImage(source, mayBeForeign: true, options, reporter)
@@ -43,7 +43,7 @@ struct RegionPreflight {
         self.notes = notes
     }
 
-    /// Throws when two targets are the same, or share bytes by whatever names. What is not there is found out by its opening.
+    /// Throws if two targets share bytes, under whatever names. A missing target is detected later, when it is opened.
     private static func expectApart(_ regions: [RegionTarget]) throws(DiskSelectionError) {
         let hosts = HostDisks()
         var seen: [(path: String, status: stat)] = []
@@ -60,7 +60,7 @@ struct RegionPreflight {
         }
     }
 
-    /// Everything that is to be written, by addresses, each byte once.
+    /// All addresses that are to be written, each once.
     var written: ExtentAccount {
         var account = ExtentAccount()
         for target in geometry.targets where !target.addresses.isEmpty {
@@ -71,7 +71,7 @@ struct RegionPreflight {
 
     var decodedBytes: UInt64 { targets.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
 
-    func jobs(from source: any ImageSource) -> any JobFeed {
+    func jobs(from source: any ByteSource) -> any JobFeed {
         let places = Dictionary(
             uniqueKeysWithValues: zip(targets, geometry.targets).map { ($0.row.partition.number, $1.addresses.lowerBound) })
         if let pending = contents.pending {
@@ -80,7 +80,7 @@ struct RegionPreflight {
         return ListedJobs(contents.images.compactMap { image in places[image.number].map { ImageJob(image, deviceOffset: $0) } })
     }
 
-    /// Throws if the limit on file sizes (RLIMIT_FSIZE) forbids to write one of the targets.
+    /// Throws if the limit on file sizes (RLIMIT_FSIZE) does not allow one of the targets to be written.
     func expectFileSizeAllowed() throws(StreamFault) {
         for target in targets where target.target.info == nil {
             try Preflight.expectFileSizeAllowed(target.writtenBytes, at: target.target.path)
@@ -101,13 +101,13 @@ struct RegionPreflight {
     }
 }
 
-/// A partition of the image and its opened target, which is held as long as this lives.
+/// A partition of the image and its target, which stays open and locked while this lives.
 ///
-/// Used by the thread of the session only.
+/// Used only by the session's thread.
 final class OpenRegion {
     let row: ImageContents.Row
     let image: CosiMetadata.ImageFile
-    /// The image, filled up to a whole block.
+    /// The image's size, rounded up to whole blocks.
     let writtenBytes: UInt64
     let target: StreamPlan.Target
     let fileDescriptor: Int32
@@ -138,7 +138,7 @@ final class OpenRegion {
         do throws(DiskIOError) { try disk?.expectWhole() } catch { throw .device(error) }
     }
 
-    /// Lets go of it. Throws what the kernel tells of earlier writes only now.
+    /// Closes the target. Throws errors of earlier writes that the kernel reports only now.
     func close() throws(StreamFault) {
         guard let disk = disk.take() else { return }
         do throws(DiskIOError) { try disk.close() } catch { throw .device(error) }

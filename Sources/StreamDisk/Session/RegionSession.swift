@@ -1,8 +1,8 @@
 import CosiFormat
 
-/// Streams single partitions of an image onto targets of their own: the pipeline of `StreamSession`, with no table around it.
+/// Streams single partitions of an image onto their own targets: the pipeline of `StreamSession`, without partition tables.
 struct RegionSession {
-    let source: any ImageSource
+    let source: any ByteSource
     let options: StreamOptions
     let reporter: ProgressReporter
 
@@ -22,13 +22,7 @@ struct RegionSession {
         reporter.present(plan)
         if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
 
-        let result: StreamResult
-        do throws(StreamFault) {
-            result = try write(queue, preflight, plan)
-        } catch {
-            if case .mismatch(let mismatch) = error { throw .mismatch(mismatch.located(in: plan)) }
-            throw error
-        }
+        let result = try write(queue, preflight, plan)
         try preflight.close()
         reporter.enter(.done, disk: .written)
         return result

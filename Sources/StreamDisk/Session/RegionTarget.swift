@@ -1,11 +1,11 @@
 import CosiFormat
 
-/// One partition of an image, and what its image goes onto.
+/// A partition of an image, and the target that its image is written to.
 public struct RegionTarget: Sendable, Equatable {
-    /// Which partition of the image.
-    public var partition: PartitionReference
-    /// A block device, a partition of one, or an existing regular file. The image's first byte becomes its first.
-    public var path: String
+    /// The partition of the image.
+    package var partition: PartitionReference
+    /// A block device, a partition, or an existing regular file. The image is written from its first byte.
+    package var path: String
 
     public init(partition: PartitionReference, path: String) {
         self.partition = partition
@@ -13,16 +13,17 @@ public struct RegionTarget: Sendable, Equatable {
     }
 }
 
-/// A partition of an image, by what its partition table or its metadata calls it.
+/// A partition of an image, by its number or name in the GPT, or by its mount point in the metadata.
 public enum PartitionReference: Sendable, Hashable {
-    /// Of its GPT entry, from 1.
+    /// The number of its GPT entry, from 1.
     case number(Int)
-    /// In its GPT entry, letter for letter.
+    /// Its name in the GPT, compared exactly.
     case name(String)
-    /// Of its file system, as `metadata.json` has it.
+    /// The mount point of its file system in `metadata.json`. Repeated and trailing slashes do not count.
     case mountPoint(String)
 
-    /// From text: digits are a number, what begins with a slash is a mount point, everything else a name. Nil for no text.
+    /// Reads text: digits are a number, text that begins with a slash is a mount point, and all else is a name. Nil if it is
+    /// empty.
     public init?(_ text: String) {
         guard let first = text.utf8.first else { return nil }
         let isNumber = text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
@@ -35,7 +36,7 @@ public enum PartitionReference: Sendable, Hashable {
 }
 
 extension PartitionReference: CustomStringConvertible {
-    /// As it is parsed from.
+    /// The text that it is parsed from.
     public var description: String {
         switch self {
         case .number(let number): "\(number)"
@@ -56,7 +57,8 @@ extension PartitionReference: CustomStringConvertible {
 }
 
 extension ImageContents {
-    /// The partitions that are asked for, in the same order; each has an image, and none is there twice.
+    /// The partitions that are referred to, in the same order. Throws if one is missing, ambiguous, without an image, or named
+    /// twice.
     func rows(_ references: [PartitionReference]) throws(PartitionError) -> [Row] {
         var found: [Row] = []
         for reference in references {

@@ -28,8 +28,8 @@ public struct StreamError: Error, Sendable {
         case onlyRead
         /// It has no partition table. Some of the new data may be there.
         case withoutTable
-        /// Unknown: the disk failed while its table was being removed or written. Of a run onto regions: old and new bytes, from
-        /// the first write to the end.
+        /// Unknown: the disk failed while its table was being removed or written. In a run onto regions, from the first write to
+        /// the end: a mix of old and new bytes.
         case uncertain
         /// It has the complete image and its table. The failure came after that.
         case written
@@ -39,4 +39,16 @@ public struct StreamError: Error, Sendable {
 /// The phases of a run, in order.
 public enum StreamPhase: String, Sendable, CaseIterable {
     case preflight, invalidate, write, verify, commit, done
+
+    /// What happens in it, as text for users.
+    public var title: String {
+        switch self {
+        case .preflight: "reading and checking the image's metadata"
+        case .invalidate: "removing the old partition table"
+        case .write: "writing"
+        case .verify: "reading the disk and comparing"
+        case .commit: "writing the partition table"
+        case .done: "done"
+        }
+    }
 }

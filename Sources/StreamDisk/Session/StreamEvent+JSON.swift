@@ -1,4 +1,4 @@
-// The fields that programs read (docs/EVENTS.md). The caller adds the version, the time and the event's name.
+// The fields of events (docs/EVENTS.md). `EventLines` adds the version, the time and the event's name.
 
 extension StreamEvent {
     /// The value of the key `event`.
@@ -35,7 +35,7 @@ extension SourceNote {
 
 extension StreamProgress {
     fileprivate func fields(_ estimate: ProgressEstimate) -> [String: JSONValue] {
-        // Of the last seconds, not of the whole transfer; not known before there are any.
+        // The rate of the last seconds, not of the whole transfer. Unknown in the first second.
         func rate(_ rate: Double) -> JSONValue { estimate.isSettled ? .number(rate.rounded()) : .null }
         return [
             "phase": .text(phase.rawValue), "fetchedBytes": .count(fetchedBytes), "decodedBytes": .count(decodedBytes),

@@ -37,9 +37,9 @@ public struct StreamProgress: Sendable {
     /// Total of decoded bytes.
     public let decodedBytesTotal: UInt64
     /// Numbers of the partitions whose images are being fetched, in the order in which they started.
-    public let partitions: [Int]
+    package let partitions: [Int]
     /// Bytes fetched that wait for a decoder.
-    public let waitingBytes: Int
+    package let waitingBytes: Int
     /// Bytes submitted to the disk and not yet completed.
     public let bytesInFlight: Int
 }

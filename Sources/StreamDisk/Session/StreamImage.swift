@@ -1,8 +1,8 @@
 /// Streams an image onto a disk: complete, checked and flushed, or not at all.
 ///
 /// Blocks the calling thread, which does the writing, until the run has ended and its other threads are joined. Prints nothing
-/// and changes no process-wide state. Several runs on different disks may go on concurrently. SIGPIPE and SIGXFSZ are blocked on the
-/// calling thread during the call, also in `onEvent`: what would raise them becomes an error of the run.
+/// and changes no process-wide state. Several runs on different disks may go on concurrently. SIGPIPE and SIGXFSZ are blocked
+/// on the calling thread during the call, also in `onEvent`: what would raise them becomes an error of the run.
 ///
 /// - Parameters:
 ///   - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
@@ -12,7 +12,7 @@
 ///   - onEvent: called on the calling thread.
 /// - Throws: the cause, the phase, and what the disk holds now.
 public func streamImage(
-    from source: @autoclosure () throws(SourceError) -> any ImageSource, to target: StreamTarget,
+    from source: @autoclosure () throws(SourceError) -> ImageSource, to target: StreamTarget,
     options: StreamOptions = StreamOptions(), cancellation: Cancellation = Cancellation(),
     approve: (StreamPlan) -> Bool = { _ in true }, onEvent: (StreamEvent) -> Void = { _ in }
 ) throws(StreamError) -> StreamResult {

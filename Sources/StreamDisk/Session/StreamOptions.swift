@@ -1,11 +1,11 @@
 /// The target of an image.
 public enum StreamTarget: Sendable, Equatable {
-    /// The smallest disk of this host that fits, that meets all of these hints, and that nothing stands against.
+    /// The smallest disk of this host that fits, meets all of these hints, and has no obstacles.
     case smallestDisk(matching: [DiskHint])
     /// A block device or an existing regular file.
     case path(String)
 
-    /// Whether it is one certain disk or file, whatever others there are.
+    /// Whether it identifies one disk or file, whatever other disks there are.
     var isNamed: Bool {
         switch self {
         case .smallestDisk(let hints): hints.contains(where: \.namesDisk)
@@ -13,8 +13,8 @@ public enum StreamTarget: Sendable, Equatable {
         }
     }
 
-    /// The smallest disk of this host that fits and that nothing stands against.
-    public static var smallestDisk: StreamTarget { .smallestDisk(matching: []) }
+    /// The smallest disk of this host that fits and has no obstacles.
+    package static var smallestDisk: StreamTarget { .smallestDisk(matching: []) }
 }
 
 /// Options of a run. The source has its own.
@@ -24,12 +24,12 @@ public struct StreamOptions: Sendable {
     /// Stops after the plan: writes nothing.
     public var isDryRun = false
     /// How the disk is written and read.
-    public var writeEngine: WriteEngine = .automatic
+    package var writeEngine: WriteEngine = .automatic
     /// Limit on the memory of a run, in bytes; if it is tight, fewer lanes run. Nil: three quarters of the host's available
     /// memory. Control groups and the process's own limits apply in any case (`MemoryLimit`).
     public var memoryLimitBytes: UInt64?
     /// Maximum number of parallel decoders; nil: the number of processors this process may use.
-    public var lanesMax: Int?
+    package var lanesMax: Int?
     /// Reads everything back from the disk and compares it with checksums, before the partition tables are written.
     public var readsBack = false
     /// The interval between `.progress` events while bytes move.

@@ -15,7 +15,7 @@ extension StreamPlan {
         return regions.isEmpty ? fields : fields.adding(["regions": .list(regions.map(\.json))])
     }
 
-    /// Several regions have targets of their own, and no disk.
+    /// The disk's path; null with several regions, which have targets of their own.
     package var diskJSON: JSONValue { regions.count > 1 ? .null : .text(diskPath) }
 
     /// The disk that is written, with the same keys as in the list of disks.
@@ -43,7 +43,7 @@ extension StreamPlan {
 }
 
 extension StreamPlan.Region {
-    /// The target with the keys of a disk.
+    /// The partition and its target, which has the keys of a disk.
     package var json: JSONValue {
         let file: [String: JSONValue] = [
             "path": .text(target.resolvedPath), "sizeBytes": .count(target.sizeBytes),

@@ -9,92 +9,92 @@ public struct StreamPlan: Sendable {
         /// Its name in the GPT.
         public let name: String
         /// Offset on the disk in bytes.
-        public let offsetBytes: UInt64
+        package let offsetBytes: UInt64
         /// Size in bytes.
-        public let sizeBytes: UInt64
+        package let sizeBytes: UInt64
         /// The image's path in the archive; nil if the partition has none and stays untouched.
         public let imagePath: String?
         /// Compressed size of its image in bytes; 0 without one.
-        public let compressedBytes: UInt64
+        package let compressedBytes: UInt64
         /// Decoded size of its image in bytes; 0 without one.
-        public let decodedBytes: UInt64
+        package let decodedBytes: UInt64
         /// Mount point of its file system, from the metadata; nil if not stated.
         public let mountPoint: String?
         /// Type of its file system, from the metadata; nil if not stated.
-        public let fsType: String?
+        package let fsType: String?
     }
 
-    /// What one partition's image goes onto.
-    public struct Target: Sendable {
-        /// As it was asked for.
-        public let path: String
-        /// Without symbolic links.
-        public let resolvedPath: String
-        public let sizeBytes: UInt64
-        /// Its logical block size; of a regular file, the image's.
-        public let blockBytes: Int
-        /// What the host tells of it; nil for a regular file.
-        public let info: DiskInfo?
-        /// What is on it now; nil when that could not be told.
+    /// The target of one partition's image.
+    package struct Target: Sendable {
+        /// The path as the caller gave it.
+        package let path: String
+        /// The path without symbolic links.
+        package let resolvedPath: String
+        package let sizeBytes: UInt64
+        /// Its logical block size; for a regular file, that of the image.
+        package let blockBytes: Int
+        /// What sysfs reports about it; nil for a regular file.
+        package let info: DiskInfo?
+        /// What is on it now; nil if unknown.
         package let contents: DiskContents?
 
-        /// The partition table at its beginning, where the image goes, in words; nil where none was found.
+        /// Describes the partition table at its beginning, which the image overwrites; nil if none was found.
         package var overwrittenTable: String? {
             guard let contents, let type = contents.tableType, contents.partitionCount > 0 else { return nil }
             return "a \(type) partition table"
         }
     }
 
-    /// A partition that goes onto a target of its own.
-    public struct Region: Sendable {
-        public let partition: Partition
-        public let target: Target
+    /// A partition and its own target.
+    package struct Region: Sendable {
+        package let partition: Partition
+        package let target: Target
     }
 
     /// The source's name, without credentials.
     public let imageName: String
     /// SHA-384 of `metadata.json`, 48 bytes.
-    public let metadataSHA384: [UInt8]
+    package let metadataSHA384: [UInt8]
     /// The hash as text: `sha384:` and 96 hexadecimal digits.
-    package var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
+    public var hashText: String { "sha384:" + metadataSHA384.hexadecimal }
     /// Whether it was compared with a hash from the user.
-    public let isHashCompared: Bool
+    package let isHashCompared: Bool
     /// The architecture of the image, from its metadata.
     public let architecture: String
     /// The minimum disk size for the image, in bytes.
-    public let imageDiskBytes: UInt64
+    package let imageDiskBytes: UInt64
 
-    /// What goes where in a run of ``streamRegions(from:to:options:cancellation:approve:onEvent:)``, in the order asked for; else
-    /// empty. Of several regions ``diskPath`` names all targets, and ``diskBytes`` is their sum.
-    public let regions: [Region]
+    /// The regions of a run of ``streamRegions(from:to:options:cancellation:approve:onEvent:)``, in the order given; otherwise
+    /// empty. With several regions, ``diskPath`` lists all targets, and ``diskBytes`` is their sum.
+    package let regions: [Region]
 
-    /// As it was asked for.
+    /// The disk's path as the caller gave it.
     public let diskPath: String
     /// The disk's path without symbolic links.
     public let resolvedDiskPath: String
     /// The disk's size in bytes.
-    public let diskBytes: UInt64
+    package let diskBytes: UInt64
     /// The disk's logical block size in bytes.
-    public let blockBytes: Int
+    package let blockBytes: Int
     /// What sysfs reports about it; nil for a regular file.
     public let diskInfo: DiskInfo?
     /// Whether the target is a regular file.
-    public var isRegularFile: Bool { diskInfo == nil }
+    package var isRegularFile: Bool { diskInfo == nil }
     /// What is on the disk now and will be lost; nil if unknown, or if nothing will be written.
     package let contents: DiskContents?
-    /// By what the disk was asked for; empty where nothing was asked for.
-    public let hints: [DiskHint]
-    /// Where no disk was named: all disks of the host, and what stands against those that were not taken. Else empty.
-    public let consideredDisks: [ConsideredDisk]
+    /// The hints that the disk was selected by; empty without.
+    package let hints: [DiskHint]
+    /// If no disk was named: all disks of the host, each with the reasons against it. Otherwise empty.
+    package let consideredDisks: [ConsideredDisk]
 
     /// In disk order.
     public let partitions: [Partition]
     /// Compressed size of all images to be written, in bytes.
-    public let compressedBytes: UInt64
+    package let compressedBytes: UInt64
     /// Decoded size of all images to be written, in bytes.
-    public let decodedBytes: UInt64
+    package let decodedBytes: UInt64
     /// `io_uring` or `pwrite`.
-    public let engineName: String
+    package let engineName: String
     /// Everything the user should know before approving.
     public let warnings: [StreamWarning]
 }
@@ -155,7 +155,7 @@ extension StreamPlan {
 }
 
 extension StreamPlan.Target {
-    /// Looks at what is on it, too.
+    /// Reads what is on the target, too.
     init(_ disk: borrowing TargetDisk) {
         path = disk.path
         resolvedPath = disk.resolvedPath
@@ -180,9 +180,16 @@ extension StreamPlan.Partition {
     }
 }
 
+extension StreamFault {
+    /// A mismatch with the partition of the plan that contains it; any other fault as it is.
+    func located(in plan: StreamPlan?) -> StreamFault {
+        guard let plan, case .mismatch(let mismatch) = self else { return self }
+        return .mismatch(mismatch.located(in: plan))
+    }
+}
+
 extension DiskMismatch {
-    /// The same mismatch with the partition of the plan that contains it.
-    func located(in plan: StreamPlan) -> DiskMismatch {
+    fileprivate func located(in plan: StreamPlan) -> DiskMismatch {
         let region = plan.regions.first { $0.target.path == path }?.partition
         let partition = region ?? plan.partitions.first { offset >= $0.offsetBytes && offset - $0.offsetBytes < $0.sizeBytes }
         guard area == nil, let partition else { return self }

@@ -1,21 +1,21 @@
-/// Streams the images of single partitions onto targets of their own, each from the target's first byte: what an A/B update does.
+/// Streams the images of single partitions, each onto its own target from the target's first byte, as an A/B update does.
 ///
-/// As `streamImage`, with the same checks, events and errors, and without the phases `invalidate` and `commit`: no partition table
-/// is read, removed or written. A target may be a partition of a disk that is in use, as long as itself is not. What a target
-/// holds behind its image, filled up with zeros to a whole block, stays. Either all targets are written or the run has failed;
-/// then what a target holds is old and new bytes (``StreamError/DiskState/uncertain``).
+/// Like `streamImage`, with the same checks, events and errors, but without the phases `invalidate` and `commit`: no partition
+/// table is read, removed or written. A target may be a partition of a disk that is in use, if the partition itself is not. Each
+/// image is padded with zeros to a whole block; what a target holds after that stays. The run succeeds only if all targets are
+/// written. If it fails after the first write, targets hold a mix of old and new bytes (``StreamError/DiskState/uncertain``).
 ///
 /// - Parameters:
-///   - source: the image, made here so that a reference that makes no sense is an error like any other; closed at the end.
-///   - regions: which partitions, and what each goes onto; at least one. Two must not name the same partition, nor targets
-///     that share bytes. All of them are opened, locked and checked before the first write.
-///   - cancellation: `cancel` on it, from any thread, ends the run after the writes in flight were reaped, unless everything
-///     is written already.
-///   - approve: asked once, with the plan, before the first byte is written; false ends the run without a write.
+///   - source: the image; an autoclosure, so an invalid reference throws like any other error. Closed at the end.
+///   - regions: at least one partition with its target. No two may name the same partition, or targets that share bytes. All
+///     targets are opened, locked and checked before the first write.
+///   - cancellation: calling `cancel` on it, from any thread, ends the run once the writes in flight are reaped, unless
+///     everything is already written.
+///   - approve: called once with the plan, before the first write. Returning false ends the run without a write.
 ///   - onEvent: called on the calling thread.
-/// - Throws: why, in which phase, and what that means for the targets.
+/// - Throws: the cause, the phase, and what the targets hold now.
 public func streamRegions(
-    from source: @autoclosure () throws(SourceError) -> any ImageSource, to regions: [RegionTarget],
+    from source: @autoclosure () throws(SourceError) -> ImageSource, to regions: [RegionTarget],
     options: StreamOptions = StreamOptions(), cancellation: Cancellation = Cancellation(),
     approve: (StreamPlan) -> Bool = { _ in true }, onEvent: (StreamEvent) -> Void = { _ in }
 ) throws(StreamError) -> StreamResult {

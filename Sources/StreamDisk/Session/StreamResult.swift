@@ -7,9 +7,9 @@ public struct StreamResult: Sendable {
     /// Duration of the whole call.
     public let elapsedSeconds: Double
     /// Compressed bytes received from the source.
-    public let fetchedBytes: UInt64
+    package let fetchedBytes: UInt64
     /// Bytes produced by the decoders.
-    public let decodedBytes: UInt64
+    package let decodedBytes: UInt64
     /// Bytes that the disk has written.
     public let writtenBytes: UInt64
     /// Bytes that the device zeroed without writing.
@@ -17,9 +17,9 @@ public struct StreamResult: Sendable {
     /// Bytes read from the disk and compared, without partition tables.
     public let verifiedBytes: UInt64
     /// Whether a hash was given and the metadata matched it.
-    public var isHashCompared: Bool { plan.isHashCompared }
+    package var isHashCompared: Bool { plan.isHashCompared }
     /// Peak resident set size of this process, in bytes.
-    public let peakMemoryBytes: UInt64
+    package let peakMemoryBytes: UInt64
     /// Where each stage of the write phase spent its time.
     package let stages: [StageReport]
 }

@@ -2,7 +2,7 @@ import CosiFormat
 
 /// Streams an image onto a disk: preflight, then a pipeline between `invalidate` and `commit` (docs/SAFETY.md).
 struct StreamSession {
-    let source: any ImageSource
+    let source: any ByteSource
     let options: StreamOptions
     let reporter: ProgressReporter
 
@@ -22,13 +22,7 @@ struct StreamSession {
         reporter.present(plan)
         if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
 
-        let result: StreamResult
-        do throws(StreamFault) {
-            result = try write(queue, preflight, plan)
-        } catch {
-            if case .mismatch(let mismatch) = error { throw .mismatch(mismatch.located(in: plan)) }
-            throw error
-        }
+        let result = try write(queue, preflight, plan)
         let arrival = PartitionArrival(on: preflight.target, preflight.contents.gpt)
         try preflight.close()
         if let missing = arrival?.wait() { reporter.warn(.disk("\(plan.diskPath): \(missing)")) }

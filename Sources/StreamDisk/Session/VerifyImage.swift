@@ -10,7 +10,7 @@
 /// - Throws: `StreamFault.mismatch` if the contents differ. Everything is compared before it is thrown, so it names the
 ///   difference with the lowest offset on the disk.
 public func verifyImage(
-    from source: @autoclosure () throws(SourceError) -> any ImageSource, onDisk path: String,
+    from source: @autoclosure () throws(SourceError) -> ImageSource, onDisk path: String,
     options: StreamOptions = StreamOptions(), cancellation: Cancellation = Cancellation(),
     onEvent: (StreamEvent) -> Void = { _ in }
 ) throws(StreamError) -> StreamResult {

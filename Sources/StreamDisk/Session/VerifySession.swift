@@ -2,7 +2,7 @@ import CosiFormat
 
 /// Compares a disk with an image without writing: the same pipeline, with the comparer as its consumer.
 struct VerifySession {
-    let source: any ImageSource
+    let source: any ByteSource
     let options: StreamOptions
     let reporter: ProgressReporter
 
@@ -62,8 +62,7 @@ struct VerifySession {
         let count = found.count + comparer.differenceCount
         if let range = comparer.firstDifference { found.append((nil, range)) }
         if let first = found.min(by: { $0.range.lowerBound < $1.range.lowerBound }) {
-            let mismatch = DiskMismatch(.image, path: plan.diskPath, area: first.area, range: first.range, count: count)
-            throw .mismatch(mismatch.located(in: plan))
+            throw .mismatch(DiskMismatch(.image, path: plan.diskPath, area: first.area, range: first.range, count: count))
         }
         return reporter.result(plan, isWritten: false, verifiedBytes: comparer.comparedBytes)
     }

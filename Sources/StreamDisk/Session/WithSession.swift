@@ -1,16 +1,16 @@
 /// Runs the body of a session: creates its source first and closes it at the end, stops its transfer on cancellation, and adds
-/// the phase and the state of the disk to its errors. Signals that its own
-/// writes may raise do not reach the process.
+/// the phase, the state of the disk and, for a mismatch, the partition to its errors. Signals that its own writes may raise do
+/// not reach the process.
 func withSession<Result>(
-    _ makeSource: () throws(SourceError) -> any ImageSource, _ cancellation: Cancellation, disk: StreamError.DiskState,
+    _ makeSource: () throws(SourceError) -> ImageSource, _ cancellation: Cancellation, disk: StreamError.DiskState,
     _ onEvent: (StreamEvent) -> Void,
-    _ body: (any ImageSource, ProgressReporter) throws(StreamFault) -> Result
+    _ body: (any ByteSource, ProgressReporter) throws(StreamFault) -> Result
 ) throws(StreamError) -> Result {
     let signals = BlockedSignals()
     defer { signals.restore() }
-    let source: any ImageSource
+    let source: any ByteSource
     do throws(SourceError) {
-        source = try makeSource()
+        source = try makeSource().bytes
     } catch {
         throw StreamError(cause: StreamFault(error), phase: .preflight, disk: disk)
     }
@@ -23,7 +23,7 @@ func withSession<Result>(
                 try body(source, reporter)
             }
         } catch {
-            throw StreamError(cause: error, phase: reporter.phase, disk: reporter.disk)
+            throw StreamError(cause: error.located(in: reporter.plan), phase: reporter.phase, disk: reporter.disk)
         }
     }
 }

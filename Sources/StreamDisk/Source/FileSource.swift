@@ -3,7 +3,7 @@ import CosiFormat
 import Glibc
 
 /// An image in a regular file or on a block device of this host.
-package final class FileSource: ImageSource {
+package final class FileSource: ByteSource {
     private struct File {
         var descriptor: Int32
         var sizeBytes: UInt64

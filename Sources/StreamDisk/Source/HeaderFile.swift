@@ -1,30 +1,30 @@
 import CosiFormat
 import Glibc
 
-/// `@FILE` as a header: request headers out of the list of processes and the shell's history.
-package enum HeaderFile {
-    /// Why a file gives no headers; its text is never repeated.
-    package struct Refusal: Error {
-        package let path: String
-        package let problem: String
+/// Request headers given as `@FILE`, which keeps them out of the process list and the shell's history.
+public enum HeaderFile {
+    /// Why a file cannot be used. Never contains text from the file.
+    public struct Refusal: Error {
+        let path: String
+        let problem: String
         /// The exit code.
         package let code: Int32
 
         /// `@FILE: why`.
-        package var message: String { "@\(printable(path)): \(problem)" }
+        public var message: String { "@\(printable(path)): \(problem)" }
     }
 
-    /// More than any server takes.
+    /// The limit of a file: more than any server accepts.
     package static let sizeBytesMax = 64 << 10
-    /// A pipe, such as bash's `<(…)`, may take a moment.
+    /// How long a pipe, such as bash's `<(…)`, may be empty.
     private static let timeoutSeconds = 10.0
 
-    /// What a header as it was given stands for: itself, or for `@FILE` the lines of that file, which is read now.
-    package static func expanded(_ header: String) throws(Refusal) -> [String] {
+    /// The headers that `header` stands for: itself or, for `@FILE`, the lines of that file, which is read now.
+    public static func expanded(_ header: String) throws(Refusal) -> [String] {
         header.hasPrefix("@") ? try lines(String(header.dropFirst())) : [header]
     }
 
-    /// The headers in a file, one a line; blank lines are left out, and lines may end in CRLF. Its text is never repeated.
+    /// The headers in a file, one per line. Blank lines are left out, and lines may end in CRLF.
     package static func lines(_ path: String) throws(Refusal) -> [String] {
         guard let text = String(validating: try bytes(path), as: UTF8.self) else { throw fault(path, "it is not UTF-8 text") }
         var headers: [String] = []

@@ -1,8 +1,25 @@
+/// Where an image comes from. ``makeImageSource(_:options:)`` makes one for a single call of `streamImage`, `streamRegions`,
+/// `verifyImage` or `inspectImage`, which closes it.
+public struct ImageSource: Sendable {
+    package let bytes: any ByteSource
+
+    package init(bytes: any ByteSource) { self.bytes = bytes }
+
+    /// Ends its background work. Needed only if it is passed to no call.
+    public func close() { bytes.close() }
+}
+
 /// The source that `reference` names: `https://…`, `http://…`, `oci://…`, `file://…` or a path.
 ///
 /// Accesses neither the network nor the disk. Throws `.invalidReference` for anything else.
-public func makeImageSource(_ reference: String, options: SourceOptions = SourceOptions()) throws(SourceError) -> any ImageSource
-{
+public func makeImageSource(_ reference: String, options: SourceOptions = SourceOptions()) throws(SourceError) -> ImageSource {
+    ImageSource(bytes: try makeByteSource(reference, options: options))
+}
+
+/// The bytes that `reference` names, as for `makeImageSource`.
+package func makeByteSource(
+    _ reference: String, options: SourceOptions = SourceOptions()
+) throws(SourceError) -> any ByteSource {
     guard let scheme = scheme(of: reference) else { return try FileSource(path: reference) }
     switch scheme {
     case "http", "https": return try HTTPSource(url: reference, options: options)
@@ -30,7 +47,7 @@ private func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x2
 
 /// The name of the source for `reference`. For an invalid reference, the part of it that cannot contain a secret.
 package func imageName(_ reference: String) -> String {
-    (try? makeImageSource(reference, options: SourceOptions()))?.name ?? withoutSecrets(reference)
+    (try? makeByteSource(reference))?.name ?? withoutSecrets(reference)
 }
 
 /// Shortens a reference that could not be parsed to what cannot contain a secret: drops everything up to the last `@`, and the

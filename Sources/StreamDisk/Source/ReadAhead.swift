@@ -13,7 +13,7 @@ struct KnownBytes: Sendable {
 }
 
 /// A source whose reads each cost a round trip, and which can perform several at once.
-protocol ReadsAhead: ImageSource {
+protocol ReadsAhead: ByteSource {
     /// Reads `range` as `read` does, and at the same time whichever of `others` it can: small ranges that are useful but
     /// optional. Those that fail, or take much longer than `range`, are left out and not retried.
     ///

@@ -26,7 +26,7 @@ public struct SourceOptions: Sendable {
     /// The reason why `header` is not allowed in `headers`, without its value; nil if it is allowed.
     ///
     /// It must be a field line (RFC 9110 §5), and must not be one that changes the meaning of the response.
-    package static func refusal(ofHeader header: String) -> String? {
+    public static func refusal(ofHeader header: String) -> String? {
         let name = header.prefix { $0 != ":" }
         let isToken =
             !name.isEmpty

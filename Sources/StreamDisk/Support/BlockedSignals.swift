@@ -1,14 +1,14 @@
 import Glibc
 
-/// What a write of ours may raise on the thread that makes it: SIGPIPE of a connection that was closed, SIGXFSZ of a file that may not
-/// grow (setrlimit(2)). Both come back as errors too, and the process has a right to its own dispositions.
+/// Blocks the signals that a write can raise on its thread: SIGPIPE for a closed connection, and SIGXFSZ for a file that may not
+/// grow (setrlimit(2)). The write also returns an error for each, and the process's own dispositions stay untouched.
 ///
-/// Made and restored on one thread.
+/// Create and restore it on the same thread.
 package struct BlockedSignals {
     private let before: sigset_t
     private let isPendingBefore: [Bool]
 
-    /// Blocks them on this thread.
+    /// Blocks the signals on this thread.
     package init() {
         var (blocked, before) = (SignalSets.ofWrites, sigset_t())
         isPendingBefore = Self.pending
@@ -16,7 +16,7 @@ package struct BlockedSignals {
         self.before = before
     }
 
-    /// Takes away those that came meanwhile, and blocks what was blocked before.
+    /// Discards the signals that arrived since, and restores the signal mask.
     package func restore() {
         for (index, isPending) in Self.pending.enumerated() where isPending && !isPendingBefore[index] {
             var signal = SignalSets.of([SignalSets.writeSignals[index]])
@@ -38,7 +38,7 @@ enum SignalSets {
     static let writeSignals = [SIGPIPE, SIGXFSZ]
     static var ofWrites: sigset_t { of(writeSignals) }
 
-    /// All but those that tell of a fault in the thread itself.
+    /// All signals except those that a fault in the thread itself raises.
     static var notForWorkers: sigset_t {
         var set = sigset_t()
         unsafe sigfillset(&set)

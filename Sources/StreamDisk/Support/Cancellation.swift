@@ -33,7 +33,7 @@ public final class Cancellation: Sendable {
     /// immediately.
     ///
     /// The handler may still be running on the cancelling thread when `body` has returned, so it must own what it uses.
-    public func withHandler<Value, Failure: Error>(
+    package func withHandler<Value, Failure: Error>(
         _ handler: @escaping @Sendable () -> Void, _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
         let id = state.withLock { state in
@@ -48,7 +48,7 @@ public final class Cancellation: Sendable {
 }
 
 /// Thrown where a thread waits, or its work is no longer wanted, after the transfer was stopped. It does not say why.
-public struct Stopped: Error, Sendable {
+package struct Stopped: Error, Sendable {
     /// Creates the error.
-    public init() {}
+    package init() {}
 }

@@ -11,7 +11,7 @@ package struct Descriptor: ~Copyable, Sendable {
     package init(opening path: String, _ flags: Int32, mode: UInt32 = 0) throws(SystemError) {
         // A NUL would truncate the path and so name another file.
         guard !path.utf8.contains(0) else { throw SystemError(EINVAL) }
-        // What can be written must not be there for a moment, either: another thread may print just then.
+        // A writable file must not have such a number even for a moment: another thread may print just then.
         let fillers = flags & O_ACCMODE == O_RDONLY ? [] : Self.fillStandard()
         defer { for filler in fillers { _ = Glibc.close(filler) } }
         while true {
@@ -25,7 +25,7 @@ package struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Opens what nothing can be written to as often as one of 0 to 2 is free. The caller closes them.
+    /// Fills the free descriptors of 0 to 2 with files that cannot be written. The caller closes them.
     private static func fillStandard() -> [Int32] {
         var fillers: [Int32] = []
         while true {
@@ -69,8 +69,8 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Reads to the end of the file. Throws EFBIG if that is more than `limitBytes`.
     ///
-    /// - Parameter waitSeconds: how long a pipe that was opened with O_NONBLOCK, such as bash's `<(…)`, may have nothing to read in
-    ///   all; then EAGAIN is thrown.
+    /// - Parameter waitSeconds: how long, in all, a pipe that was opened with O_NONBLOCK, such as bash's `<(…)`, may be empty.
+    ///   After that, EAGAIN is thrown.
     func readAll(limitBytes: Int, waitSeconds: Double = 0) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var millisecondsLeft = waitSeconds * 1000

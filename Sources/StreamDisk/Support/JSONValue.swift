@@ -1,7 +1,7 @@
 import CosiFormat
 
 /// A JSON value for output (RFC 8259). Keys are sorted, so equal values give equal text.
-package enum JSONValue: Sendable {
+public enum JSONValue: Sendable {
     case null
     case flag(Bool)
     case count(UInt64)
@@ -15,7 +15,7 @@ package enum JSONValue: Sendable {
     package static func optional(_ text: String?) -> JSONValue { text.map { .text($0) } ?? .null }
 
     /// The value on one line, without a newline.
-    package var line: String {
+    public var line: String {
         var text = ""
         write(to: &text, indent: nil)
         return text

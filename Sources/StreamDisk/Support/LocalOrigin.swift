@@ -1,7 +1,7 @@
 import Glibc
 
 /// The file or block device of this host that holds the image.
-public struct LocalOrigin: Sendable, Hashable {
+package struct LocalOrigin: Sendable, Hashable {
     let file: FileIdentity
     /// The number of the device, if it is a block device.
     let device: DeviceNumber?

@@ -1,7 +1,7 @@
 /// A limit on the memory of a run, and where it comes from.
 public struct MemoryLimit: Sendable, Equatable {
     /// Where the limit comes from.
-    public enum Origin: Sendable, Equatable {
+    package enum Origin: Sendable, Equatable {
         /// `StreamOptions.memoryLimitBytes`.
         case asked
         /// The host's available memory (proc(5), MemAvailable).
@@ -13,9 +13,9 @@ public struct MemoryLimit: Sendable, Equatable {
     }
 
     /// The memory that may be used.
-    public let bytes: UInt64
+    package let bytes: UInt64
     /// Where the limit comes from.
-    public let origin: Origin
+    package let origin: Origin
 
     /// Whether memory counts that is reserved but not touched.
     var countsReserved: Bool { origin == .addressSpace || origin == .data }

@@ -1,8 +1,10 @@
-/// A size as people write it: bytes, or 512K, 64M, 1.5G, 1T: powers of 1024, with or without iB behind the letter.
-package struct ByteCount: Sendable {
-    package let bytes: UInt64
+/// A size as a user writes it: in bytes, or as 512K, 64M, 1.5G, 1T in powers of 1024, with or without iB after the letter.
+public struct ByteCount: Sendable {
+    /// The size in bytes.
+    public let bytes: UInt64
 
-    package init?(_ text: String) {
+    /// Nil if `text` is not a size.
+    public init?(_ text: String) {
         guard let (number, unit) = Decimal.split(text) else { return nil }
         let shift: UInt64
         switch unit.lowercased() {
@@ -13,23 +15,26 @@ package struct ByteCount: Sendable {
         case "t", "tib": shift = 40
         default: return nil
         }
-        // Below 2^53 a Double is exact; sizes of memory are far below it, and half a byte is none.
+        // A Double is exact below 2^53, far above any size of memory. A fraction of a byte is not a size.
         let bytes = number * Double(1 << shift)
         guard bytes < Double(1 << 53), shift > 0 || number == number.rounded() else { return nil }
         self.bytes = UInt64(bytes)
     }
 }
 
-/// A time as people write it: seconds, or 30s, 5m, 1.5h.
-package struct TimeSpan: Sendable, CustomStringConvertible {
-    /// A year: more is a mistake.
+/// A time as a user writes it: in seconds, or as 30s, 5m, 1.5h.
+public struct TimeSpan: Sendable, CustomStringConvertible {
+    /// A year. A longer time is a mistake.
     static let secondsMax = 365 * 86_400.0
 
-    package let seconds: Double
+    /// The time in seconds.
+    public let seconds: Double
 
-    package init(seconds: Double) { self.seconds = seconds }
+    /// A time in seconds, such as a default.
+    public init(seconds: Double) { self.seconds = seconds }
 
-    package init?(_ text: String) {
+    /// Nil if `text` is not a time.
+    public init?(_ text: String) {
         guard let (number, unit) = Decimal.split(text) else { return nil }
         switch unit.lowercased() {
         case "", "s": seconds = number
@@ -39,10 +44,11 @@ package struct TimeSpan: Sendable, CustomStringConvertible {
         }
     }
 
-    /// More than none, and no mistake.
-    package var isUsable: Bool { seconds > 0 && seconds <= Self.secondsMax }
+    /// Whether it is above zero and at most a year.
+    public var isUsable: Bool { seconds > 0 && seconds <= Self.secondsMax }
 
-    package var description: String {
+    /// The time as a user may write it, such as `5m`.
+    public var description: String {
         guard seconds == seconds.rounded(), isUsable else { return "\(seconds)s" }
         let whole = Int(seconds)
         if whole % 3600 == 0 { return "\(whole / 3600)h" }
@@ -52,7 +58,7 @@ package struct TimeSpan: Sendable, CustomStringConvertible {
 
 /// A plain decimal number at the start of a text.
 private enum Decimal {
-    /// The number and what stands behind it; nil for no number, and for signs, exponents, `inf` and `nan`.
+    /// The number and the text after it; nil if there is no number, and for signs, exponents, `inf` and `nan`.
     static func split(_ text: String) -> (number: Double, unit: Substring)? {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         guard let first = digits.first, first != ".", digits.last != ".", let number = Double(digits) else { return nil }

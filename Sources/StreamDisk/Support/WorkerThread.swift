@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// A named thread that is joined exactly once. It takes no signals: those are for the process's own threads.
-package struct WorkerThread: ~Copyable {
+public struct WorkerThread: ~Copyable {
     private final class Body {
         let name: String
         let run: @Sendable () -> Void
@@ -19,7 +19,7 @@ package struct WorkerThread: ~Copyable {
     static let stackBytes = 1 << 20
 
     /// Starts `body` on a new thread. `name` is visible in `top -H` and debuggers: at most 15 bytes (pthread_setname_np(3)).
-    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    public init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         // SAFETY: the box is retained here, and released by the thread, or here if the thread does not start.
         let box = unsafe Unmanaged.passRetained(Body(name: name, run: body))
         var attributes = pthread_attr_t()
@@ -51,7 +51,7 @@ package struct WorkerThread: ~Copyable {
     }
 
     /// Waits for the thread to end. `deinit` detaches a thread that was not joined.
-    package consuming func join() {
+    public consuming func join() {
         pthread_join(handle, nil)
         discard self
     }

@@ -12,7 +12,7 @@ struct DecodeProbe {
         let stages: [StageReport]
     }
 
-    func run(image source: any ImageSource) throws -> Outcome {
+    func run(image source: any ByteSource) throws -> Outcome {
         defer { source.close() }
         let transfer = TransferState()
         let contents = try readContents(of: source, observer: transfer.observer)

@@ -112,7 +112,7 @@ struct RunDecode: ParsableCommand {
     func run() throws {
         var probe = DecodeProbe()
         probe.lanes = lanes
-        let outcome = try probe.run(image: try makeImageSource(image, options: SourceOptions()))
+        let outcome = try probe.run(image: try makeByteSource(image, options: SourceOptions()))
         var measurement = Measurement(seconds: outcome.seconds, bytes: outcome.decodedBytes)
         measurement.stages = outcome.stages.map { Measurement.Stage($0) }.filter { $0.name != "write" }
         measurement.figures = ["ownSeconds": outcome.seconds]

@@ -31,7 +31,7 @@ func together(within seconds: Double = 60, _ bodies: [@Sendable () -> Void]) thr
 }
 
 /// An image source in memory that delivers pieces of any size.
-final class MemorySource: ImageSource {
+final class MemorySource: ByteSource {
     let name = "memory"
     private let bytes: [UInt8]
     private let random: Monitor<SplitMix64>

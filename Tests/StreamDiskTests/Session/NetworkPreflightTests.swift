@@ -112,7 +112,7 @@ import Testing
 }
 
 /// Takes its time, and then has nothing.
-private final class SlowSource: ImageSource {
+private final class SlowSource: ByteSource {
     let name = "slow"
     private let openSeconds: Double
 

@@ -63,7 +63,7 @@ import Testing
             let image = try SampleImage.make("--size 48M --esp-mib 4 --level 3 --more-partitions \(more)")
             let server = try FaultServer(image.bytes) { _ in Answer(delaySeconds: 0.05) }
             let seconds = try duration {
-                let source = try makeImageSource(server.url(), options: quickOptions())
+                let source = try makeByteSource(server.url(), options: quickOptions())
                 _ = try readContents(of: source, observer: NoteCollector().observer)
                 source.close()
             }
@@ -169,7 +169,7 @@ import Testing
                     """
                 let path = try image.repacked(in: folder, metadata: filter)
                 let server = try FaultServer(Array(try Data(contentsOf: URL(filePath: path))))
-                let source = try makeImageSource(server.url(), options: quickOptions())
+                let source = try makeByteSource(server.url(), options: quickOptions())
                 #expect(throws: StreamFault.self) { try readContents(of: source, observer: NoteCollector().observer) }
                 #expect(server.requests.count < 4 * HeaderGuess.headersMax + 40, "\(server.requests.count)")
                 #expect(server.connectionCount < 100, "\(server.connectionCount)")
@@ -189,7 +189,7 @@ import Testing
                 while server.requests.count < 5 { usleep(5000) }
                 notes.cancellation.cancel()
             }
-            let source = try makeImageSource(server.url(), options: quickOptions(stall: 60))
+            let source = try makeByteSource(server.url(), options: quickOptions(stall: 60))
             let seconds = duration {
                 #expect { try readContents(of: source, observer: notes.observer) } throws: { error in
                     if case .cancelled? = error as? StreamFault { true } else { false }
@@ -220,7 +220,7 @@ import Testing
     private static func expectSame(
         _ url: String, _ path: String, options: SourceOptions = quickOptions(), notes: NoteCollector = NoteCollector()
     ) throws {
-        let source = try makeImageSource(url, options: options)
+        let source = try makeByteSource(url, options: options)
         defer { source.close() }
         let found = try readContents(of: source, observer: notes.observer)
         let expected = try readContents(of: try FileSource(path: path), observer: NoteCollector().observer)

@@ -74,7 +74,7 @@ import Testing
             let server = try registry(token: FaultServer.Answer(delaySeconds: 30))
             var options = quickOptions()
             options.usesPlainHTTP = true
-            let (notes, source) = (NoteCollector(), try makeImageSource("oci://127.0.0.1:\(server.port)/a:1", options: options))
+            let (notes, source) = (NoteCollector(), try makeByteSource("oci://127.0.0.1:\(server.port)/a:1", options: options))
             Thread.detachNewThread {
                 Thread.sleep(forTimeInterval: 0.5)
                 notes.cancellation.cancel()
@@ -159,7 +159,7 @@ import Testing
         }
         var options = quickOptions()
         options.usesPlainHTTP = true
-        let source = try makeImageSource("oci://127.0.0.1:\(server.port)/a:1", options: options)
+        let source = try makeByteSource("oci://127.0.0.1:\(server.port)/a:1", options: options)
         defer { source.close() }
         _ = try await onThread { try source.open(wantedBytes: 1, observer: NoteCollector().observer) }
         opened.withLock { $0 = true }

@@ -36,14 +36,14 @@ import Testing
     @Test("A password in a reference is refused and not repeated.")
     func aPasswordInAReference() {
         for text in ["oci://user:hunter@host/a:1", "oci://user:hun@ter@host/a:1@sha256:12", "oci://user:hunter@sha256:1/a:1"] {
-            let error = sourceError { _ = try makeImageSource(text) }
+            let error = sourceError { _ = try makeByteSource(text) }
             #expect(error?.kind == .invalidReference && "\(error as Any)".contains("hun") == false, "\(text)")
         }
     }
 
     @Test("A digest that is none does not take the place of the name.")
     func aBrokenDigest() {
-        #expect(sourceError { _ = try makeImageSource("oci://host/a@sha256:12") }?.source == "oci://host/a")
+        #expect(sourceError { _ = try makeByteSource("oci://host/a@sha256:12") }?.source == "oci://host/a")
     }
 
     // MARK: Documents

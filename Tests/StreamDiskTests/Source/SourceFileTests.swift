@@ -129,17 +129,17 @@ import Testing
 
     @Test func referencesAreToldApartByScheme() throws {
         let options = SourceOptions()
-        #expect(try makeImageSource("https://host/x", options: options) is HTTPSource)
-        #expect(try makeImageSource("HTTP://host/x", options: options) is HTTPSource)
+        #expect(try makeByteSource("https://host/x", options: options) is HTTPSource)
+        #expect(try makeByteSource("HTTP://host/x", options: options) is HTTPSource)
         for path in ["/a/b", "a", "./http:/x", "C:x", "1http://x", "://x"] {
-            #expect(try makeImageSource(path, options: options) is FileSource, "\(path)")
+            #expect(try makeByteSource(path, options: options) is FileSource, "\(path)")
         }
         for (wrong, word) in [
             ("oci://registry/name", "digest"), ("ftp://u:secret@host/x?secret", "ftp"), ("https://", "valid"),
             ("http://ho st/x?secret", "valid"), ("https://u:secret@ho st/", "valid"), ("http://host:99999/x", "valid"),
             ("http://u%0a:x@host/", "valid"),
         ] {
-            let error = sourceError { _ = try makeImageSource(wrong, options: options) }
+            let error = sourceError { _ = try makeByteSource(wrong, options: options) }
             #expect(error?.kind == .invalidReference, "\(wrong)")
             #expect(error?.reason.contains(word) == true, "\(String(describing: error))")
             #expect(error.map { $0.source + $0.reason }?.contains("secret") == false)

@@ -38,7 +38,7 @@ import Testing
     @Test("A read that ends early keeps nothing of its sink, before the source is closed.", arguments: [1, 4])
     func aReadThatEndsEarlyLetsGoOfItsSink(connections: Int) throws {
         let server = try FaultServer(sampleBytes(4_000_000))
-        let source = try makeImageSource(server.url(), options: quickOptions(connections: connections))
+        let source = try makeByteSource(server.url(), options: quickOptions(connections: connections))
         defer { source.close() }
         let observer = NoteCollector().observer
         _ = try source.open(wantedBytes: 1000, observer: observer)

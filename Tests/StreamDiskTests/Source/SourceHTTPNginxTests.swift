@@ -10,7 +10,7 @@ import Testing
         let nginx = try Nginx()
         let content = sampleBytes(3 << 20)
         try nginx.serve("image", content)
-        let source = try makeImageSource(nginx.url("image"), options: quickOptions())
+        let source = try makeByteSource(nginx.url("image"), options: quickOptions())
         let notes = NoteCollector()
         let head = try source.open(wantedBytes: 1 << 20, observer: notes.observer)
         #expect(head.bytes == Array(content[..<(1 << 20)]))
@@ -43,7 +43,7 @@ import Testing
     @Test func aFileReplacedMeanwhileHasChanged() throws {
         let nginx = try Nginx()
         try nginx.serve("image", sampleBytes(1 << 20))
-        let source = try makeImageSource(nginx.url("image"), options: quickOptions())
+        let source = try makeByteSource(nginx.url("image"), options: quickOptions())
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 1000, observer: notes.observer)
         try nginx.serve("image", sampleBytes((1 << 20) + 1, seed: 2))

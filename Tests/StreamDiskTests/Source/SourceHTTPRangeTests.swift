@@ -14,7 +14,7 @@ import Testing
         let content = sampleBytes(300_000)
         let server = try FaultServer(content)
         let notes = NoteCollector()
-        let source = try makeImageSource(server.url("/a.cosi?x=1"), options: quickOptions())
+        let source = try makeByteSource(server.url("/a.cosi?x=1"), options: quickOptions())
         let head = try source.open(wantedBytes: 100_000, observer: notes.observer)
         #expect(head.bytes == Array(content[..<100_000]))
         #expect(head.sizeBytes == 300_000)
@@ -45,7 +45,7 @@ import Testing
     func earlyBytesAreTold() throws {
         let content = sampleBytes(4 << 20)
         let server = try FaultServer(content) { request in Answer(delaySeconds: request.range?.lowerBound == 1000 ? 1.5 : 0) }
-        let source = try makeImageSource(server.url(), options: quickOptions(connections: 4))
+        let source = try makeByteSource(server.url(), options: quickOptions(connections: 4))
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 1000, observer: notes.observer)
         #expect(source.earlyBytes == 0)
@@ -84,7 +84,7 @@ import Testing
 
     @Test func bytesBeyondTheEndAreNotThere() throws {
         let server = try FaultServer(sampleBytes(10_000))
-        let source = try makeImageSource(server.url(), options: quickOptions())
+        let source = try makeByteSource(server.url(), options: quickOptions())
         _ = try source.open(wantedBytes: 10, observer: NoteCollector().observer)
         let error = sourceError {
             try source.read(0..<10_001, into: RecordingSink(), observer: NoteCollector().observer)
@@ -143,7 +143,7 @@ import Testing
     @Test func lanesReadSideBySide() async throws {
         let content = sampleBytes(2 << 20)
         let server = try FaultServer(content) { $0.index % 3 == 2 ? Answer().ending(.cut(100_000)) : Answer() }
-        let source = try makeImageSource(server.url(), options: quickOptions())
+        let source = try makeByteSource(server.url(), options: quickOptions())
         _ = try source.open(wantedBytes: 10, observer: NoteCollector().observer)
         try await withThrowingTaskGroup { group in
             for lane in 0..<4 {
@@ -165,9 +165,9 @@ import Testing
         for header in [
             "novalue", ": x", "A b: x", "X: a\r\nY: b", "X: a\nb", "Range: bytes=0-1", "accept-encoding: gzip",
         ] {
-            let error = sourceError { _ = try makeImageSource("http://h/x", options: quickOptions(headers: [header])) }
+            let error = sourceError { _ = try makeByteSource("http://h/x", options: quickOptions(headers: [header])) }
             #expect(error?.kind == .invalidReference, "\(header)")
         }
-        _ = try makeImageSource("http://h/x", options: quickOptions(headers: ["X-Ok: a, b: c", "X-Empty:"]))
+        _ = try makeByteSource("http://h/x", options: quickOptions(headers: ["X-Ok: a, b: c", "X-Empty:"]))
     }
 }

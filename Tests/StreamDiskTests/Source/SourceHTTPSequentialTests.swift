@@ -11,7 +11,7 @@ import Testing
     @Test func theFirstAnswerIsUsedToItsEnd() throws {
         let content = sampleBytes(5 << 20)
         let server = try FaultServer(content) { _ in Answer(ignoresRange: true) }
-        let source = try makeImageSource(server.url(), options: quickOptions())
+        let source = try makeByteSource(server.url(), options: quickOptions())
         defer { source.close() }
         let notes = NoteCollector()
         let head = try source.open(wantedBytes: 100_000, observer: notes.observer)
@@ -31,7 +31,7 @@ import Testing
 
     @Test func whatHasPassedCannotBeRead() throws {
         let server = try FaultServer(sampleBytes(3 << 20)) { _ in Answer(ignoresRange: true) }
-        let source = try makeImageSource(server.url(), options: quickOptions())
+        let source = try makeByteSource(server.url(), options: quickOptions())
         defer { source.close() }
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 1000, observer: notes.observer)
@@ -44,7 +44,7 @@ import Testing
         let content = sampleBytes(10_000)
         for isChunked in [false, true] {
             let server = try FaultServer(content) { _ in Answer(ignoresRange: true, isChunked: isChunked) }
-            let source = try makeImageSource(server.url(), options: quickOptions())
+            let source = try makeByteSource(server.url(), options: quickOptions())
             defer { source.close() }
             let notes = NoteCollector()
             let head = try source.open(wantedBytes: isChunked ? 10_001 : 10_000, observer: notes.observer)
@@ -81,7 +81,7 @@ import Testing
                     return answer
                 }
             }
-            let source = try makeImageSource(server.url(), options: quickOptions(retry: 20))
+            let source = try makeByteSource(server.url(), options: quickOptions(retry: 20))
             defer { source.close() }
             let notes = NoteCollector()
             let head = try source.open(wantedBytes: 70_000, observer: notes.observer)
@@ -121,7 +121,7 @@ import Testing
         try await onThread {
             for end in [FaultServer.Answer.End.complete, .stall(2 << 20)] {
                 let server = try FaultServer(sampleBytes(8 << 20)) { _ in Answer(ignoresRange: true).ending(end) }
-                let source = try makeImageSource(server.url(), options: quickOptions(stall: 60))
+                let source = try makeByteSource(server.url(), options: quickOptions(stall: 60))
                 let notes = NoteCollector()
                 _ = try source.open(wantedBytes: 1000, observer: notes.observer)
                 Thread.sleep(forTimeInterval: 0.1)
@@ -135,7 +135,7 @@ import Testing
             // More than the socket buffers take.
             let content = sampleBytes(24 << 20)
             let server = try FaultServer(content) { _ in Answer(ignoresRange: true) }
-            let source = try makeImageSource(server.url(), options: quickOptions(retry: 0.2, stall: 1))
+            let source = try makeByteSource(server.url(), options: quickOptions(retry: 0.2, stall: 1))
             defer { source.close() }
             let notes = NoteCollector()
             _ = try source.open(wantedBytes: 1000, observer: notes.observer)

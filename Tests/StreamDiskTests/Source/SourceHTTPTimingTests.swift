@@ -76,7 +76,7 @@ import Testing
         try await onThread {
             let content = sampleBytes(3 << 20)
             let server = try FaultServer(content)
-            let source = try makeImageSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
+            let source = try makeByteSource(server.url(), options: quickOptions(retry: 0.3, stall: 1))
             let notes = NoteCollector()
             _ = try source.open(wantedBytes: 10, observer: notes.observer)
             let sink = RecordingSink { (total) throws(Stopped) in
@@ -96,7 +96,7 @@ import Testing
                 request.index == 1 || request.index == 2 ? Answer().ending(.cut(20_000)) : Answer()
             }
             let notes = NoteCollector()
-            let source = try makeImageSource(server.url(), options: quickOptions(retry: 2))
+            let source = try makeByteSource(server.url(), options: quickOptions(retry: 2))
             _ = try source.open(wantedBytes: 10, observer: notes.observer)
             let hasSlept = Locked(false)
             let sink = RecordingSink { (total) throws(Stopped) in
@@ -117,7 +117,7 @@ import Testing
 
     @Test func aSinkThatWantsNoMoreStopsTheRead() throws {
         let server = try FaultServer(sampleBytes(1 << 20))
-        let source = try makeImageSource(server.url(), options: quickOptions())
+        let source = try makeByteSource(server.url(), options: quickOptions())
         let notes = NoteCollector()
         _ = try source.open(wantedBytes: 10, observer: notes.observer)
         let sink = RecordingSink { (total) throws(Stopped) in

@@ -50,7 +50,7 @@ func quickOptions(
 func fetchAll(
     _ url: String, head: Int = 1000, options: SourceOptions = quickOptions(), notes: NoteCollector = NoteCollector()
 ) throws -> (head: ImageHead, bytes: [UInt8]) {
-    let source = try makeImageSource(url, options: options)
+    let source = try makeByteSource(url, options: options)
     defer { source.close() }
     let opened = try source.open(wantedBytes: head, observer: notes.observer)
     let sink = RecordingSink()

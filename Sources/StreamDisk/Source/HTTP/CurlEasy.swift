@@ -15,7 +15,7 @@ struct HTTPRequest {
     var headers: [String] = []
     var user: String?
     var password: String?
-    /// Instead of these two.
+    /// If set, replaces user and password.
     var authorization: HTTPAuthorization?
     var caFile: String?
     var clientCertificateFile: String?

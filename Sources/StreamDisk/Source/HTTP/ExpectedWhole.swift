@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// What all bytes of an image must be, where somebody has said so.
+/// The size and hash of a whole image, if a registry's manifest states them.
 struct ExpectedWhole: Sendable {
     let sizeBytes: UInt64
     /// 32 bytes.

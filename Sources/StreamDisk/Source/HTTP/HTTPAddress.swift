@@ -5,8 +5,8 @@ import CosiFormat
 struct HTTPAddress: Equatable, Sendable {
     /// The URL to request, without credentials and fragment.
     let url: String
-    /// Without credentials, query and fragment, which may contain secrets. Made for messages: a server's may be long, and hold what
-    /// controls a terminal.
+    /// Without credentials, query and fragment, which may contain secrets. Shortened and escaped for messages: a URL from a
+    /// server may be long, and contain characters that control a terminal.
     let name: String
     /// Scheme, host and port, in lower case. The port is always included.
     let origin: String

@@ -1,10 +1,10 @@
 import CCurl
 
-/// A small document, fetched whole into memory: retried, redirected and authorized as an image is.
+/// Fetches a small document whole into memory, with the same retries, redirects and authorization as an image.
 ///
-/// Not Sendable: used by the thread that asks for it.
+/// Not Sendable: the thread that calls `get` uses it.
 final class HTTPDocument: CurlReceiver {
-    /// What came, and its headers.
+    /// The body of a response, and its headers.
     struct Answer {
         let bytes: [UInt8]
         let response: HTTPResponse
@@ -12,7 +12,7 @@ final class HTTPDocument: CurlReceiver {
 
     /// Fewer bytes than this in one stall time are no progress.
     private static let progressBytesMin = 512
-    /// Of the page with an error, for what it says of TLS.
+    /// How much is kept of an error page, to see whether the server expects TLS.
     private static let pageBytesMax = 1 << 10
     private static let receiveBufferBytes = 16 << 10
 
@@ -25,7 +25,7 @@ final class HTTPDocument: CurlReceiver {
     private var body: [UInt8] = []
     private var isTooLong = false
     private var hasTooManyHeaders = false
-    /// When all of it must be there. Waiting for somebody else, who is asked for a token, moves it.
+    /// The deadline for the whole document. Moved by the time that a token server takes.
     private var end: Instant
     private var receivedBytes = 0
 
@@ -34,11 +34,11 @@ final class HTTPDocument: CurlReceiver {
         end = .after(seconds: endpoint.options.retryTimeoutSeconds)
     }
 
-    /// Fetches what `endpoint` names. Blocks; ends with the retry timeout, all tries and redirects together.
+    /// Fetches the document of `endpoint`. Blocks at most for the retry timeout, with all tries and redirects.
     ///
     /// - Parameters:
-    ///   - accept: the media types that may come (RFC 9110 §12.5.1).
-    ///   - bytesMax: what is longer is `.unsupported`.
+    ///   - accept: the accepted media types (RFC 9110 §12.5.1).
+    ///   - bytesMax: throws `.unsupported` for a longer document.
     static func get(
         _ endpoint: HTTPEndpoint, accept: [String], bytesMax: Int, observer: SourceObserver
     ) throws(SourceError) -> Answer {
@@ -105,7 +105,7 @@ final class HTTPDocument: CurlReceiver {
         }
     }
 
-    /// One request, to its end.
+    /// Runs one request to its end.
     private func transfer(
         _ request: HTTPRequest, _ session: CurlSession
     ) throws(SourceError) -> (HTTPSegment.Outcome, redirectURL: String?, code: CURLcode) {
@@ -151,7 +151,7 @@ final class HTTPDocument: CurlReceiver {
         receivedBytes += bytes.byteCount
         let isWanted = response.isComplete && response.status == 200
         let room = (isWanted ? bytesMax : Self.pageBytesMax) - body.count
-        // SAFETY: copied while the span lives.
+        // SAFETY: the bytes are copied while the span is alive.
         unsafe bytes.withUnsafeBytes { unsafe body.append(contentsOf: $0.prefix(room)) }
         if bytes.byteCount <= room { return .taken }
         isTooLong = isWanted

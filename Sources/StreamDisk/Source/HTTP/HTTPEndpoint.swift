@@ -1,21 +1,21 @@
 import Glibc
 import Synchronization
 
-/// Where and how an image, or a document of its registry, is requested: the address, the options, and where redirects led.
+/// The address and options by which an image, or a document of its registry, is requested, and where redirects led.
 final class HTTPEndpoint: Sendable {
     let address: HTTPAddress
     let options: SourceOptions
     /// The name in messages, without credentials.
     let name: String
     let authorizer: (any HTTPAuthorizer)?
-    /// Summed over all fetches; see `ImageSource.earlyBytes`.
+    /// Summed over all fetches; see `ByteSource.earlyBytes`.
     let earlyBytes = Atomic<UInt64>(0)
     private let remembered = Monitor<HTTPAddress?>(nil)
 
     /// More redirects than this are a loop (RFC 9110 §15.4 leaves the number to the client).
     private static let redirectsMax = 10
 
-    /// - Parameter name: nil: the URL itself, without what may be secret.
+    /// - Parameter name: nil for the URL itself, without parts that may be secret.
     init(
         url: String, options: SourceOptions, name: String? = nil, authorizer: (any HTTPAuthorizer)? = nil
     ) throws(SourceError) {
@@ -33,7 +33,7 @@ final class HTTPEndpoint: Sendable {
         }
     }
 
-    /// Where the last good answer came from; nil when that was the address itself.
+    /// The address of the last accepted response; nil if it is the original address.
     var shortcut: HTTPAddress? { remembered.withLock { $0 } }
 
     /// Remembers the address of an accepted response for the next requests.
@@ -58,7 +58,7 @@ final class HTTPEndpoint: Sendable {
         return request
     }
 
-    /// Where a redirect leads that is followed: the `count`th in a row, by an answer of `place`.
+    /// The address to follow a redirect to: the `count`th in a row, from `place`. Throws if it must not be followed.
     func redirect(to target: String?, from place: HTTPAddress, count: Int, at offset: UInt64) throws(SourceError) -> HTTPAddress {
         guard let target, let next = HTTPAddress(target, isRedirect: true) else {
             throw error(.unreachable, "redirects to what is no http or https URL", at: offset)
@@ -72,13 +72,13 @@ final class HTTPEndpoint: Sendable {
         return next
     }
 
-    /// Names a place for a message when it is not the one the user gave.
+    /// Names a place for a message, if it is not the one that the user gave.
     func elsewhere(_ place: HTTPAddress?) -> String {
         guard let place, place != address else { return "" }
         return " (at \(place.name))"
     }
 
-    /// What an answer of `place` means. No advice on what to send where nothing of the user's is sent.
+    /// The error for a response from `place`. Leaves out advice on credentials if `place` gets none from the user.
     func refusal(
         _ kind: SourceError.Kind, _ reason: String, of place: HTTPAddress, at offset: UInt64? = nil,
         advice: SourceError.Advice? = nil

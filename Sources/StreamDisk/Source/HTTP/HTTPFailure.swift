@@ -47,14 +47,15 @@ enum HTTPFailure {
         }
     }
 
-    /// Whether a plain first contact that ended so, without a byte, may have been to a server that speaks TLS: many just hang up.
+    /// Whether a first request without TLS that ended like this, without a byte, may have reached a TLS server: many just hang
+    /// up.
     static func mayWantTLS(_ code: CURLcode) -> Bool { [CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR].contains(code) }
 
-    /// It was.
+    /// The outcome if the server does speak TLS.
     static let wantsTLS = HTTPSegment.Outcome.fail(
         .unreachable, "a plain request was not answered, and what is there speaks TLS", .useTLS)
 
-    /// Of a response with more headers than are read.
+    /// The fault for a response with too many headers.
     static let tooManyHeaders = TransientFailure(reason: "more than 64 KiB of headers came", isContradiction: true)
 
     /// The first bytes of a response without a header: a TLS server sends a TLS alert record (RFC 8446 §5.1) to a client that

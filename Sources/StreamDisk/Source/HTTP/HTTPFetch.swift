@@ -6,8 +6,8 @@ import CCurl
 final class HTTPFetch: @unchecked Sendable {
     // SAFETY of Sendable: passed once from `HTTPSource.open` to the thread of `SequentialBody`; the former no longer uses it.
 
-    /// What may wait for its turn with several connections, all segments together; a segment being at least
-    /// `segmentBytesMin`, twice that with the most connections there may be.
+    /// How many bytes all segments together may buffer with several connections. A segment has at least `segmentBytesMin`, so
+    /// with the maximum of connections it is twice that.
     private static let earlyBytesMax: UInt64 = 8 << 20
     private static let segmentBytesMin: UInt64 = 256 << 10
     /// The buffer of libcurl for each of several connections.
@@ -215,7 +215,7 @@ final class HTTPFetch: @unchecked Sendable {
         }
     }
 
-    /// Gets what the server wants to see of who asks, once in a row; false where that is of no use, or not for this place.
+    /// Renews the authorization after a 401. False if that would not help, or if it must not be sent to this place.
     private func renewAuthorization(
         of segment: HTTPSegment, _ challenges: String, _ cancellation: Cancellation
     ) throws(SourceError) -> Bool {

@@ -16,7 +16,7 @@ final class MeteredSink {
         try sink.append(bytes)
     }
 
-    /// Runs what the server is not to blame for; the clock stands still meanwhile.
+    /// Runs work that must not count against the server. The clock stops meanwhile.
     func excluding<Value>(_ body: () throws(SourceError) -> Value) throws(SourceError) -> Value {
         let start = Instant.now
         defer { blockedNanoseconds += Instant.now.nanoseconds - start.nanoseconds }
@@ -65,9 +65,9 @@ final class HTTPSegment: CurlReceiver {
     /// The location of the next request; nil: the user's address.
     var place: HTTPAddress?
     var redirects = 0
-    /// What the transfer under way said of who asks.
+    /// The authorization that the current transfer sent.
     var authorization: HTTPAuthorization?
-    /// How often that was renewed since an answer was accepted.
+    /// How often it was renewed since a response was last accepted.
     var renewals = 0
 
     private let output: MeteredSink

@@ -5,7 +5,7 @@ struct TransientFailure: Equatable {
     var isContradiction = false
     /// The value of `Retry-After` (RFC 9110 §10.2.3).
     var retryAfterSeconds: Double?
-    /// What a person can do when no try has brought more.
+    /// What a user can do if no retry succeeds.
     var advice: SourceError.Advice?
 }
 
@@ -23,8 +23,8 @@ struct RetryState {
     static let progressBytesMin: UInt64 = 64 << 10
     /// This many contradictory responses in a row are no accident.
     static let contradictionsMax = 4
-    /// This often may the server want to see anew who asks, without progress. Time does not bound it: the clock stands still while
-    /// somebody else is asked.
+    /// How often the authorization may be renewed without progress. The timeout does not limit it: its clock stands still while a
+    /// token server is asked.
     static let renewalsMax = 8
     static let delayMinSeconds = 0.1
     static let delayMaxSeconds = 5.0
@@ -54,7 +54,7 @@ struct RetryState {
         return nil
     }
 
-    /// Records that the server wants to see anew who asks. Returns false if it did that too often without progress.
+    /// Records that the authorization is renewed. Returns false if that happened too often without progress.
     mutating func renewal(at now: Instant, position: UInt64) -> Bool {
         forgetBeforeProgress(to: position)
         first = first ?? (now, position)

@@ -16,7 +16,7 @@ final class SequentialBody: Sendable {
 
     /// - Parameters:
     ///   - fetch: held (`HTTPFetch.isHeld`), and not used elsewhere any more.
-    ///   - whole: what all of it must be; what differs is the end's error.
+    ///   - whole: the expected size and hash of the whole image; a difference is the error at the end.
     init(
         _ fetch: HTTPFetch, of endpoint: HTTPEndpoint, whole: ExpectedWhole?, cancellation: Cancellation
     ) throws(SourceError) {
@@ -105,7 +105,7 @@ final class SequentialBody: Sendable {
         return taken
     }
 
-    /// Passes over what is left, and throws what was wrong with the whole.
+    /// Reads the rest without delivering it, and throws if the whole is not as expected.
     func finish(cancellation: Cancellation) throws(SourceError) {
         while true {
             let taken = try take(atMost: BytePipe.pieceBytesMax, cancellation) { (_) throws(Stopped) in }
@@ -122,14 +122,14 @@ final class SequentialBody: Sendable {
     }
 }
 
-/// A pipe as the end of a fetch, which hashes what passes where something is expected of the whole.
+/// A pipe as the sink of a fetch. Hashes the bytes if a hash of the whole is expected.
 private final class PipeSink: ByteSink, @unchecked Sendable {
     // SAFETY of Sendable: used by the fetch's thread only.
     private let pipe: BytePipe
     private let whole: ExpectedWhole?
     private var digest = MessageDigest(.sha256)
     private var countBytes: UInt64 = 0
-    /// More came than there should be.
+    /// Whether more bytes arrived than expected.
     private(set) var isTooLong = false
 
     init(_ pipe: BytePipe, whole: ExpectedWhole?) { (self.pipe, self.whole) = (pipe, whole) }

@@ -1,11 +1,11 @@
-/// What a server wants to see: one challenge of `WWW-Authenticate` (RFC 9110 §11.6.1).
+/// One challenge of a `WWW-Authenticate` header field: how a server wants clients to authenticate (RFC 9110 §11.6.1).
 struct AuthenticationChallenge: Equatable {
     /// In lower case.
     let scheme: String
-    /// Names in lower case; of a name that comes twice the first.
+    /// By name, in lower case. If a name occurs twice, the first value counts.
     fileprivate(set) var parameters: [String: String] = [:]
 
-    /// All challenges of a header field; what has not their form is passed over.
+    /// All challenges of a header field. Skips whatever is not a challenge.
     static func parse(_ text: String) -> [AuthenticationChallenge] {
         var rest = Array(text.utf8)[...]
         var found: [AuthenticationChallenge] = []
@@ -14,7 +14,7 @@ struct AuthenticationChallenge: Equatable {
             guard !rest.isEmpty else { return found }
             let word = rest.prefix { isTokenByte($0) }
             guard !word.isEmpty else {
-                // Something else, such as a quoted string without a name.
+                // Not a challenge, such as a quoted string without a name.
                 rest = rest.dropFirst()
                 continue
             }

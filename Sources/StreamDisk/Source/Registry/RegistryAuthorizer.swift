@@ -1,13 +1,13 @@
 import CosiFormat
 
-/// Gets what a registry wants to see: a user and a password (Basic), or a token for one repository from the server that the
-/// registry names (Bearer; distribution's "Token Authentication Specification").
+/// Authorizes requests to a registry: with a user and a password (Basic), or with a token for one repository, which comes from
+/// the server that the registry names (Bearer; distribution's "Token Authentication Specification").
 ///
-/// Without a challenge nothing is sent. What goes where: a token only to the registry's origin; a user and a password to that, and
+/// Sends nothing until the registry challenges. A token goes to the registry's origin only. A user and a password go there, and
 /// to a token server that `mayHaveCredentials` allows.
 final class RegistryAuthorizer: HTTPAuthorizer {
     private struct State {
-        /// One connection asks; the others wait for what comes of it.
+        /// Whether a thread is getting an authorization. The others wait for its result.
         var isAsking = false
         var authorization: HTTPAuthorization?
         var search: RegistryCredentials.Search?
@@ -19,7 +19,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         let access_token: String?
     }
 
-    /// An answer, and the token in it: a header of more than this is taken by few servers.
+    /// Limits of the token server's answer, and of the token in it: few servers accept a longer header.
     private static let answerBytesMax = 1 << 20
     private static let tokenBytesMax = 64 << 10
 
@@ -42,7 +42,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         let state = state
         let isMine = observer.cancellation.withHandler({ state.mutateAndNotify { _ in } }) {
             state.wait { state -> Bool? in
-                // Another connection was quicker.
+                // Another thread has got one meanwhile.
                 if state.authorization != refused || observer.cancellation.isCancelled { return false }
                 if state.isAsking { return nil }
                 state.isAsking = true
@@ -82,7 +82,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         return search.credentials
     }
 
-    /// A refusal that no user and no password would change.
+    /// A refusal that other credentials would not change.
     private func unusable(_ reason: String) -> SourceError { SourceError(.notPermitted, source: reference.name, reason: reason) }
 
     private func denied(_ reason: String) -> SourceError {
@@ -103,7 +103,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
                 "the registry, which is asked over http, names another host for its tokens (\(realm.name)): credentials are not sent "
                     + "there, since anyone on the way can name one")
         }
-        // Never more than to read this repository, whatever the challenge would have.
+        // Requests read access to this repository only, whatever scope the challenge names.
         var query = "scope=" + percentEncoded("repository:\(reference.repository):pull")
         if let service = challenge.parameters["service"] { query += "&service=" + percentEncoded(service) }
         let endpoint = try HTTPEndpoint(
@@ -131,13 +131,14 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         return token
     }
 
-    /// Who has a certificate for the registry's name may say where its tokens are. Who has none may be anyone on the way, and is
-    /// heard only of the registry's own host.
+    /// Whether credentials may be sent to a token server. A registry with TLS may name any host that has TLS. Without TLS, the
+    /// answer may come from anyone on the network's path, so only the registry's own host is allowed.
     static func mayHaveCredentials(_ realm: HTTPAddress, of registry: HTTPAddress) -> Bool {
         registry.isSecure ? realm.isSecure : realm.host == registry.host
     }
 
-    /// The user's headers are for the registry alone. The client certificate is for its origin, which may have the token server, too.
+    /// The options for the token server: without the user's headers, which are for the registry, and without the client
+    /// certificate, unless the token server has the registry's origin.
     private func tokenOptions(_ realm: HTTPAddress, _ registry: HTTPAddress) -> SourceOptions {
         var options = options
         options.headers = []
@@ -145,7 +146,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
         return options
     }
 
-    /// Nil for an answer without one, and for what would be more than one header field.
+    /// The token in an answer; nil if there is none, or if it is too long or not visible ASCII.
     private static func token(in bytes: [UInt8]) -> String? {
         let answer: TokenAnswer
         do throws(FormatError) {
@@ -160,7 +161,7 @@ final class RegistryAuthorizer: HTTPAuthorizer {
     }
 }
 
-/// A user and a password for a token server: there are no others.
+/// A user and a password for a token server. If it refuses them, there are no others to try.
 private final class FixedAuthorization: HTTPAuthorizer {
     let authorization: HTTPAuthorization?
     let explanation = ""
@@ -177,7 +178,7 @@ private final class FixedAuthorization: HTTPAuthorizer {
     }
 }
 
-/// What is not unreserved is encoded (RFC 3986 §2.3).
+/// Encodes all characters that are not unreserved (RFC 3986 §2.3).
 private func percentEncoded(_ text: String) -> String {
     let kept = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
     return text.utf8.reduce(into: "") { result, byte in

@@ -9,31 +9,31 @@ struct RegistryCredentials: Equatable, Sendable {
     /// What a search found.
     struct Search: Equatable, Sendable {
         var credentials: RegistryCredentials?
-        /// For a person to whom access was denied: where was looked, and what there was of no use.
+        /// For a user whose access was denied: which files were read, and what in them cannot be used.
         var explanation = ""
     }
 
-    /// The files to look into.
+    /// The files to search, in order.
     struct Files: Equatable, Sendable {
         var paths: [String]
-        /// The one was named for this purpose: it must be there.
+        /// Whether the user named the file, so that it must exist.
         var isNamed = false
 
-        /// - Parameter variable: the environment's; nil where it is not set.
+        /// - Parameter variable: returns the value of an environment variable; nil if it is not set.
         init(user: uid_t = getuid(), environment variable: (String) -> String?) {
             func folder(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
             if let file = folder("REGISTRY_AUTH_FILE") {
                 (paths, isNamed) = ([file], true)
                 return
             }
-            // As Docker has it, its variable stands in the place of its folder.
+            // As in Docker, the variable replaces the folder.
             let docker = folder("DOCKER_CONFIG") ?? folder("HOME").map { $0 + "/.docker" }
-            // Where sudo, cron or a unit set no such variable, skopeo and podman log in to the latter.
+            // sudo, cron and systemd units do not set the variable. skopeo and podman then use the latter.
             let containers = folder("XDG_RUNTIME_DIR").map { $0 + "/containers" } ?? "/run/containers/\(user)"
             paths = [docker.map { $0 + "/config.json" }, containers + "/auth.json"].compactMap { $0 }
         }
 
-        /// Of this process.
+        /// The files that this process's environment names.
         static var ofEnvironment: Files {
             Files { name in unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) } }
         }
@@ -51,13 +51,13 @@ struct RegistryCredentials: Equatable, Sendable {
         let credsStore: String?
     }
 
-    /// Real ones have some entries of a hundred bytes.
+    /// Real files have a few entries of a hundred bytes each.
     private static let fileBytesMax = 1 << 20
-    /// A pipe, such as bash's `<(…)`, may take a moment.
+    /// How long a pipe, such as bash's `<(…)`, may be empty.
     private static let pipeSeconds = 10.0
 
-    /// The credentials of the longest key that is the reference's repository, a part of its path, or its host; of the first file
-    /// that has one. Throws where a file cannot be used.
+    /// Searches the files in order. In a file, the longest key counts that is the reference's repository, a leading part of its
+    /// path, or its host. Throws if a file cannot be used.
     static func search(for reference: RegistryReference, in files: Files) throws(SourceError) -> Search {
         var notes: [String] = []
         var looked: [String] = []
@@ -68,7 +68,7 @@ struct RegistryCredentials: Equatable, Sendable {
             do throws(FormatError) {
                 document = try JSONDocument(bytes, name: path, bytesMax: fileBytesMax).decode(Document.self)
             } catch {
-                // Without the JSON parser's words, which may repeat what is a secret.
+                // Without the JSON parser's message, which may contain a secret.
                 throw SourceError(
                     .unusableFile, source: path, reason: "is no JSON of registries' credentials",
                     advice: .check(.registryCredentials))
@@ -86,7 +86,7 @@ struct RegistryCredentials: Equatable, Sendable {
         return Search(explanation: ([place] + notes.map { "there is " + $0 }).joined(separator: "; "))
     }
 
-    /// Nil for a file that is not there and need not be.
+    /// The contents of a file; nil if it does not exist and need not.
     private static func read(_ path: String, isNamed: Bool) throws(SourceError) -> [UInt8]? {
         do throws(SystemError) {
             return try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
@@ -106,7 +106,7 @@ struct RegistryCredentials: Equatable, Sendable {
             guard let slash = key.lastIndex(of: "/") else { break }
             key = String(key[..<slash])
         }
-        // Docker's form: a URL, of which the host counts.
+        // Docker's form of a key is a URL, of which only the host counts.
         let legacy = auths.keys.sorted().first { hostOfURL($0) == reference.host && auths[$0] != nil }
         return legacy.flatMap { auths[$0] ?? nil }
     }
@@ -130,7 +130,7 @@ struct RegistryCredentials: Equatable, Sendable {
                 let colon = text.firstIndex(of: ":")
             else { return nil }
             (user, password) = (String(text[..<colon]), String(text[text.index(after: colon)...]))
-            // Docker pads some with NULs.
+            // Docker pads some passwords with NULs.
             while password.last == "\0" { password.removeLast() }
         }
         guard !user.isEmpty, !user.utf8.contains(0), !password.utf8.contains(0) else { return nil }

@@ -1,6 +1,6 @@
 import CosiFormat
 
-/// What a registry says of an image: a manifest, or an index of manifests (image spec 1.1; Docker's schema 2 has the same form).
+/// The manifest of an image in a registry, or an index of manifests (image spec 1.1; Docker's schema 2 has the same form).
 enum RegistryManifest: Equatable {
     case image(layers: [Descriptor])
     case index([Entry])
@@ -26,16 +26,16 @@ enum RegistryManifest: Equatable {
         let manifests: [Entry]?
     }
 
-    /// What registries must take at least, and so what there is (distribution spec, "Pushing Manifests").
+    /// The size that every registry must accept, so manifests are no larger (distribution spec, "Pushing Manifests").
     static let bytesMax = 4 << 20
 
-    /// Without them a registry answers that there is no such manifest.
+    /// The accepted types. A registry answers 404 if the manifest has none of the requested types.
     static let mediaTypes = [
         "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
         "application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
     ]
 
-    /// Throws `.manifest` for what is neither, or both.
+    /// Throws `.manifest` if the document is neither a manifest nor an index, or claims to be both.
     init(_ bytes: [UInt8], of source: String) throws(SourceError) {
         let document: Document
         do throws(FormatError) {
@@ -55,7 +55,7 @@ enum RegistryManifest: Equatable {
         }
     }
 
-    /// The one layer of an image.
+    /// The only layer of an image. Throws `.manifest` if it has another number of layers, or a digest that is not SHA-256.
     static func layer(of layers: [Descriptor], in source: String) throws(SourceError) -> Descriptor {
         guard layers.count == 1, let layer = layers.first else {
             throw SourceError(
@@ -69,12 +69,12 @@ enum RegistryManifest: Equatable {
         return layer
     }
 
-    /// The manifest for a machine: the only one, whatever it is for, since the image itself says that too; else the only one
-    /// for this architecture.
+    /// Chooses the manifest for this machine. If there is only one, its architecture does not matter, since the image states
+    /// its own; otherwise exactly one must be for this architecture.
     ///
-    /// - Parameter architecture: as Go spells it, which the image spec follows; nil when it is not known.
+    /// - Parameter architecture: in Go's spelling, which the image spec uses; nil if unknown.
     static func choose(_ entries: [Entry], architecture: String?, in source: String) throws(SourceError) -> Entry {
-        // Attestations are listed as manifests for no platform at all.
+        // Attestations are listed as manifests for an unknown platform.
         let images = entries.filter { $0.platform?.architecture != "unknown" }
         let matching =
             images.count == 1 ? images : images.filter { $0.platform?.architecture == architecture && architecture != nil }
@@ -98,7 +98,7 @@ enum RegistryManifest: Equatable {
         return entry
     }
 
-    /// This host's architecture as the image spec has it.
+    /// This host's architecture as the image spec spells it; nil if it has no name for it.
     static var hostArchitecture: String? {
         switch StreamDisk.hostArchitecture() {
         case .x86_64: "amd64"

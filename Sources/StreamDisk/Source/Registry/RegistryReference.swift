@@ -1,28 +1,29 @@
 import CosiFormat
 
-/// `oci://host[:port]/repository:tag`, with `@sha256:…` behind or in place of the tag (distribution spec 1.1, "Pulling manifests").
+/// `oci://host[:port]/repository:tag`, with `@sha256:…` after the tag or instead of it (distribution spec 1.1, "Pulling
+/// manifests").
 struct RegistryReference: Equatable, Sendable {
-    /// 255 is what registries allow for host and repository together.
+    /// Registries limit host and repository together to 255 characters.
     private static let nameBytesMax = 255
     private static let tagBytesMax = 128
 
-    /// Host and port as written, the host in lower case: the key of credentials.
+    /// Host and port as written, in lower case. Credentials are looked up by it.
     let host: String
     let repository: String
-    /// Nil with a digest alone.
+    /// Nil if there is only a digest.
     let tag: String?
-    /// `sha256:` and 64 digits; goes before the tag.
+    /// `sha256:` and 64 digits; takes precedence over the tag.
     let digest: String?
 
-    /// As a person writes it; holds no secret.
+    /// The reference as a user writes it; contains no secret.
     var name: String {
         "oci://\(host)/\(repository)" + (tag.map { ":" + $0 } ?? "") + (digest.map { "@" + $0 } ?? "")
     }
 
-    /// What a manifest is asked for by.
+    /// The digest or tag by which the manifest is requested.
     var manifest: String { digest ?? tag ?? "" }
 
-    /// Throws `.invalidReference` for what is none, in words that repeat no secret.
+    /// Throws `.invalidReference` for anything else. The message repeats no secret.
     init(_ text: String) throws(SourceError) {
         func refusal(_ reason: String, named name: String? = nil) -> SourceError {
             SourceError(
@@ -43,7 +44,7 @@ struct RegistryReference: Equatable, Sendable {
         if let at = rest.firstIndex(of: "@") {
             let digest = String(rest[rest.index(after: at)...])
             guard isSHA256(digest) else {
-                // What follows may also be a host, and what stands before it a secret.
+                // The text after the @ may also be a host, and the text before it a secret.
                 let isOne = !digest.contains("/") && ["sha256:", "sha512:"].contains { digest.hasPrefix($0) }
                 throw refusal(
                     "its digest is not sha256: and 64 hexadecimal digits in lower case",
@@ -71,9 +72,9 @@ struct RegistryReference: Equatable, Sendable {
         repository = String(rest)
     }
 
-    /// Where a part of the repository is, such as `manifests/1.0`.
+    /// The URL of a part of the repository, such as `manifests/1.0`.
     func url(_ part: String, isPlain: Bool) -> String {
-        // Docker's own registry has its interface elsewhere.
+        // Docker's own registry serves its API on another host.
         let server = host == "docker.io" ? "registry-1.docker.io" : host
         return "\(isPlain ? "http" : "https")://\(server)/v2/\(repository)/\(part)"
     }
@@ -95,7 +96,7 @@ private func isComponent(_ text: Substring) -> Bool {
         && between.allSatisfy { $0 == "." || $0 == "_" || $0 == "__" || $0.allSatisfy { $0 == "-" } }
 }
 
-/// A letter of ASCII, small ones only unless `anyCase`, or a digit.
+/// Whether it is an ASCII digit or lower-case letter, or with `anyCase` any ASCII letter.
 private func isAlphanumeric(_ byte: UInt8, anyCase: Bool) -> Bool {
     (0x61...0x7a).contains(byte) || (0x30...0x39).contains(byte) || anyCase && (0x41...0x5a).contains(byte)
 }

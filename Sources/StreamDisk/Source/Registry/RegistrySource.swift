@@ -1,19 +1,19 @@
 import CosiFormat
 
-/// An image that is the one layer of an artifact in a registry (OCI distribution spec 1.1).
+/// An image that is the only layer of an artifact in a registry (OCI distribution spec 1.1).
 ///
-/// `open` finds the layer; from then on it is an HTTP server's file.
+/// `open` finds the layer. From then on it is read like a file on an HTTP server.
 package final class RegistrySource: ReadsAhead {
     private let reference: RegistryReference
     private let options: SourceOptions
     private let authorizer: RegistryAuthorizer?
     private let layer = Monitor<HTTPSource?>(nil)
 
-    /// Throws `.invalidReference`; no request is made before `open`.
+    /// Throws `.invalidReference`. Sends no request before `open`.
     package init(_ text: String, options: SourceOptions) throws(SourceError) {
         reference = try RegistryReference(text)
         self.options = options
-        // Who says it himself is not helped.
+        // If the user sets the header, no other authorization is sought.
         let isGiven = options.headers.contains { $0.lowercased().hasPrefix("authorization:") }
         authorizer = isGiven ? nil : RegistryAuthorizer(reference, options: options)
         _ = try endpoint("manifests/" + reference.manifest)
@@ -60,7 +60,7 @@ package final class RegistrySource: ReadsAhead {
             url: reference.url(part, isPlain: options.usesPlainHTTP), options: options, name: name, authorizer: authorizer)
     }
 
-    /// From the reference to the layer: its manifest, by way of an index where there is one.
+    /// Resolves the reference to a manifest, through an index if there is one, and the manifest to its layer.
     private func findLayer(_ observer: SourceObserver) throws(SourceError) -> RegistryManifest.Descriptor {
         var bytes = try manifest(reference.manifest, digest: reference.digest, observer)
         if case .index(let entries) = try RegistryManifest(bytes, of: name) {
@@ -77,7 +77,7 @@ package final class RegistrySource: ReadsAhead {
         return try RegistryManifest.layer(of: layers, in: name)
     }
 
-    /// The bytes of a manifest, which are those that `digest` and the server's own word of them stand for.
+    /// The bytes of a manifest, checked against `digest` and against the digest that the server states.
     private func manifest(
         _ manifest: String, digest: String?, _ observer: SourceObserver
     ) throws(SourceError) -> [UInt8] {
@@ -89,7 +89,7 @@ package final class RegistrySource: ReadsAhead {
         if let digest, digest != actual {
             throw SourceError(.digest, source: name, reason: "its manifest has the digest \(actual), asked for was \(digest)")
         }
-        // Of another algorithm, it says nothing of this one.
+        // A digest of another algorithm cannot be compared.
         if let stated = answer.response["docker-content-digest"], stated.hasPrefix("sha256:"), stated != actual {
             throw SourceError(
                 .digest, source: name,

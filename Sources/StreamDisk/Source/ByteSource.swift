@@ -1,8 +1,8 @@
-/// Where an image comes from, as bytes by offset: an HTTP server or a file.
+/// An image as bytes by offset, from an HTTP server, a registry or a file.
 ///
 /// All calls block. They may come from several threads at once, one for each image being fetched. Transient faults are retried
 /// inside, within limits; a thrown error is final. A source never prints; it reports through its `SourceObserver`.
-public protocol ImageSource: AnyObject, Sendable {
+package protocol ByteSource: AnyObject, Sendable {
     /// Its name for messages, without credentials.
     var name: String { get }
 
@@ -21,11 +21,11 @@ public protocol ImageSource: AnyObject, Sendable {
     /// throws `.unsupported`.
     func read(_ range: Range<UInt64>, into sink: any ByteSink, observer: SourceObserver) throws(SourceError)
 
-    /// Called when a sequential image has been read as far as it is wanted: checks what is known of the whole, reading on to its
-    /// end where that takes it.
+    /// Called when a sequential image has been read as far as needed. Checks the size and hash of the whole, if they are known,
+    /// and for that reads on to the end.
     func checkWhole(observer: SourceObserver) throws(SourceError)
 
-    /// The file or block device of this host that the bytes come from, known from `open` on; nil for what comes from elsewhere.
+    /// The file or block device of this host that the bytes come from, known from `open` on; nil if they come from elsewhere.
     var localOrigin: LocalOrigin? { get }
 
     /// Bytes that arrived before the ones they follow: fetched, but not delivered yet.
@@ -35,29 +35,29 @@ public protocol ImageSource: AnyObject, Sendable {
     func close()
 }
 
-extension ImageSource {
+extension ByteSource {
     /// False: nobody else can change the bytes.
-    public var isUnprotected: Bool { false }
+    package var isUnprotected: Bool { false }
     /// Nil: the bytes are not on this host.
-    public var localOrigin: LocalOrigin? { nil }
-    public var earlyBytes: UInt64 { 0 }
-    /// Nothing: for sources of which nothing is known of the whole.
-    public func checkWhole(observer: SourceObserver) throws(SourceError) {}
+    package var localOrigin: LocalOrigin? { nil }
+    package var earlyBytes: UInt64 { 0 }
+    /// Does nothing: the default for sources without a known size and hash of the whole.
+    package func checkWhole(observer: SourceObserver) throws(SourceError) {}
 }
 
 /// The first bytes of an image, and what is known about all of it.
-public struct ImageHead: Sendable {
+package struct ImageHead: Sendable {
     /// The bytes from offset 0.
-    public var bytes: [UInt8]
+    package var bytes: [UInt8]
     /// The size of the image in bytes; nil if the server does not state it.
-    public var sizeBytes: UInt64?
+    package var sizeBytes: UInt64?
     /// Whether only a single pass is possible (a server without ranges).
-    public var isSequential: Bool
+    package var isSequential: Bool
     /// The most memory that each `read` in progress keeps, apart from small amounts. Counts towards the memory of a run.
-    public var readBufferBytes: Int
+    package var readBufferBytes: Int
 
-    /// For custom sources.
-    public init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool, readBufferBytes: Int = 0) {
+    /// See the properties.
+    package init(bytes: [UInt8], sizeBytes: UInt64?, isSequential: Bool, readBufferBytes: Int = 0) {
         self.bytes = bytes
         self.sizeBytes = sizeBytes
         self.isSequential = isSequential
@@ -66,20 +66,20 @@ public struct ImageHead: Sendable {
 }
 
 /// Receives bytes in order. Used by one thread at a time.
-public protocol ByteSink: AnyObject, Sendable {
+package protocol ByteSink: AnyObject, Sendable {
     /// Takes all of `bytes`, waiting for room if needed. Throws if no more bytes are wanted.
     func append(_ bytes: RawSpan) throws(Stopped)
 }
 
 /// How a source reports, and how it is stopped.
-public struct SourceObserver: Sendable {
+package struct SourceObserver: Sendable {
     /// Stops the work when cancelled.
-    public let cancellation: Cancellation
+    package let cancellation: Cancellation
     /// Called on any thread that reads; must return quickly.
-    public let report: @Sendable (SourceNote) -> Void
+    package let report: @Sendable (SourceNote) -> Void
 
     /// Reports are passed to `report`.
-    public init(cancellation: Cancellation, report: @escaping @Sendable (SourceNote) -> Void) {
+    package init(cancellation: Cancellation, report: @escaping @Sendable (SourceNote) -> Void) {
         self.cancellation = cancellation
         self.report = report
     }
@@ -96,15 +96,15 @@ public struct SourceNote: Sendable {
     /// What happened, in words.
     public let reason: String
 
-    /// For custom sources.
-    public init(offset: UInt64, attempt: Int, delaySeconds: Double, reason: String) {
+    /// See the properties.
+    package init(offset: UInt64, attempt: Int, delaySeconds: Double, reason: String) {
         self.offset = offset
         self.attempt = attempt
         self.delaySeconds = delaySeconds
         self.reason = reason
     }
 
-    /// The same, in other words.
+    /// The same note with another reason.
     func saying(_ reason: String) -> SourceNote {
         SourceNote(offset: offset, attempt: attempt, delaySeconds: delaySeconds, reason: reason)
     }
