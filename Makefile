@@ -28,7 +28,7 @@ LIBRARY := .build/library
 SHARE := .build/share
 PACKAGES := .build/packages
 # Packages of their own: make -C frontends/trident lists what that one has.
-FRONTENDS := frontends/trident/Sources frontends/trident/Package.swift
+FRONTENDS := frontends/trident/Sources frontends/trident/Tests frontends/trident/Package.swift
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -57,6 +57,8 @@ let package = Package(
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
             ],
             swiftSettings: strict),
+        // Only what a client in another language cannot show; that one is in Tests/run.
+        .testTarget(name: "StreamDiskdTests", dependencies: ["stream-diskd", "TridentProtocol"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -139,7 +139,8 @@ class ClientTests(ClientCase):
     def test_an_answer_that_leaves_the_outcome_open_is_a_failure(self):
         for bad in (completed(m.STATUS_CODE_UNSPECIFIED), completed(reboot_status=m.REBOOT_STATUS_UNSPECIFIED),
                     m.ServicingResponse(completed=m.Completed(status=9, reboot_status=1)), m.ServicingResponse(),
-                    grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, completed(m.STATUS_CODE_FAILURE, m.REBOOT_NOT_REQUIRED)):
+                    grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE,
+                    completed(m.STATUS_CODE_FAILURE, m.REBOOT_NOT_REQUIRED)):
             with self.subTest(str(bad)):
                 ended = self.client(self.odd(started(), bad).address)
                 self.assertEqual(ended.code, 2, ended.text)
@@ -186,12 +187,8 @@ class ClientTests(ClientCase):
         server = self.odd(started(), *chatter, completed())
         command = [*HARMLESS, CLIENT, "grpc-client", "stream-disk", "http://h/i", "--server", server.address]
         reader, writer = os.pipe()
-        try:
-            self.assertEqual(subprocess.run(command, check=False, stderr=writer, timeout=30, stdin=subprocess.DEVNULL).returncode, 0)
-            os.close(reader)
-            reader = None
-            self.assertEqual(subprocess.run(command, check=False, stderr=writer, timeout=30, stdin=subprocess.DEVNULL).returncode, 0)
-        finally:
-            os.close(writer)
-            if reader is not None:
-                os.close(reader)
+        self.addCleanup(os.close, writer)
+        unread = subprocess.run(command, check=False, stderr=writer, timeout=30, stdin=subprocess.DEVNULL)
+        os.close(reader)
+        unheard = subprocess.run(command, check=False, stderr=writer, timeout=30, stdin=subprocess.DEVNULL)
+        self.assertEqual((unread.returncode, unheard.returncode), (0, 0))

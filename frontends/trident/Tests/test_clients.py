@@ -5,7 +5,7 @@ import threading
 import grpc
 
 from support.case import Case, setUpModule  # noqa: F401
-from support.daemon import Outcome
+from support.daemon import Outcome, m
 from support.odd_clients import ClientProcess, SilentClient
 from support.servers import wait_until
 
@@ -76,4 +76,15 @@ class ClientTests(Case):
         # The client is still there and reads nothing: the work ends, and so does the daemon, in bounded time.
         daemon.signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(30), 0, daemon.log)
+        self.assert_written(disk)
+
+    def test_a_disk_that_another_daemon_writes_is_not_written(self):
+        server, disk = self.held(), self.disk()
+        first, second = self.daemon(disk=disk), self.daemon(disk=disk)
+        call = first.call(server.url)
+        head = [next(call)]
+        server.wait_held()
+        self.assert_error(second.stream(self.serve().url), m.UNSUPPORTED_CONFIGURATION_ERROR, "no-suitable-disk")
+        server.release()
+        self.assertTrue(Outcome(head + list(call)).succeeded)
         self.assert_written(disk)

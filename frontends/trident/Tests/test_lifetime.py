@@ -36,8 +36,8 @@ class LifetimeTests(Case):
 
     def test_an_open_connection_without_requests_does_not_keep_it_up(self):
         daemon = self.daemon("--inactivity-timeout", "2", disk=self.disk())
-        daemon.version()
-        self.assertEqual(daemon.wait(10), 0, daemon.log)
+        m.VersionServiceStub(daemon.channel()).Version(m.VersionRequest(), timeout=10)
+        self.assertEqual(daemon.wait(20), 0, daemon.log)
 
     def test_signals_end_an_idle_daemon_well(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

@@ -68,6 +68,22 @@ class SocketTests(Case):
             self.assertEqual(daemon.wait(), 1, daemon.log)
             self.assertEqual(len(daemon.log.strip().splitlines()), 1, daemon.log)
 
+    def test_what_is_no_http_2_harms_nobody(self):
+        daemon = self.daemon(disk=self.disk())
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        for words in (b"", b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 256, preface, preface + b"\xff" * 4096):
+            client = socket.socket(socket.AF_UNIX)
+            self.addCleanup(client.close)
+            client.connect(str(daemon.socket_path))
+            try:
+                client.sendall(words)
+            except OSError:
+                pass  # it closed the connection already
+        # All of them are still there.
+        self.assertTrue(daemon.version())
+        self.assertTrue(daemon.stream(self.serve().url).succeeded)
+        self.assertEqual(daemon.end(), 0, daemon.log)
+
 
 class ActivationTests(Case):
     def activated(self, *descriptors, count=None, names="-", pid="", path=None, **how):

@@ -68,6 +68,15 @@ class StreamingTests(Case):
         daemon = self.daemon(disk=self.disk())
         self.assert_error(daemon.stream("ftp://127.0.0.1/image.cosi"), m.INVALID_INPUT_ERROR, "load-cosi")
 
+    def test_a_url_however_long_gets_one_answer(self):
+        daemon = self.daemon("--retry-timeout", "1", disk=self.disk())
+        for count in (1000, 60_000):
+            url = self.serve().url.replace("image.cosi", "x" * count)
+            self.assert_error(daemon.stream(url), m.INVALID_INPUT_ERROR, "load-cosi")
+        with self.assertRaises(grpc.RpcError):
+            list(daemon.call("http://h/" + "x" * (3 << 20)))
+        self.assertTrue(daemon.version())
+
     def test_what_is_not_there_is_load_cosi(self):
         disk = self.disk()
         before = disk.digest()

@@ -9,6 +9,12 @@ final class Daemon: Sendable {
     private static let tick = Duration.milliseconds(200)
     /// So long a client may take to read the end of its answer once the work is done.
     private static let patience = Duration.seconds(10)
+    private static let grace = Duration.seconds(1)
+
+    /// A URL and a hash are far shorter.
+    private static let requestBytesMax = 64 << 10
+    /// Requests at once on one connection.
+    private static let streamsMax = 100
 
     private let arguments: DaemonArguments
     private let socket: ListeningSocket
@@ -18,7 +24,8 @@ final class Daemon: Sendable {
     private let server: GRPCServer<HTTP2ServerTransport.Posix>
 
     init(
-        _ arguments: DaemonArguments, _ settings: ServicingSettings, socket: ListeningSocket, manager: ServiceManager, log: DaemonLog
+        _ arguments: DaemonArguments, _ settings: ServicingSettings, socket: ListeningSocket, manager: ServiceManager,
+        log: DaemonLog
     ) {
         self.arguments = arguments
         self.socket = socket
@@ -28,7 +35,10 @@ final class Daemon: Sendable {
         // One thread is enough for the few messages.
         let transport = HTTP2ServerTransport.Posix(
             listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: .plaintext,
-            eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1))
+            config: .defaults {
+                $0.rpc.maxRequestPayloadSize = Self.requestBytesMax
+                $0.http2.maxConcurrentStreams = Self.streamsMax
+            }, eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1))
         server = GRPCServer(transport: transport, services: [StreamingService(desk: desk), VersionService(desk: desk)])
     }
 
@@ -76,6 +86,9 @@ final class Daemon: Sendable {
         socket.remove()
         server.beginGracefulShutdown()
         while desk.isWorking { try? await Task.sleep(for: Self.tick) }
-        try? await Task.sleep(for: Self.patience)
+        let end = ContinuousClock.now + Self.patience
+        while desk.hasOpenAnswers, .now < end { try? await Task.sleep(for: Self.tick) }
+        // A connection on which nothing is asked is not waited for; what was just said may still be on its way.
+        try? await Task.sleep(for: Self.grace)
     }
 }

@@ -31,7 +31,9 @@ struct DaemonArguments: ParsableCommand {
     @OptionGroup(title: "Source options") var source: SourceArguments
 
     func validate() throws {
-        guard inactivityTimeout.isUsable else { throw ValidationError("--inactivity-timeout must be above 0 and at most a year.") }
+        guard inactivityTimeout.isUsable else {
+            throw ValidationError("--inactivity-timeout must be above 0 and at most a year.")
+        }
         if rebootWords.isEmpty { throw ValidationError("--reboot-command is empty: name a program.") }
         if socket.isEmpty { throw ValidationError("--socket is empty: name a path.") }
     }

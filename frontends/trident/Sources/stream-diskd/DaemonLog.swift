@@ -81,7 +81,14 @@ final class DaemonLog: Sendable {
     private let isJournal: Bool
 
     init() {
-        isJournal = unsafe getenv("JOURNAL_STREAM") != nil
+        // Device and inode of the journal's socket (systemd.exec(5)); a child's standard error may be another file.
+        var status = stat()
+        // SAFETY: nothing changes the environment after the start.
+        if let journal = unsafe getenv("JOURNAL_STREAM"), unsafe fstat(STDERR_FILENO, &status) == 0 {
+            isJournal = unsafe String(cString: journal) == "\(status.st_dev):\(status.st_ino)"
+        } else {
+            isJournal = false
+        }
     }
 
     func info(_ text: String, path: String = #fileID, line: Int = #line) { write(LogLine(.info, text, path: path, line: line)) }

@@ -90,7 +90,9 @@ struct ListeningSocket: Sendable {
     private static func make(_ folder: String) throws(SetUpError) {
         var status = stat()
         if unsafe stat(folder, &status) == 0 {
-            guard status.st_mode & S_IFMT == S_IFDIR else { throw SetUpError("\(folder) is no folder: --socket names a file in one") }
+            guard status.st_mode & S_IFMT == S_IFDIR else {
+                throw SetUpError("\(folder) is no folder: --socket names a file in one")
+            }
             return
         }
         if folder.contains("/") { try make(Self.folder(of: folder)) }

@@ -40,7 +40,9 @@ enum LiveRoot {
     /// The last one counts, as for the kernel.
     static func root(in commandLine: String) -> String? {
         let key = "root="
-        return commandLine.split(whereSeparator: \.isWhitespace).last { $0.hasPrefix(key) }.map { String($0.dropFirst(key.count)) }
+        return commandLine.split(whereSeparator: \.isWhitespace).last { $0.hasPrefix(key) }.map {
+            String($0.dropFirst(key.count))
+        }
     }
 
     static func isLive(_ root: String) -> Bool { root == "/dev/ram0" || root.hasPrefix("live:") }
@@ -56,7 +58,9 @@ enum LiveRoot {
         var bytes = [UInt8](repeating: 0, count: sizeBytesMax)
         var count = 0
         while count < bytes.count {
-            let got = unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress?.advanced(by: count), $0.count - count) }
+            let got = unsafe bytes.withUnsafeMutableBytes {
+                unsafe read(descriptor, $0.baseAddress?.advanced(by: count), $0.count - count)
+            }
             if got < 0, errno == EINTR { continue }
             guard got >= 0 else { return nil }
             if got == 0 { break }

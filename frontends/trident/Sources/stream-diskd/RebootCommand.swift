@@ -33,7 +33,7 @@ struct RebootCommand: Sendable {
 
         // SAFETY: strdup's copies are freed below, after the call, which copies them.
         var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe argument in unsafe arguments { unsafe free(argument) } }
+        defer { unsafe arguments.forEach { unsafe free($0) } }
         let code = unsafe posix_spawnp(&child, words[0], nil, &attributes, &arguments, environ)
         return code == 0 ? nil : code
     }
@@ -45,7 +45,8 @@ struct RebootCommand: Sendable {
             if ended == child {
                 if status == 0 { return nil }
                 let signal = status & 0x7f
-                return signal == 0 ? "\(words[0]) ended with exit code \(status >> 8 & 0xff)" : "\(words[0]) ended by signal \(signal)"
+                return signal == 0
+                    ? "\(words[0]) ended with exit code \(status >> 8 & 0xff)" : "\(words[0]) ended by signal \(signal)"
             }
             if ended < 0, errno != EINTR { return "\(words[0]): \(errorText())" }
             try? await Task.sleep(for: .milliseconds(100))

@@ -27,7 +27,9 @@ struct ServiceManager: Sendable {
     /// The socket that was passed; nil if none was.
     func socket() throws(SetUpError) -> ListeningSocket? {
         guard listenPID == "\(getpid())", let listenCount, listenCount != "0" else { return nil }
-        guard let count = Int(listenCount), count > 0 else { throw SetUpError("LISTEN_FDS is '\(listenCount)', must be a number") }
+        guard let count = Int(listenCount), count > 0 else {
+            throw SetUpError("LISTEN_FDS is '\(listenCount)', must be a number")
+        }
         if let listenNames {
             let names = listenNames.split(separator: ":", omittingEmptySubsequences: false)
             guard names.count == count else {

@@ -10,7 +10,7 @@ struct StreamingService: Trident_V1_StreamingService.SimpleServiceProtocol {
         request: Trident_V1_StreamDiskRequest, response: RPCWriter<Trident_V1_ServicingResponse>, context: ServerContext
     ) async throws {
         let client = try desk.begin(try ServicingOrder(request))
-        defer { desk.left(client) }
+        defer { desk.closed(client) }
         var isCompleted = false
         try await withRPCCancellationHandler {
             try await response.write(.now { $0.started = Trident_V1_Started() })

@@ -9,6 +9,8 @@ final class ServicingDesk: Sendable {
         /// The servicing that runs, if one does.
         var client: ClientStream?
         var isHeard = false
+        /// Clients that have not got the end of their answer.
+        var openAnswers = 0
         var lastUse = ContinuousClock.now
         var stopReason: String?
         var isRestartWanted = false
@@ -42,12 +44,14 @@ final class ServicingDesk: Sendable {
                     : "servicing is active: its client has left, and the work goes on"
             }
             (state.client, state.isHeard) = (client, true)
+            state.openAnswers += 1
             return nil
         }
         if let refusal { throw RPCError(code: .unavailable, message: refusal) }
         do throws(SystemError) {
             _ = try WorkerThread(name: "servicing") { self.serve(order, client) }
         } catch {
+            closed(client)
             end(wantsRestart: false)
             throw RPCError(code: .internalError, message: "cannot start a thread: \(error)")
         }
@@ -65,6 +69,12 @@ final class ServicingDesk: Sendable {
             return true
         }
         if isEarly { log.info("the client has left; its request is served to the end") }
+    }
+
+    /// The client's answer has ended, one way or another.
+    func closed(_ client: ClientStream) {
+        left(client)
+        state.withLock { $0.openAnswers -= 1 }
     }
 
     private func serve(_ order: ServicingOrder, _ client: ClientStream) {
@@ -87,6 +97,7 @@ final class ServicingDesk: Sendable {
     // MARK: The daemon
 
     var isWorking: Bool { state.withLock { $0.client != nil } }
+    var hasOpenAnswers: Bool { state.withLock { $0.openAnswers > 0 } }
     /// Whether a servicing has left the restart of the machine to the daemon.
     var isRestartWanted: Bool { state.withLock { $0.isRestartWanted } }
     /// Why no more requests are taken; nil while they are.

@@ -1,3 +1,4 @@
+import CosiFormat
 import GRPCCore
 import StreamDisk
 import TridentProtocol
@@ -34,7 +35,8 @@ struct ServicingOrder: Sendable {
     }
 
     private static func unparsed(_ reason: String) -> RPCError {
-        RPCError(code: .invalidArgument, message: "the image's URL cannot be parsed: \(reason)")
+        // It is sent as a header, for which clients have little room.
+        RPCError(code: .invalidArgument, message: printable("the image's URL cannot be parsed: \(reason)", scalarsMax: 500))
     }
 
     /// What stands before the first colon, in lower case (RFC 3986, 3.1); nil if that is no scheme.
@@ -51,7 +53,7 @@ struct ServicingOrder: Sendable {
     func source(_ options: SourceOptions) throws(SourceError) -> ImageSource {
         // Without the slashes it would be taken for the path of a file.
         guard let scheme, imageURL.dropFirst(scheme.count).hasPrefix("://") else {
-            let name = (scheme ?? "") + ":"
+            let name = scheme ?? "it"
             throw SourceError(
                 .invalidReference, source: name, reason: "is not supported; give an https://, http://, oci:// or file:// URL")
         }
@@ -62,7 +64,7 @@ struct ServicingOrder: Sendable {
     func hash() throws(ServicingFailure) -> ExpectedHash {
         guard let hashText else { return .ignored }
         if let hash = ExpectedHash(hashText) { return hash }
-        let reason = "the image hash '\(hashText)' \(ExpectedHash.refusal(of: hashText) ?? "cannot be read")"
+        let reason = "the image hash '\(printable(hashText))' \(ExpectedHash.refusal(of: hashText) ?? "cannot be read")"
         // Of the right kind, but no image has such a one.
         let isRightKind = hashText.lowercased().hasPrefix("sha384:")
         throw ServicingFailure(.invalidInputError, isRightKind ? "load-cosi" : "unsupported-hash-kind", reason)

@@ -9,7 +9,9 @@ struct UnixAddress {
     /// - Parameter path: `@` at its beginning stands for the NUL of an abstract address.
     init?(_ path: String, allowsAbstract: Bool = false) {
         var bytes = Array(path.utf8)
-        guard !bytes.isEmpty, !bytes.contains(0), bytes.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else { return nil }
+        guard !bytes.isEmpty, !bytes.contains(0), bytes.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
+            return nil
+        }
         if allowsAbstract, bytes[0] == UInt8(ascii: "@") { bytes[0] = 0 }
         self.bytes = bytes
     }

@@ -136,10 +136,13 @@ class Daemon:
         return m.StreamingServiceStub(channel or self.channel()).StreamDisk(request, timeout=timeout)
 
     def stream(self, url, hash=None, **how):
-        return Outcome(self.call(url, hash, **how))
+        """A whole call by a client that goes away afterwards."""
+        with self.channel() as channel:
+            return Outcome(self.call(url, hash, channel=channel, **how))
 
     def version(self):
-        return m.VersionServiceStub(self.channel()).Version(m.VersionRequest(), timeout=10).version
+        with self.channel() as channel:
+            return m.VersionServiceStub(channel).Version(m.VersionRequest(), timeout=10).version
 
     # Its end.
 
