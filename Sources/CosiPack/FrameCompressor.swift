@@ -1,5 +1,5 @@
-import CosiFormat
 import CZstd
+import CosiFormat
 import Glibc
 import StreamDisk
 

@@ -1,5 +1,5 @@
-import CosiFormat
 import CZstd
+import CosiFormat
 import StreamDisk
 
 /// One frame on its way from the reader through a compressor to the writer, with the memory that it needs.

@@ -66,7 +66,8 @@ struct ImageFileWriter: ~Copyable {
         }
         frames.append(
             ContentIndex.Frame(
-                compressedOffset: offset - imageOffset, compressedBytes: UInt32(slot.compressedBytes), contentOffset: contentBytes,
+                compressedOffset: offset - imageOffset, compressedBytes: UInt32(slot.compressedBytes),
+                contentOffset: contentBytes,
                 contentBytes: UInt32(slot.contentBytes), isZero: slot.isZero, sha256: slot.sha256))
         offset += UInt64(slot.compressedBytes)
         contentBytes += UInt64(slot.contentBytes)
@@ -84,7 +85,8 @@ struct ImageFileWriter: ~Copyable {
         let index = ContentIndex(meanFrameBytes: plan.cutter.meanBytes, frames: frames).encoded()
         let fillerBytes = image.reservedBytes - 2 * PackPlan.skippableHeaderBytes - index.count
         precondition(fillerBytes >= 0, "more frames than were reckoned with")
-        try file.write(TarHeader.block(name: image.partition.imagePath, sizeBytes: size), at: imageOffset - UInt64(TarHeader.blockBytes))
+        try file.write(
+            TarHeader.block(name: image.partition.imagePath, sizeBytes: size), at: imageOffset - UInt64(TarHeader.blockBytes))
         // The filler's bytes are a hole of the file.
         try file.write(
             Self.skippableHeader(Self.indexMagic, index.count) + index + Self.skippableHeader(Self.fillerMagic, fillerBytes),

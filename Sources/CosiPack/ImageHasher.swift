@@ -43,7 +43,8 @@ final class ImageHasher: Sendable {
         var digest = MessageDigest(.sha384)
         while let range = state.wait({ state -> Range<UInt64>?? in
             if state.failure != nil { return .some(nil) }
-            return state.waiting.isEmpty ? nil : state.waiting.removeFirst()
+            if state.waiting.isEmpty { return nil }
+            return .some(state.waiting.removeFirst())
         }) {
             var position = range.lowerBound
             while position < range.upperBound {

@@ -1,5 +1,5 @@
-import Glibc
 package import CosiFormat
+import Glibc
 package import StreamDisk
 
 /// Why no image was made. Nothing of the output's name was left behind, and what had this name before is still there.

@@ -139,7 +139,7 @@ struct PackPlan {
             osPackages: input.system.osPackages, bootloader: input.system.bootloader, disk: disk, maxWindowLog: maxWindowLog)
     }
 
-    /// The data in whole blocks, joined over what is shorter than a stretch of zeros.
+    /// The data in whole blocks, joined over what is shorter than a stretch of zeros, at both ends too.
     static func runs(_ content: PartitionContent, _ cutter: FrameCutter) -> [Range<UInt64>] {
         let block = UInt64(FrameCutter.blockBytes)
         var runs: [Range<UInt64>] = []
@@ -147,13 +147,17 @@ struct PackPlan {
         for data in content.data {
             precondition(!data.isEmpty && data.lowerBound >= previousEnd && data.upperBound <= content.sizeBytes)
             previousEnd = data.upperBound
-            let start = data.lowerBound / block * block
+            // What lies before the first run is a stretch, or part of it.
+            let start = data.lowerBound < cutter.zeroStretchBytes ? 0 : data.lowerBound / block * block
             let end = min((data.upperBound + block - 1) / block * block, content.sizeBytes)
             if let last = runs.last, start < last.upperBound + UInt64(cutter.zeroStretchBytes) {
                 runs[runs.count - 1] = last.lowerBound..<end
             } else {
                 runs.append(start..<end)
             }
+        }
+        if let last = runs.last, content.sizeBytes - last.upperBound < cutter.zeroStretchBytes {
+            runs[runs.count - 1] = last.lowerBound..<content.sizeBytes
         }
         return runs
     }

@@ -1,9 +1,10 @@
-@testable import CosiPack
 import CosiFormat
 import Foundation
 import Glibc
 import StreamDisk
 import Testing
+
+@testable import CosiPack
 @testable import TestSupport
 
 /// An open raw disk, packed as it is: no hole is known, all file systems are called ext4.
@@ -23,6 +24,18 @@ final class RawDisk {
     func bytes(_ offset: UInt64, _ count: Int) throws -> [UInt8] {
         try file.seek(toOffset: offset)
         return Array(try #require(try file.read(upToCount: count)))
+    }
+
+    func pack(
+        to path: String, replaces: Bool = false, options: PackOptions = .small, cancellation: Cancellation = Cancellation(),
+        changing change: (PartitionContent) -> PartitionContent = { $0 }, onProgress: (PackProgress) -> Void = { _ in }
+    ) throws -> PackResult {
+        // Its descriptor is open to the end.
+        try withExtendedLifetime(self) {
+            try writeCosi(
+                try input(change), to: PackOutput(path: path, replaces: replaces), options: options, cancellation: cancellation,
+                onProgress: onProgress)
+        }
     }
 
     /// - Parameter change: of what a partition's image is made of.
@@ -48,7 +61,8 @@ final class RawDisk {
                 osPackages: [CosiMetadata.Package(name: "libc6", version: "2.36", release: "9+deb12u9", arch: "amd64")],
                 bootloader: CosiMetadata.Bootloader(
                     type: "systemd-boot",
-                    entries: [CosiMetadata.BootEntry(type: "uki-standalone", path: "/EFI/a.efi", cmdline: "quiet", kernel: "6.1")])
+                    entries: [CosiMetadata.BootEntry(type: "uki-standalone", path: "/EFI/a.efi", cmdline: "quiet", kernel: "6.1")]
+                )
             ))
     }
 }
