@@ -1,7 +1,8 @@
 import CosiPack
 import Foundation
-@testable import TestSupport
 import Testing
+
+@testable import TestSupport
 
 @Suite("The used bytes of btrfs", .serialized)
 struct BtrfsMapTests {
@@ -47,7 +48,7 @@ struct BtrfsMapTests {
         print("seed \(seed)")
         var random = SplitMix64(state: seed)
         let nodes = before.filter { $0.lowerBound >= 1 << 20 && $0.count <= 1 << 20 }
-        for round in 0..<300 {
+        for round in 0..<150 {
             var offset = 65536 + UInt64(random.magnitude(4095))
             if round % 2 == 0, let node = nodes.randomElement(using: &random) { offset = UInt64.random(in: node, using: &random) }
             let mask = UInt8(1) << UInt8.random(in: 0..<8, using: &random)

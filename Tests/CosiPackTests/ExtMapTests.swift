@@ -1,7 +1,8 @@
 import CosiPack
 import Foundation
-@testable import TestSupport
 import Testing
+
+@testable import TestSupport
 
 @Suite("The used blocks of ext file systems", .serialized)
 struct ExtMapTests {
@@ -17,7 +18,8 @@ struct ExtMapTests {
     ]
 
     @Test(
-        "What the map of an ext file system has is enough: it checks clean and every file is there", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
+        "What the map of an ext file system has is enough: it checks clean and every file is there",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs),
         arguments: forms)
     func mapIsEnough(form: [String]) throws {
         let sample = try SampleFilesystem(sizeMiB: 160, form)
@@ -35,7 +37,9 @@ struct ExtMapTests {
         try sample.expectSameFiles(copy, options: "")
     }
 
-    @Test("An ext file system that needs its journal, or has errors, is taken whole", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+    @Test(
+        "An ext file system that needs its journal, or has errors, is taken whole",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
     func uncleanIsWhole() throws {
         let sample = try SampleFilesystem(sizeMiB: 32, ["mkfs.ext4", "-q", "-F"])
         for command in ["set_super_value state 2", "feature needs_recovery"] {
@@ -43,7 +47,9 @@ struct ExtMapTests {
             let found = try sample.examine()
             #expect(found.content?.data == [0..<sample.sizeBytes])
             #expect(found.warnings.count == 1)
-            try run("debugfs", ["-w", "-R", command.hasPrefix("set") ? "set_super_value state 1" : "feature -needs_recovery", sample.path])
+            try run(
+                "debugfs",
+                ["-w", "-R", command.hasPrefix("set") ? "set_super_value state 1" : "feature -needs_recovery", sample.path])
         }
         #expect(try sample.examine().warnings.isEmpty)
     }
@@ -67,7 +73,7 @@ struct ExtMapTests {
         print("seed \(seed)")
         var random = SplitMix64(state: seed)
         let file = try FileHandle(forUpdating: URL(filePath: sample.path))
-        for _ in 0..<600 {
+        for _ in 0..<300 {
             // The superblock, the group descriptors, and the bitmaps of the first groups lie here.
             let offset = 1024 + UInt64(random.magnitude(Int(80 * blockBytes)))
             try file.seek(toOffset: offset)

@@ -1,8 +1,9 @@
 import CosiPack
 import Foundation
 import Glibc
-@testable import TestSupport
 import Testing
+
+@testable import TestSupport
 
 /// A file with one file system, made and used by the standard tools: filled, partly deleted, filled again. Needs root where it is mounted.
 final class SampleFilesystem {

@@ -1,8 +1,9 @@
 import CosiPack
 import Foundation
 import Glibc
-@testable import TestSupport
 import Testing
+
+@testable import TestSupport
 
 @Suite("Shrinking an ext file system on a copy")
 struct ShrinkTests {

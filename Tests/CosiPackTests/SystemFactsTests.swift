@@ -3,8 +3,9 @@ import CosiPack
 import Foundation
 import Glibc
 import StreamDisk
-@testable import TestSupport
 import Testing
+
+@testable import TestSupport
 
 @Suite("What a system on a disk says of itself")
 struct SystemFactsTests {
@@ -40,7 +41,9 @@ struct SystemFactsTests {
                 uniqueID: try #require(GUID("00000000-0000-0000-0000-00000000000\(index + 1)")), name: "part\(index + 1)",
                 signature: found.signature)
         }
-        return findSystemFacts(descriptor: descriptor, partitions: partitions, root: root)
+        let facts = findSystemFacts(descriptor: descriptor, partitions: partitions, root: root)
+        #expect(try run("losetup", ["--associated", folder.path + "/disk"]).isEmpty)
+        return facts
     }
 
     private static let status = """
@@ -76,9 +79,9 @@ struct SystemFactsTests {
         #expect(facts.rootPartition == 2)
         #expect(facts.osRelease == "ID=debian\nNAME=\"Debian ß\"\n")
         #if arch(x86_64)
-            #expect(facts.osArch == .x86_64)
+        #expect(facts.osArch == .x86_64)
         #else
-            #expect(facts.osArch == .arm64)
+        #expect(facts.osArch == .arm64)
         #endif
         #expect(
             facts.osPackages == [
@@ -135,10 +138,9 @@ struct SystemFactsTests {
     }
 
     @Test(
-        "A root file system of XFS is read by a mount that nobody else sees", .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
+        "A root file system of XFS is read by a mount that nobody else sees",
+        .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
     func mounted() throws {
-        let before = try String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)
-        let loops = try run("losetup", ["--list", "--noheadings"]).split(separator: "\n").filter { $0.contains("stream-disk-source") }.count
         let facts = try facts(
             Self.status + "\n"
                 + """
@@ -149,9 +151,5 @@ struct SystemFactsTests {
                 """, form: "sh make")
         #expect(facts.rootPartition == 2 && facts.osRelease?.hasPrefix("ID=debian") == true)
         #expect(facts.osPackages?.count == 2)
-        let after = try String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)
-        #expect(after == before)
-        #expect(
-            try run("losetup", ["--list", "--noheadings"]).split(separator: "\n").filter { $0.contains("stream-disk-source") }.count == loops)
     }
 }

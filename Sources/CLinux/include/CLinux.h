@@ -16,6 +16,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
+#include <linux/openat2.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -27,7 +28,9 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,6 +77,38 @@ static inline int cl_block_partition(int fd, int operation, int number, int64_t 
 
 // loop(4)
 static inline int cl_loop_status(int fd, struct loop_info64 *out) { return ioctl(fd, LOOP_GET_STATUS64, out); }
+
+static inline int cl_loop_free(int control) { return ioctl(control, LOOP_CTL_GET_FREE); }
+/// A read-only device over part of a file, which goes with its last user.
+static inline int cl_loop_read_only(int loop, int file, uint64_t offset, uint64_t size) {
+    struct loop_config config = {
+        .fd = file,
+        .info = {.lo_offset = offset, .lo_sizelimit = size, .lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR},
+    };
+    return ioctl(loop, LOOP_CONFIGURE, &config);
+}
+
+// fsopen(2), fsconfig(2), fsmount(2): a mount that is in no namespace and has no place but its descriptor
+static inline int cl_fsopen(const char *type) { return (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC); }
+static inline int cl_fsconfig_flag(int context, const char *key) {
+    return (int)syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key, NULL, 0);
+}
+static inline int cl_fsconfig_text(int context, const char *key, const char *value) {
+    return (int)syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
+}
+static inline int cl_fsconfig_create(int context) {
+    return (int)syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+}
+static inline int cl_fsmount_read_only(int context) {
+    return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+// openat2(2): a path that stays below the folder, links too
+static inline int cl_open_below(int folder, const char *path, uint64_t flags) {
+    struct open_how how = {.flags = flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
 
 // fcntl(2): the lock that prevents a write lock on the whole file; F_UNLCK if none does
 static inline int cl_lock_against_writing(int fd, int *type) {

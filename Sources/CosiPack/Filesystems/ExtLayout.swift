@@ -52,18 +52,24 @@ struct ExtLayout {
         let (compatible, incompatible, readOnly) = (block.little32(92), block.little32(96), block.little32(100))
         let revision = block.little32(76)
         guard revision <= 1 else { throw .unknown("its revision \(revision)") }
-        guard revision == 1 || (compatible | incompatible | readOnly) == 0 else { throw .damaged("its superblock has features of no revision") }
+        guard revision == 1 || (compatible | incompatible | readOnly) == 0 else {
+            throw .damaged("its superblock has features of no revision")
+        }
         hasChecksums = readOnly & ReadOnly.checksums != 0
         hasGroupChecksums = readOnly & ReadOnly.groupChecksums != 0
         if hasChecksums {
             guard block[373] == 1 else { throw .unknown("its kind of checksum") }
-            guard CRC32C.update(~0, block[..<1020]) == block.little32(1020) else { throw .damaged("its superblock has a wrong checksum") }
+            guard CRC32C.update(~0, block[..<1020]) == block.little32(1020) else {
+                throw .damaged("its superblock has a wrong checksum")
+            }
         }
         guard !(hasChecksums && hasGroupChecksums) else { throw .damaged("its superblock asks for two kinds of checksums") }
         if incompatible & Incompatible.needsRecovery != 0 { throw .unclean("its journal was not replayed") }
         if readOnly & ReadOnly.orphans != 0 { throw .unclean("it has deleted files to clear up") }
         let more = incompatible & ~Incompatible.known
-        guard more == 0, incompatible & Incompatible.journalDevice == 0 else { throw .unknown("feature 0x\(String(more, radix: 16))") }
+        guard more == 0, incompatible & Incompatible.journalDevice == 0 else {
+            throw .unknown("feature 0x\(String(more, radix: 16))")
+        }
         let moreReadOnly = readOnly & ~ReadOnly.known
         guard moreReadOnly == 0 else { throw .unknown("feature ro 0x\(String(moreReadOnly, radix: 16))") }
         let state = block.little16(58)
@@ -75,12 +81,18 @@ struct ExtLayout {
         guard blockLog <= 6 else { throw .damaged("its superblock has an impossible block size") }
         blockBytes = 1024 << UInt64(blockLog)
         let hasClusters = readOnly & ReadOnly.bigClusters != 0
-        guard !hasClusters || (clusterLog >= blockLog && clusterLog <= 20) else { throw .damaged("its superblock has an impossible cluster size") }
+        guard !hasClusters || (clusterLog >= blockLog && clusterLog <= 20) else {
+            throw .damaged("its superblock has an impossible cluster size")
+        }
         blocksPerCluster = hasClusters ? 1 << UInt64(clusterLog - blockLog) : 1
         blockCount = UInt64(block.little32(4)) | (isWide ? UInt64(block.little32(336)) << 32 : 0)
         firstBlock = UInt64(block.little32(20))
-        guard firstBlock == 0 || (firstBlock == 1 && blockBytes == 1024) else { throw .damaged("its superblock has an impossible first block") }
-        guard blockBytes != 1024 || firstBlock == 1 || hasClusters else { throw .damaged("its superblock has an impossible first block") }
+        guard firstBlock == 0 || (firstBlock == 1 && blockBytes == 1024) else {
+            throw .damaged("its superblock has an impossible first block")
+        }
+        guard blockBytes != 1024 || firstBlock == 1 || hasClusters else {
+            throw .damaged("its superblock has an impossible first block")
+        }
         blocksPerGroup = UInt64(block.little32(32))
         let clustersPerGroup = hasClusters ? UInt64(block.little32(36)) : blocksPerGroup
         guard blocksPerGroup > 0, clustersPerGroup % 8 == 0, clustersPerGroup <= 8 * blockBytes,
@@ -105,7 +117,9 @@ struct ExtLayout {
         let perBlock = blockBytes / UInt64(descriptorBytes)
         descriptorBlocks = (groupCount + perBlock - 1) / perBlock
         firstMetaGroup = incompatible & Incompatible.metaGroups != 0 ? UInt64(block.little32(260)) : .max
-        guard firstMetaGroup == .max || firstMetaGroup <= descriptorBlocks else { throw .damaged("its superblock has an impossible meta group") }
+        guard firstMetaGroup == .max || firstMetaGroup <= descriptorBlocks else {
+            throw .damaged("its superblock has an impossible meta group")
+        }
         reservedTableBlocks = UInt64(block.little16(206))
         guard reservedTableBlocks <= blockBytes / 4 else { throw .damaged("its superblock reserves too many blocks") }
         isSparse = readOnly & ReadOnly.sparse != 0
@@ -118,7 +132,7 @@ struct ExtLayout {
 
     func blockCount(of group: UInt64) -> UInt64 { min(blocksPerGroup, blockCount - firstBlock(of: group)) }
 
-    /// Where a copy of the superblock would lie: a file system of 1 KiB blocks and larger clusters leaves block 0 to the boot loader.
+    /// Where a copy of the superblock would lie: with 1 KiB blocks and larger clusters, block 0 is the boot loader's.
     private func superblock(of group: UInt64) -> UInt64 {
         let block = firstBlock(of: group)
         return block == 0 && blockBytes == 1024 ? 1 : block

@@ -120,7 +120,9 @@ private struct BtrfsChunks {
         var places: [UInt64] = []
         for stripe in 0..<stripes {
             let place = item.little64(48 + 32 * stripe + 8)
-            guard item.little64(48 + 32 * stripe) == superblock.deviceID, place <= superblock.deviceBytes - length else { throw damage }
+            guard item.little64(48 + 32 * stripe) == superblock.deviceID, place <= superblock.deviceBytes - length else {
+                throw damage
+            }
             places.append(place)
         }
         chunks.append((key.offset..<key.offset + length, places))
@@ -165,11 +167,14 @@ private struct BtrfsTrees {
         _ address: UInt64, level: Int, _ nodesLeft: inout UInt64, _ body: (BtrfsKey, [UInt8]) throws(MapFailure) -> Void
     ) throws(MapFailure) {
         let damage = MapFailure.damaged("a tree's node at \(address) is not as it should be")
-        guard nodesLeft > 0, let place = try chunks.places(of: address, length: UInt64(superblock.nodeBytes)).first else { throw damage }
+        guard nodesLeft > 0, let place = try chunks.places(of: address, length: UInt64(superblock.nodeBytes)).first else {
+            throw damage
+        }
         nodesLeft -= 1
         let node = try reader.read(place, count: superblock.nodeBytes)
         let count = Int(node.little32(96))
-        guard ~CRC32C.update(~0, node[32...]) == node.little32(0), Array(node[32..<48]) == superblock.id, node.little64(48) == address,
+        guard ~CRC32C.update(~0, node[32...]) == node.little32(0), Array(node[32..<48]) == superblock.id,
+            node.little64(48) == address,
             Int(node[100]) == level, count <= (node.count - Self.headerBytes) / (level == 0 ? 25 : 33)
         else { throw damage }
         for index in 0..<count {

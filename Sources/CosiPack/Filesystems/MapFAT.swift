@@ -121,7 +121,9 @@ private struct FATTable {
     /// The two entries before the first cluster: media type, and whether it was unmounted.
     private static func checkReserved(_ index: Int, _ entry: UInt32, _ layout: FATLayout) throws(MapFailure) {
         if index == 0 {
-            guard UInt8(truncatingIfNeeded: entry) == layout.media else { throw .damaged("its table does not begin with its media type") }
+            guard UInt8(truncatingIfNeeded: entry) == layout.media else {
+                throw .damaged("its table does not begin with its media type")
+            }
         } else if layout.entryBits == 16, entry & 0xC000 != 0xC000 {
             throw .unclean("it was not unmounted cleanly")
         } else if layout.entryBits == 32, entry & 0x0C00_0000 != 0x0C00_0000 {

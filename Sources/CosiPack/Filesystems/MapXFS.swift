@@ -33,7 +33,8 @@ struct XFSLayout {
         let damage = MapFailure.damaged("its superblock has impossible numbers")
         sectorBytes = Int(head.big16(102))
         blockBytes = UInt64(head.big32(4))
-        guard [512, 1024, 2048, 4096, 8192, 16384, 32768].contains(sectorBytes), blockBytes & (blockBytes - 1) == 0, blockBytes >= 512,
+        guard [512, 1024, 2048, 4096, 8192, 16384, 32768].contains(sectorBytes), blockBytes & (blockBytes - 1) == 0,
+            blockBytes >= 512,
             blockBytes <= 65536, blockBytes >= sectorBytes, head[120] < 64, 1 << UInt64(head[120]) == blockBytes
         else { throw damage }
         let version = head.big16(100) & 0xF
@@ -45,7 +46,9 @@ struct XFSLayout {
             let incompatible = head.big32(216)
             if incompatible & Self.needsRepair != 0 { throw .unclean("it is marked as needing repair") }
             let more = (incompatible & ~Self.knownIncompatible, head.big32(212) & ~Self.knownReadOnly)
-            guard more == (0, 0) else { throw .unknown("feature 0x\(String(more.0, radix: 16)) or ro 0x\(String(more.1, radix: 16))") }
+            guard more == (0, 0) else {
+                throw .unknown("feature 0x\(String(more.0, radix: 16)) or ro 0x\(String(more.1, radix: 16))")
+            }
             uuid = incompatible & Self.metadataUUID != 0 ? Array(head[248..<264]) : Array(head[32..<48])
         } else {
             uuid = Array(head[32..<48])
@@ -107,7 +110,9 @@ private struct XFSGroup {
         levels = Int(sector.big32(28))
         freeBlocks = UInt64(sector.big32(52))
         longest = UInt64(sector.big32(56))
-        guard (1...Self.levelsMax).contains(levels) else { throw .damaged("the free space of group \(number) has \(levels) levels") }
+        guard (1...Self.levelsMax).contains(levels) else {
+            throw .damaged("the free space of group \(number) has \(levels) levels")
+        }
     }
 
     /// What the walk through the tree has seen so far.
@@ -135,7 +140,9 @@ private struct XFSGroup {
         let bytes = try reader.read(place, count: Int(layout.blockBytes))
         let header = layout.hasChecksums ? 56 : 16
         let count = Int(bytes.big16(6))
-        guard Array(bytes[..<4]) == Array((layout.hasChecksums ? "AB3B" : "ABTB").utf8), Int(bytes.big16(4)) == level else { throw damage }
+        guard Array(bytes[..<4]) == Array((layout.hasChecksums ? "AB3B" : "ABTB").utf8), Int(bytes.big16(4)) == level else {
+            throw damage
+        }
         if layout.hasChecksums {
             guard XFSLayout.checksumHolds(bytes, at: 52), bytes.big64(16) == place / 512, Array(bytes[32..<48]) == layout.uuid,
                 UInt64(bytes.big32(48)) == number
@@ -195,8 +202,8 @@ private struct XFSLog {
         try reader.read(start + index * Self.sectorBytes, count: Int(Self.sectorBytes))
     }
 
-    /// The sector that the next record would go to, and the one where the last record begins. The number of the lap stands in each
-    /// sector: up to the head one more than behind it.
+    /// The sector that the next record would go to, and the one where the last record begins. The number of the lap stands in
+    /// each sector: up to the head one more than behind it.
     private func ends() throws(MapFailure) -> (head: UInt64, record: UInt64?) {
         var (first, head): (UInt32?, UInt64?) = (nil, nil)
         var (before, after): (UInt64?, UInt64?) = (nil, nil)

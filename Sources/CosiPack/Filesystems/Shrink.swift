@@ -40,7 +40,8 @@ package enum ShrinkFailure: Error, Sendable, CustomStringConvertible {
 package func shrink(
     _ examination: Examination, folder: String, cancellation: Cancellation = Cancellation()
 ) throws(ShrinkFailure) -> ShrunkCopy {
-    guard examination.signature?.type.hasPrefix("ext") == true, examination.warnings.isEmpty, let source = examination.content else {
+    guard examination.signature?.type.hasPrefix("ext") == true, examination.warnings.isEmpty, let source = examination.content
+    else {
         throw .unsuitable
     }
     let file: Descriptor
@@ -55,16 +56,21 @@ package func shrink(
     try runShrinkTool("e2fsck", ["-f", "-p"], codes: 0...1, file.number, cancellation)
     try runShrinkTool("resize2fs", ["-M"], codes: 0...0, file.number, cancellation)
     var status = stat()
-    guard unsafe fstat(file.number, &status) == 0 else { throw .host(operation: "look at the temporary copy", SystemError(errno)) }
+    guard unsafe fstat(file.number, &status) == 0 else {
+        throw .host(operation: "look at the temporary copy", SystemError(errno))
+    }
     let layout: ExtLayout
     do throws(MapFailure) {
         layout = try ExtLayout(PartitionReader(descriptor: file.number, offsetBytes: 0, sizeBytes: UInt64(status.st_size)))
     } catch {
         throw .tool("resize2fs", reason: "its result cannot be read: \(error)")
     }
-    let sizeBytes = layout.blockCount * layout.blockBytes
-    guard sizeBytes <= source.sizeBytes, let data = examine(descriptor: file.number, offsetBytes: 0, sizeBytes: sizeBytes).content?.data
-    else { throw .tool("resize2fs", reason: "its result is larger than the partition") }
+    // Whole blocks of any disk.
+    let sizeBytes = min((layout.blockCount * layout.blockBytes + 4095) / 4096 * 4096, source.sizeBytes)
+    guard ftruncate(file.number, off_t(sizeBytes)) == 0 else {
+        throw .host(operation: "cut the temporary copy", SystemError(errno))
+    }
+    let data = examine(descriptor: file.number, offsetBytes: 0, sizeBytes: sizeBytes).content?.data ?? [0..<sizeBytes]
     let content = PartitionContent(descriptor: file.number, offsetBytes: 0, sizeBytes: sizeBytes, data: data)
     return ShrunkCopy(file: file, content: content, temporaryBytes: max(copied, UInt64(status.st_blocks) * 512))
 }
@@ -93,7 +99,9 @@ private func runShrinkTool(
 private func copyData(
     of source: PartitionContent, to target: Int32, _ cancellation: Cancellation
 ) throws(ShrinkFailure) -> UInt64 {
-    guard ftruncate(target, off_t(source.sizeBytes)) == 0 else { throw .host(operation: "make a temporary copy", SystemError(errno)) }
+    guard ftruncate(target, off_t(source.sizeBytes)) == 0 else {
+        throw .host(operation: "make a temporary copy", SystemError(errno))
+    }
     let chunkBytes: UInt64 = 4 << 20
     var copied: UInt64 = 0
     let reader = PartitionReader(descriptor: source.descriptor, offsetBytes: source.offsetBytes, sizeBytes: source.sizeBytes)
@@ -112,10 +120,13 @@ private func copyData(
             while done < bytes.count {
                 // SAFETY: the kernel reads at most what is left of the array behind `done`.
                 let result = unsafe bytes.withUnsafeBytes { area in
-                    unsafe pwrite(target, area.baseAddress.map { unsafe $0 + done }, bytes.count - done, off_t(position) + off_t(done))
+                    unsafe pwrite(
+                        target, area.baseAddress.map { unsafe $0 + done }, bytes.count - done, off_t(position) + off_t(done))
                 }
                 if result < 0, errno == EINTR { continue }
-                guard result > 0 else { throw .host(operation: "write the temporary copy", SystemError(result < 0 ? errno : EIO)) }
+                guard result > 0 else {
+                    throw .host(operation: "write the temporary copy", SystemError(result < 0 ? errno : EIO))
+                }
                 done += result
             }
             position += UInt64(bytes.count)

@@ -64,7 +64,8 @@ struct BootEntries {
         guard let image, let found = try unified(image.hasPrefix("/") ? image : "/" + image) else { return nil }
         let commandLine = options.isEmpty ? found.commandLine : options.joined(separator: " ")
         return CosiMetadata.BootEntry(
-            type: "uki-config", path: path, cmdline: commandLine, kernel: found.release.isEmpty ? version ?? image : found.release)
+            type: "uki-config", path: path, cmdline: commandLine, kernel: found.release.isEmpty ? version ?? image : found.release
+        )
     }
 
     private func unified(_ path: String) throws(ToolFailure) -> (commandLine: String, release: String)? {
@@ -99,7 +100,9 @@ struct PESections {
 
     /// A section's text without what ends it; empty if it is not there.
     func text(_ name: String) -> String {
-        guard let (offset, count) = places[name], offset <= bytes.count, count <= bytes.count - offset, count <= 64 << 10 else { return "" }
+        guard let (offset, count) = places[name], offset <= bytes.count, count <= bytes.count - offset, count <= 64 << 10 else {
+            return ""
+        }
         let text = String(decoding: bytes[offset..<offset + count].prefix { $0 != 0 }, as: UTF8.self)
         return String(text.reversed().drop { $0.isWhitespace }.reversed())
     }

@@ -20,7 +20,8 @@ enum DpkgStatus {
             packages.append(
                 CosiMetadata.Package(
                     name: name, version: String(version[..<(hyphen ?? version.endIndex)]),
-                    release: hyphen.map { String(version[version.index(after: $0)...]) } ?? "", arch: fields["Architecture"] ?? ""))
+                    release: hyphen.map { String(version[version.index(after: $0)...]) } ?? "", arch: fields["Architecture"] ?? ""
+                ))
         }
         for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             if line.isEmpty {

@@ -27,12 +27,14 @@ extension FileTree {
     }
 }
 
-/// Whether a name may stand in the command of a tool that gives some characters a meaning: quotes, blanks, wildcards, inode numbers.
+/// Whether a name may stand in the command of a tool that gives some characters a meaning: quotes, blanks, wildcards.
 func isPlain(_ path: String) -> Bool {
     !path.isEmpty && path.utf8.count < 4096
         && path.utf8.allSatisfy { byte in
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
             default: "._-+/@:,=~%".utf8.contains(byte)
             }
         }

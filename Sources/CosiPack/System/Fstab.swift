@@ -15,8 +15,8 @@ struct Fstab {
             guard let key = Self.key(of: source) else {
                 if source.hasPrefix("/dev/") {
                     warnings.append(
-                        "/etc/fstab: \(source) for \(point) names no partition on another machine; it needs a UUID, PARTUUID, LABEL or "
-                            + "PARTLABEL")
+                        "/etc/fstab: \(source) for \(point) names no partition on another machine; it needs a UUID, PARTUUID, LABEL "
+                            + "or PARTLABEL")
                 }
                 continue
             }
@@ -41,7 +41,8 @@ struct Fstab {
         func rest(_ prefixes: [String]) -> String? {
             for prefix in prefixes where source.hasPrefix(prefix) {
                 let value = source.dropFirst(prefix.count)
-                return value.count > 1 && value.first == "\"" && value.last == "\"" ? String(value.dropFirst().dropLast()) : String(value)
+                return value.count > 1 && value.first == "\"" && value.last == "\""
+                    ? String(value.dropFirst().dropLast()) : String(value)
             }
             return nil
         }

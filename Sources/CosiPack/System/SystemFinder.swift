@@ -25,6 +25,9 @@ struct SystemFinder {
             warnings.append("the machine that the system is for was not found: none of its programs is of a known one")
         }
         facts.osPackages = note { () throws(ToolFailure) in try Self.packages(tree) } ?? nil
+        if facts.osPackages == nil {
+            warnings.append("the installed packages were not found: the system has no dpkg database, and others are not read")
+        }
         findBootloader(root: tree, &facts)
         findVerity(&facts)
     }
@@ -41,10 +44,13 @@ struct SystemFinder {
     }
 
     /// Nil if the partition has no file system that files can be read from.
-    private func tree(of partition: SystemPartition) -> (any FileTree)? {
-        switch partition.signature?.type {
+    private mutating func tree(of partition: SystemPartition) -> (any FileTree)? {
+        let descriptor = descriptor
+        return switch partition.signature?.type {
         case "ext2"?, "ext3"?, "ext4"?: ExtFiles(descriptor: descriptor, offsetBytes: partition.offsetBytes)
         case "vfat"?: FATFiles(descriptor: descriptor, offsetBytes: partition.offsetBytes)
+        case let type? where MountedFiles.options[type] != nil:
+            note { () throws(ToolFailure) in try MountedFiles(descriptor, partition, type: type) }
         default: nil
         }
     }
@@ -72,14 +78,16 @@ struct SystemFinder {
         }
         guard let first = found.first else {
             // The one that was named is the root, whatever it holds.
-            guard let wanted, let partition = partitions.first(where: { $0.number == wanted }), let tree = tree(of: partition) else { return nil }
+            guard let wanted, let partition = partitions.first(where: { $0.number == wanted }), let tree = tree(of: partition)
+            else { return nil }
             warnings.append("partition \(wanted) has no os-release file")
             return (partition, tree)
         }
         if found.count > 1 {
             let numbers = found.dropFirst().map { "\($0.partition.number)" }.joined(separator: ", ")
             warnings.append(
-                "partition \(first.partition.number) is taken for the root file system, but \(numbers) has an os-release file too")
+                "partition \(first.partition.number) is taken for the root file system, but \(numbers) has an os-release file too"
+            )
         }
         facts.osRelease = first.release
         return (first.partition, first.tree)
@@ -134,7 +142,9 @@ struct SystemFinder {
     }
 
     private static func packages(_ tree: any FileTree) throws(ToolFailure) -> [CosiMetadata.Package]? {
-        if let bytes = try tree.contents(of: DpkgStatus.path, limitBytes: DpkgStatus.bytesMax) { return DpkgStatus.packages(bytes) }
+        if let bytes = try tree.contents(of: DpkgStatus.path, limitBytes: DpkgStatus.bytesMax) {
+            return DpkgStatus.packages(bytes)
+        }
         return nil
     }
 

@@ -137,7 +137,7 @@ struct Tool {
         var child: pid_t = 0
         var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
         var variables = unsafe Self.environment.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe word in unsafe words + variables { unsafe free(word) } }
+        defer { unsafe (words + variables).forEach { unsafe free($0) } }
         let code = unsafe posix_spawn(&child, path, &actions, &attributes, &words, &variables)
         guard code == 0 else { throw ToolFailure(program: program, reason: "it cannot be started: \(SystemError(code))") }
         return child
