@@ -5,7 +5,7 @@ SHELL := /bin/bash
 SECONDS ?= 60
 PRODUCT ?= stream-disk
 .PHONY: help deps build test test-long fuzz tsan demo bench ceilings library lint format clean
-.PHONY: install uninstall deb tarball test-packages
+.PHONY: pack-test install uninstall deb tarball test-packages
 
 # Where make install puts things (the names of the GNU coding standards); DESTDIR stands before all of them.
 PREFIX ?= /usr/local
@@ -60,6 +60,9 @@ test: deps ## Build everything and run all the tests
 test-long: deps ## Power cuts by the million, 100 kills of a run onto a loop device, disks that stall for 30 s (root)
 	STREAM_DISK_CUTS=$${STREAM_DISK_CUTS:-3000000} STREAM_DISK_KILLS=$${STREAM_DISK_KILLS:-100} \
 		STREAM_DISK_STALL=$${STREAM_DISK_STALL:-30} swift test --filter 'PowerCutTests|KillTests|DeviceFaultTests'
+
+pack-test: build ## Pack a Debian made by mmdebstrap, stream it back and compare (root, some minutes)
+	Tests/Images/pack-debian $(PROGRAM)
 
 fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets
 	Fuzz/run $(SECONDS)

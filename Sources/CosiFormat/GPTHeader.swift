@@ -30,7 +30,7 @@ struct GPTHeader {
     /// The byte range of the entry array in the region.
     let arrayRange: Range<Int>
 
-    private static let place = "GPT header"
+    static let place = "GPT header"
 
     /// - Parameter bytes: the primary region, at least two blocks.
     init(
@@ -64,7 +64,7 @@ struct GPTHeader {
     }
 
     /// Checks signature, revision, size, CRC and the header's own LBA. Returns the header's size.
-    private static func checkIdentity(_ header: [UInt8]) throws(FormatError) -> Int {
+    static func checkIdentity(_ header: [UInt8]) throws(FormatError) -> Int {
         guard header.starts(with: "EFI PART".utf8) else {
             throw FormatError(.gpt, place: place, problem: "has no signature 'EFI PART' at block 1")
         }
@@ -96,7 +96,7 @@ struct GPTHeader {
         return CRC32.of(copy)
     }
 
-    private static func checkArrayShape(_ header: [UInt8]) throws(FormatError) -> (count: Int, sizeBytes: Int) {
+    static func checkArrayShape(_ header: [UInt8]) throws(FormatError) -> (count: Int, sizeBytes: Int) {
         let count = header.littleEndian32(at: Field.entryCount)
         guard count >= 1, count <= GPT.entryCountMax else {
             throw FormatError(.gpt, place: place, problem: "has \(count) entries, must be 1 to \(GPT.entryCountMax)")

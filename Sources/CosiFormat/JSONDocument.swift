@@ -46,7 +46,7 @@ package struct JSONDocument {
 
     private static func jsonName(of type: Any.Type) -> String {
         if type == String.self { return "a string" }
-        if type == UInt64.self { return "a number" }
+        if type == UInt64.self || type == Int.self { return "a number" }
         return type is any Collection.Type ? "an array" : "an object"
     }
 

@@ -5,6 +5,7 @@ public import StreamDisk
 
 extension ByteCount: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
+    public var defaultValueDescription: String { description }
 }
 
 extension TimeSpan: ExpressibleByArgument {

@@ -41,6 +41,16 @@ final class EventLog {
     /// For a run that never began.
     func write(usage message: String, code: Int32) { send([events.line(usage: message, code: code)]) }
 
+    /// An event of work of another kind.
+    func write(_ event: String, _ fields: [String: JSONValue], _ weight: EventLines.Weight = .vital) {
+        send(events.lines(event, fields, weight))
+    }
+
+    /// How far work of another kind is.
+    func write(progress: StreamProgress, fields: @escaping (ProgressEstimate) -> [String: JSONValue]) {
+        send(events.lines(of: progress, fields: fields))
+    }
+
     private func send(_ lines: [EventLines.Line]) {
         for line in lines {
             let kind: LineWriter.Kind =

@@ -1,13 +1,15 @@
 import ArgumentParser
 import CosiFormat
+import CosiPack
 import StreamDisk
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what an image holds, and check all but its data.",
+        commandName: "inspect", abstract: "Show what an image holds, and check all but its data; or what 'pack' would make of a disk.",
         usage: "stream-disk inspect <image> [--json] [<source options>]",
         discussion: """
-            Prints the hash that --hash takes. The partitions' data is checked only while streaming.
+            Prints the hash that --hash takes. The partitions' data is checked only while streaming. Of a disk, a raw file or a virtual \
+            disk it shows what an image made by 'pack' would hold.
 
             Exit codes:
             \(HelpText.table([
@@ -30,6 +32,8 @@ struct InspectCommand: ParsableCommand {
     }
 
     func run() throws {
+        let path = image.hasPrefix("file:///") ? String(image.dropFirst("file://".count)) : image
+        if PackSource.isDisk(path) { return try inspectAsSource(path) }
         let headers = try source.headerLines()
         let signals = SignalWatch()
         let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: source.retryTimeout.seconds)
@@ -48,6 +52,27 @@ struct InspectCommand: ParsableCommand {
             try Terminal.result(contents.json.pretty, signals)
         } else {
             try Terminal.result(lines(contents, columns: Terminal.outputColumns), signals)
+        }
+    }
+
+    private func inspectAsSource(_ path: String) throws {
+        let signals = SignalWatch()
+        let display = ProgressDisplay(isVerbose: false, isQuiet: false, retryTimeoutSeconds: 0)
+        defer { display.end(nil) }
+        let contents: PackContents
+        do throws(PackFault) {
+            contents = try inspectDisk(
+                PackRequest(source: path, temporaryFolder: "/var/tmp"), cancellation: signals.cancellation,
+                onEvent: { display.show($0) })
+        } catch {
+            display.error(error.sentence(cancelledAs: signals.words))
+            throw ExitCode(error.isCancelled ? signals.exitCode(for: .cancelled) : error.code)
+        }
+        display.finish()
+        if output.json {
+            try Terminal.result(JSONValue.object(contents.fields).pretty, signals)
+        } else {
+            try Terminal.result(PackText.lines(contents, columns: Terminal.outputColumns), signals)
         }
     }
 

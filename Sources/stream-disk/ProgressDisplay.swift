@@ -27,10 +27,12 @@ final class ProgressDisplay: Sendable {
     private let isQuiet: Bool
     private let isLive: Bool
     private let retryTimeoutSeconds: Double
+    private let work: ProgressLine.Work
     private let writer: LineWriter
     private let state = Mutex(State())
 
-    init(isVerbose: Bool, isQuiet: Bool, retryTimeoutSeconds: Double) {
+    init(isVerbose: Bool, isQuiet: Bool, retryTimeoutSeconds: Double, work: ProgressLine.Work = .stream) {
+        self.work = work
         self.isVerbose = isVerbose
         self.isQuiet = isQuiet
         self.retryTimeoutSeconds = retryTimeoutSeconds
@@ -92,12 +94,19 @@ final class ProgressDisplay: Sendable {
 
     // MARK: Parts
 
+    /// Why something takes long.
+    func note(_ text: String) { if !isQuiet { send([text], .note) } }
+
+    /// Worth knowing; dropped when nobody reads.
+    func warning(_ text: String) { if !isQuiet { send(["warning: \(text)"], .note) } }
+
     /// Each part is one line: a newline inside it came from outside and is escaped.
     private func send(_ lines: [String], _ kind: LineWriter.Kind) {
         writer.send(lines.map { printable($0, scalarsMax: .max) + "\n" }.joined(), kind)
     }
 
-    private func show(_ progress: StreamProgress) {
+    func show(_ progress: StreamProgress) {
+        if isQuiet { return }
         let text = state.withLock { state -> String? in
             let before = state.estimate.limit
             state.estimate.add(progress)
@@ -110,7 +119,7 @@ final class ProgressDisplay: Sendable {
                 guard progress.elapsedSeconds - state.lastPlain >= Self.plainSeconds else { return nil }
                 state.lastPlain = progress.elapsedSeconds
             }
-            var line = ProgressLine(progress: progress, estimate: state.estimate)
+            var line = ProgressLine(progress: progress, estimate: state.estimate, work: work)
             line.partitions = progress.partitions.map { state.names[$0] ?? "partition \($0)" }
             line.reconnecting = state.reconnecting.map { reconnecting($0.since, $0.reason) }
             return isLive ? line.live(columns: Terminal.columns, widths: &state.widths) : line.plain

@@ -5,10 +5,18 @@ import StreamDisk
 struct ProgressLine {
     let progress: StreamProgress
     let estimate: ProgressEstimate
+    var work = Work.stream
     /// What is being fetched, by partition name.
     var partitions: [String] = []
     /// The source does not answer: for how long, how long it may take, and why.
     var reconnecting: Reconnecting?
+
+    /// What a run does, in the words for it.
+    enum Work {
+        case stream
+        /// Reads a disk, and writes the image that it makes of it.
+        case pack
+    }
 
     struct Reconnecting {
         var seconds: Double
@@ -28,13 +36,13 @@ struct ProgressLine {
     private var parts: [(part: Part, text: String)] {
         let number = "\(Int(estimate.share * 100))"
         var parts: [(part: Part, text: String)] = [
-            (.phase, estimate.limit == .flush ? "flush" : progress.phase.rawValue),
+            (.phase, estimate.limit == .flush ? "flush" : work == .pack ? "pack" : progress.phase.rawValue),
             (.percent, String(repeating: " ", count: 3 - number.count) + number + " %"),
         ]
         if let reconnecting { parts.append((.reconnecting, reconnecting.text)) }
         parts.append((.motion, motions[0]))
         if estimate.limit == .source, progress.phase == .write {
-            parts.append((.onDisk, "\(roundSizeText(progress.onDiskBytes)) on disk"))
+            parts.append((.onDisk, "\(roundSizeText(progress.onDiskBytes)) \(work == .pack ? "written" : "on disk")"))
         }
         if let first = partitions.first {
             parts.append((.partition, first + (partitions.count > 1 ? " +\(partitions.count - 1)" : "")))
@@ -90,8 +98,8 @@ struct ProgressLine {
     private var motions: [String] {
         let verb: String
         switch estimate.limit {
-        case .source: verb = "fetched"
-        case .disk: verb = "written"
+        case .source: verb = work == .pack ? "read" : "fetched"
+        case .disk: verb = work == .pack ? "read" : "written"
         case .verify: verb = "compared"
         case .flush:
             let time = durationText(estimate.limitSeconds)

@@ -10,6 +10,7 @@ struct StreamDiskCommand: ParsableCommand {
             stream-disk inspect <image>
             stream-disk verify <image> --disk <path>
             stream-disk disks
+            stream-disk pack <source> <output>
             """,
         discussion: """
             An image is a COSI 1.2 file: an https:// or http:// URL, oci://host/repository:tag for one in a registry, a \
@@ -48,10 +49,13 @@ struct StreamDiskCommand: ParsableCommand {
             Check that a disk holds the image; this only reads:
             \(HelpText.command("stream-disk verify $IMAGE --hash $HASH --disk /dev/nvme0n1"))
 
+            Make an image of a raw disk; this only reads the disk:
+            \(HelpText.command("stream-disk pack disk.raw os.cosi"))
+
             Exit codes:
             \(ExitCodes.table)
             """,
         version: ProductVersion.current,
-        subcommands: [StreamCommand.self, InspectCommand.self, VerifyCommand.self, DisksCommand.self],
+        subcommands: [StreamCommand.self, InspectCommand.self, VerifyCommand.self, DisksCommand.self, PackCommand.self],
         defaultSubcommand: StreamCommand.self)
 }

@@ -72,7 +72,7 @@ extension CommandLineContract {
                     paths += 1
                 }
             }
-            #expect(paths == 14)
+            #expect(paths == 17)
         }
 
         @Test("man finds nothing to warn of in the pages")

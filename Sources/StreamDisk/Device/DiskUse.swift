@@ -5,6 +5,8 @@ import Glibc
 struct DiskUse: Sendable {
     /// The first mount point of each mounted device.
     var mountPoints: [DeviceNumber: String] = [:]
+    /// The mounted devices whose file systems may write to them. A read-only bind mount does not stop that.
+    var writable: Set<DeviceNumber> = []
     var swaps: Set<DeviceNumber> = []
     var swapFiles: Set<FileIdentity> = []
     /// The loop devices backed by each block device. The kernel does not list them as holders, and their use does not prevent
@@ -60,7 +62,9 @@ struct DiskUse: Sendable {
             if mount.number.major == 0 {
                 number = mount.source.hasPrefix("/dev/") ? tree.number(ofDevice: mount.source) : nil
             }
-            if let number, mountPoints[number] == nil { mountPoints[number] = mount.mountPoint }
+            guard let number else { continue }
+            if mountPoints[number] == nil { mountPoints[number] = mount.mountPoint }
+            if !mount.isReadOnly { writable.insert(number) }
         }
     }
 
@@ -112,6 +116,8 @@ struct MountLine: Equatable {
     let number: DeviceNumber
     let mountPoint: String
     let source: String
+    /// The file system itself, not only this mount of it.
+    let isReadOnly: Bool
 
     init?(_ line: ArraySlice<UInt8>) {
         let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
@@ -123,6 +129,8 @@ struct MountLine: Equatable {
         self.number = number
         mountPoint = unescaped(fields[4])
         source = unescaped(fields[separator + 2])
+        let options = separator + 3 < fields.count ? fields[separator + 3] : []
+        isReadOnly = options.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual("ro".utf8) }
     }
 }
 

@@ -19,19 +19,22 @@ extension ImageContents {
     }
 
     /// PRETTY_NAME of the image's os-release(5), or else NAME.
-    package var osName: String {
-        for key in ["PRETTY_NAME=", "NAME="] {
-            for line in metadata.osRelease.split(whereSeparator: \.isNewline) where line.hasPrefix(key) {
-                let value = line.dropFirst(key.count)
-                let quotes: Set<Character> = ["\"", "'"]
-                guard let first = value.first, quotes.contains(first), value.count >= 2, value.last == first else {
-                    return String(value)
-                }
-                return String(value.dropFirst().dropLast())
+    package var osName: String { StreamDisk.osName(release: metadata.osRelease) }
+}
+
+/// PRETTY_NAME of an os-release(5), or else NAME.
+package func osName(release: String) -> String {
+    for key in ["PRETTY_NAME=", "NAME="] {
+        for line in release.split(whereSeparator: \.isNewline) where line.hasPrefix(key) {
+            let value = line.dropFirst(key.count)
+            let quotes: Set<Character> = ["\"", "'"]
+            guard let first = value.first, quotes.contains(first), value.count >= 2, value.last == first else {
+                return String(value)
             }
+            return String(value.dropFirst().dropLast())
         }
-        return "not named"
     }
+    return "not named"
 }
 
 extension ImageContents.Row {

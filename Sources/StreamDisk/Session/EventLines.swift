@@ -22,7 +22,7 @@ public struct EventLines {
     private let begin = Instant.now
     private var estimate = ProgressEstimate()
     /// Progress that came too soon after another. Reported if a phase ends with it.
-    private var heldProgress: StreamProgress?
+    private var heldProgress: ((ProgressEstimate) -> [String: JSONValue])?
     private var toldProgressAt: Instant?
 
     /// Begins the clock of `t`. Messages are in the front-end's wording.
@@ -46,15 +46,28 @@ public struct EventLines {
     public mutating func lines(of event: StreamEvent) -> [Line] {
         switch event {
         case .progress(let progress):
-            estimate.add(progress)
-            if let told = toldProgressAt, Instant.now.seconds(since: told) < Self.progressSeconds {
-                heldProgress = progress
-                return []
-            }
-            return [line(of: progress)]
+            let wording = wording
+            return lines(of: progress) { event.fields($0, wording) }
         case .phase, .plan: return heldLines() + [line(event.name, event.fields(estimate, wording))]
         case .retry, .warning: return [line(event.name, event.fields(estimate, wording), .note)]
         }
+    }
+
+    /// The same for another kind of work, which counts in the bytes of `progress` and has its own fields.
+    package mutating func lines(
+        of progress: StreamProgress, fields: @escaping (ProgressEstimate) -> [String: JSONValue]
+    ) -> [Line] {
+        estimate.add(progress)
+        if let told = toldProgressAt, Instant.now.seconds(since: told) < Self.progressSeconds {
+            heldProgress = fields
+            return []
+        }
+        return [line(of: fields)]
+    }
+
+    /// An event of work of another kind, other than progress.
+    package mutating func lines(_ event: String, _ fields: [String: JSONValue], _ weight: Weight = .vital) -> [Line] {
+        (weight == .vital ? heldLines() : []) + [line(event, fields, weight)]
     }
 
     /// The end of a run.
@@ -85,11 +98,10 @@ public struct EventLines {
             ])
     }
 
-    private mutating func line(of progress: StreamProgress) -> Line {
+    private mutating func line(of progress: (ProgressEstimate) -> [String: JSONValue]) -> Line {
         heldProgress = nil
         toldProgressAt = .now
-        let event = StreamEvent.progress(progress)
-        return line(event.name, event.fields(estimate, wording), .progress)
+        return line("progress", progress(estimate), .progress)
     }
 
     private mutating func heldLines() -> [Line] { heldProgress.map { [line(of: $0)] } ?? [] }

@@ -43,3 +43,13 @@ public struct StreamProgress: Sendable {
     /// Bytes submitted to the disk and not yet completed.
     public let bytesInFlight: Int
 }
+
+extension StreamProgress {
+    /// Of work that reads so much of a whole, and writes what it makes of it: for estimates of its end.
+    package init(readBytes: UInt64, totalBytes: UInt64, writtenBytes: UInt64, elapsedSeconds: Double) {
+        self.init(
+            phase: .write, elapsedSeconds: elapsedSeconds, fetchedBytes: readBytes, decodedBytes: readBytes,
+            writtenBytes: writtenBytes, zeroedBytes: 0, verifiedBytes: 0, verifiedBytesTotal: 0, compressedBytesTotal: totalBytes,
+            decodedBytesTotal: totalBytes, partitions: [], waitingBytes: 0, bytesInFlight: 0)
+    }
+}

@@ -71,7 +71,7 @@ package struct Descriptor: ~Copyable, Sendable {
     ///
     /// - Parameter waitSeconds: how long, in all, a pipe that was opened with O_NONBLOCK, such as bash's `<(…)`, may be empty.
     ///   After that, EAGAIN is thrown.
-    func readAll(limitBytes: Int, waitSeconds: Double = 0) throws(SystemError) -> [UInt8] {
+    package func readAll(limitBytes: Int, waitSeconds: Double = 0) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var millisecondsLeft = waitSeconds * 1000
         while true {

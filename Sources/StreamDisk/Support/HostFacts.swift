@@ -18,7 +18,7 @@ func hostArchitecture() -> CosiMetadata.Architecture? {
 }
 
 /// The peak resident set size of this process in bytes (proc(5), VmHWM).
-func peakMemoryBytes() -> UInt64 {
+package func peakMemoryBytes() -> UInt64 {
     if let peak = HostFiles(root: "/").text("/proc/self/status").flatMap({ procKibibytes("VmHWM", in: $0) }) { return peak }
     // Without /proc: getrusage(2), which also counts the program that this process ran before execve(2).
     var usage = rusage()
