@@ -165,7 +165,7 @@ package struct ContentIndex: Sendable, Equatable {
             frames.append(frame)
         }
         let compressedEnd = frames.last.map { $0.compressedOffset + UInt64($0.compressedBytes) } ?? 0
-        guard compressedEnd <= image.compressedSizeBytes else {
+        guard compressedEnd == image.compressedSizeBytes else {
             throw error("lists frames up to byte \(compressedEnd) of an image of \(image.compressedSizeBytes)")
         }
         meanFrameBytes = Int(mean)
@@ -199,5 +199,12 @@ package struct ContentIndex: Sendable, Equatable {
             throw error("lists a frame \(index) that does not begin where the one before ends")
         }
         return frame
+    }
+}
+
+extension CosiMetadata.ContentIndexPlace {
+    /// How many frames an index of this size lists.
+    package var frameCount: Int {
+        max(0, Int(clamping: sizeBytes) - ContentIndex.headerBytes) / ContentIndex.recordBytes
     }
 }

@@ -91,6 +91,14 @@ struct InspectCommand: ParsableCommand {
             "bootloader    \(metadata.bootloader.type.isEmpty ? "none" : metadata.bootloader.type)",
             "hash          \(contents.hashText)", "",
         ]
+        let indexed = contents.partitionRegions.filter { $0.contentIndex != nil }
+        if !indexed.isEmpty {
+            let frames = indexed.reduce(0) { $0 + ($1.contentIndex?.frameCount ?? 0) }
+            let bytes = indexed.reduce(UInt64(0)) { $0 + $1.image.uncompressedSizeBytes }
+            lines.insert(
+                "frames        \(frames) in \(indexed.count) content index\(indexed.count == 1 ? "" : "es"), "
+                    + "\(shortSizeText(bytes / UInt64(max(1, frames)))) each on average", at: 6)
+        }
         if let id = metadata.id { lines.insert("id            \(id)", at: 2) }
         var table = Table(["part", "name", "size", "image", "compressed", "ratio", "file system", "mount point", "file"])
         for row in contents.rows {

@@ -47,7 +47,16 @@ extension ImageContents.Row {
             "offsetBytes": .count(partition.offsetBytes), "sizeBytes": .count(partition.sizeBytes),
             "imagePath": .optional(image?.path), "compressedBytes": image.map { .count($0.compressedSizeBytes) } ?? .null,
             "imageBytes": image.map { .count($0.uncompressedSizeBytes) } ?? .null,
-            "fsType": .optional(filesystem?.fsType), "mountPoint": .optional(filesystem?.mountPoint), "verity": verity,
+            "fsType": .optional(filesystem?.fsType), "fsUUID": .optional(filesystem?.fsUUID),
+            "mountPoint": .optional(filesystem?.mountPoint), "verity": verity, "contentIndex": contentIndex,
+        ])
+    }
+
+    private var contentIndex: JSONValue {
+        guard let index = region?.contentIndex else { return .null }
+        return .object([
+            "offsetBytes": .count(index.offset), "sizeBytes": .count(index.sizeBytes), "frameCount": .count(UInt64(index.frameCount)),
+            "sha384": .text(index.sha384.hexadecimal),
         ])
     }
 

@@ -1,5 +1,5 @@
 /// A size as a user writes it: in bytes, or as 512K, 64M, 1.5G, 1T in powers of 1024, with or without iB after the letter.
-public struct ByteCount: Sendable, CustomStringConvertible {
+public struct ByteCount: Sendable {
     /// The size in bytes.
     public let bytes: UInt64
 
@@ -21,14 +21,6 @@ public struct ByteCount: Sendable, CustomStringConvertible {
         let bytes = number * Double(1 << shift)
         guard bytes < Double(1 << 53), shift > 0 || number == number.rounded() else { return nil }
         self.bytes = UInt64(bytes)
-    }
-
-    /// As it is written.
-    public var description: String {
-        for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] as [(UInt64, String)] where bytes >= 1 << shift {
-            if bytes % (1 << shift) == 0 { return "\(bytes >> shift)\(unit)" }
-        }
-        return "\(bytes)"
     }
 }
 
