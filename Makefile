@@ -5,7 +5,7 @@ SHELL := /bin/bash
 SECONDS ?= 60
 PRODUCT ?= stream-disk
 .PHONY: help deps build test test-long fuzz tsan demo bench ceilings library lint format clean
-.PHONY: pack-test install uninstall deb tarball test-packages
+.PHONY: pack-test boot-test install uninstall deb tarball test-packages
 
 # Where make install puts things (the names of the GNU coding standards); DESTDIR stands before all of them.
 PREFIX ?= /usr/local
@@ -105,6 +105,11 @@ tarball: $(PROGRAM) ## Pack the program with its libraries, to run from anywhere
 test-packages: $(INSTALLED) ## Install, pack and run all of it, in roots with nothing else in them (root, some minutes)
 	@.ci/deps packages
 	packaging/test $(VERSION)
+
+# CASES="512 4096": these only; 'Tests/Boot/boot-test --list' names them all.
+boot-test: deb tarball ## Let virtual machines write their disks and boot from them (root, under 20 minutes)
+	@.ci/deps boot
+	Tests/Boot/boot-test $(CASES)
 
 demo: build ## Stream a sample image over HTTP onto a disk and prove what arrived
 	examples/demo.sh

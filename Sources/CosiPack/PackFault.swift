@@ -77,7 +77,8 @@ package enum PackFault: Error, Sendable {
         switch first {
         case .mounted: return "; unmount it, or make the mount read-only (mount -o remount,ro)"
         case .swap: return "; turn it off (swapoff)"
-        case .held, .otherPath, .byteLocked, .openedExclusively: return "; what is packed must not change meanwhile: end that use first"
+        case .held, .otherPath, .byteLocked, .openedExclusively:
+            return "; what is packed must not change meanwhile: end that use first"
         default: return ""
         }
     }

@@ -22,7 +22,8 @@ struct PackMetadata {
         }
         let loader = found.flatMap { $0.type.isEmpty ? nil : $0 } ?? CosiMetadata.Bootloader(type: "grub", entries: [])
         if loader.type == "systemd-boot", loader.entries.isEmpty {
-            throw .request("systemd-boot has no entry that could be read, and the format wants one: give it as bootloader of the metadata")
+            throw .request(
+                "systemd-boot has no entry that could be read, and the format wants one: give it as bootloader of the metadata")
         }
         return PackInput.System(
             osArch: arch, osRelease: release ?? "", osPackages: packages ?? [], bootloader: loader, id: overrides.id)
@@ -60,7 +61,9 @@ struct PackMetadata {
                 throw .request("partitions \(other) and \(number) would both be mounted on \(filesystem.mountPoint)")
             }
             if let other = uuids.updateValue(number, forKey: filesystem.fsUUID.lowercased()) {
-                warn("partitions \(other) and \(number) have the same UUID \(filesystem.fsUUID), where the format wants different ones")
+                warn(
+                    "partitions \(other) and \(number) have the same UUID \(filesystem.fsUUID), where the format wants different ones"
+                )
             }
             if let verity = filesystem.verity, !packed.contains(verity.hashNumber) {
                 throw .request("partition \(number) has its hash tree in partition \(verity.hashNumber), which is not packed")

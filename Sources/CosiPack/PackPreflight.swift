@@ -28,7 +28,8 @@ struct PackPreflight {
         for entry in entries {
             if cancellation.isCancelled { throw .image(.cancelled) }
             let found = examine(
-                descriptor: source.descriptor, offsetBytes: entry.offsetBytes, sizeBytes: entry.sizeBytes, options: request.examine)
+                descriptor: source.descriptor, offsetBytes: entry.offsetBytes, sizeBytes: entry.sizeBytes,
+                options: request.examine)
             if request.takes(entry.number) {
                 for warning in found.warnings { onEvent(.warning("partition \(entry.number) '\(entry.name)': \(warning)")) }
             }

@@ -56,7 +56,8 @@ package struct PackOverrides: Sendable {
         let raw = try document.decode(OverridesJSON.self)
         if let text = raw.osArch {
             guard let arch = CosiMetadata.Architecture(packed: text) else {
-                throw FormatError(.metadata, place: "\(name): osArch", problem: "is '\(printable(text))', must be x86_64 or arm64")
+                throw FormatError(
+                    .metadata, place: "\(name): osArch", problem: "is '\(printable(text))', must be x86_64 or arm64")
             }
             osArch = arch
         }
@@ -75,7 +76,9 @@ package struct PackOverrides: Sendable {
             filesystem.mountPoint = image.mountPoint
             filesystem.fsType = image.fsType
             filesystem.fsUUID = image.fsUuid
-            filesystem.verity = image.verity.map { .init(hashNumber: $0.number, rootHash: $0.roothash, hashOffset: $0.hashOffset) }
+            filesystem.verity = image.verity.map {
+                .init(hashNumber: $0.number, rootHash: $0.roothash, hashOffset: $0.hashOffset)
+            }
             guard filesystems.updateValue(filesystem, forKey: image.number) == nil else {
                 throw FormatError(.metadata, place: "\(name): images", problem: "has partition \(image.number) twice")
             }

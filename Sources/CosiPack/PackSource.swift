@@ -54,7 +54,8 @@ package final class PackSource: Sendable {
             copy = nil
             reader.sizeBytes = sizeBytes
         case .converted(let name)?:
-            onNote("unpacking this \(name) image into a temporary raw file in \(copyFolder), which takes as much room as its data")
+            onNote(
+                "unpacking this \(name) image into a temporary raw file in \(copyFolder), which takes as much room as its data")
             let made = try VirtualDisk(disk.descriptor, name: name, path: path, folder: copyFolder, cancellation)
             copy = made
             reader = SourceReader(path: path, descriptor: made.descriptor, sizeBytes: made.sizeBytes)
@@ -94,6 +95,8 @@ package final class PackSource: Sendable {
         }
         let reader = SourceReader(path: path, descriptor: file.number, sizeBytes: UInt64(max(status.st_size, 0)))
         guard let head = try? reader.bytes(0, count: min(2 * 4096, Int(reader.sizeBytes))) else { return false }
+        // A tar, such as an image, is none, whatever follows its first header.
+        if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) { return false }
         if PartitionTable.blockSizes.contains(where: { PartitionTable.isThere(in: head, blockBytes: $0) }) { return true }
         // A form that is refused is a disk, too.
         do throws(PackFault) { return try VirtualFormat(of: reader) != nil } catch { return true }

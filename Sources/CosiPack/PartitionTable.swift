@@ -27,7 +27,8 @@ struct PartitionTable {
             throw .disk(.blockSize, path: path, reason: "its table counts in blocks of \(first) bytes, not of \(blockBytes)")
         }
         if asked ?? deviceBlockBytes == nil, there.count > 1 {
-            throw .disk(.blockSize, path: path, reason: "it has a table for blocks of 512 bytes and one for 4096: say which is its own")
+            throw .disk(
+                .blockSize, path: path, reason: "it has a table for blocks of 512 bytes and one for 4096: say which is its own")
         }
         let diskBytes = reader.sizeBytes - reader.sizeBytes % UInt64(blockBytes)
         let header = Array(head[blockBytes..<2 * blockBytes])
@@ -35,11 +36,13 @@ struct PartitionTable {
             (bytes, gpt, warnings) = try Self.read(reader, header, blockBytes, diskBytes)
         } catch {
             // A table for a larger disk explains whatever else is wrong.
-            guard case .image = error, let stated = GPT.statedDiskBytes(header: header, blockBytes: blockBytes), stated > diskBytes,
+            guard case .image = error, let stated = GPT.statedDiskBytes(header: header, blockBytes: blockBytes),
+                stated > diskBytes,
                 (try? GPT.primaryBytes(header: header, blockBytes: blockBytes)) != nil
             else { throw error }
             throw .disk(
-                .truncated, path: path, reason: "it is cut off: its table is for a disk of \(stated) bytes, and it has \(diskBytes)")
+                .truncated, path: path,
+                reason: "it is cut off: its table is for a disk of \(stated) bytes, and it has \(diskBytes)")
         }
     }
 
@@ -77,10 +80,12 @@ struct PartitionTable {
         let types = (0..<4).map { 446 + 16 * $0 + 4 }
         if head.count >= 512, head[510] == 0x55, head[511] == 0xAA {
             if types.contains(where: { head[$0] == 0xEE }) {
-                return "its GPT is gone: LBA 0 says that there is one, and LBA 1 has none; sgdisk or gdisk may restore it from the backup"
+                return
+                    "its GPT is gone: LBA 0 says that there is one, and LBA 1 has none; sgdisk or gdisk may restore it from the backup"
             }
             if types.contains(where: { head[$0] != 0 }) {
-                return "it has an MBR partition table; sgdisk --mbrtogpt makes a GPT of it (on a copy: the boot loader may have to follow)"
+                return
+                    "it has an MBR partition table; sgdisk --mbrtogpt makes a GPT of it (on a copy: the boot loader may have to follow)"
             }
         }
         let long = try reader.bytes(0, count: Int(min(reader.sizeBytes, 128 << 10)))

@@ -48,7 +48,9 @@ enum VirtualFormat: Equatable {
         } else if begins("COWD") || begins("# Disk DescriptorFile") {
             throw refusal("it is a VMDK image in several files")
         } else if begins("conectix") {
-            guard head.big32(Footer.type) == Footer.dynamic else { throw refusal("it is a VHD that only differs from another one") }
+            guard head.big32(Footer.type) == Footer.dynamic else {
+                throw refusal("it is a VHD that only differs from another one")
+            }
             self = .converted("vpc")
         } else {
             guard reader.sizeBytes >= 2 * UInt64(Footer.bytes) else { return nil }
@@ -106,7 +108,7 @@ final class VirtualDisk: Sendable {
         }
         guard ended.code == 0 else {
             let words = ended.errors.split(separator: "\n").last.map(String.init) ?? "exit code \(ended.code)"
-            throw .tool(Self.program, reason: "\(path) cannot be unpacked: \(words)")
+            throw .disk(.format, path: path, reason: "\(Self.program) cannot unpack it: \(words)")
         }
         let end = lseek(file.number, 0, SEEK_END)
         guard end >= 0 else { throw .image(.write(path: folder, operation: "read what was unpacked into", cause: .current)) }

@@ -5,7 +5,8 @@ import StreamDisk
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what an image holds, and check all but its data; or what 'pack' would make of a disk.",
+        commandName: "inspect",
+        abstract: "Show what an image holds, and check all but its data; or what 'pack' would make of a disk.",
         usage: "stream-disk inspect <image> [--json] [<source options>]",
         discussion: """
             Prints the hash that --hash takes. The partitions' data is checked only while streaming. Of a disk, a raw file or a virtual \

@@ -125,7 +125,10 @@ struct PackImageArguments: ParsableArguments {
                 + "old disk be used again, and compress less.", valueName: "size"))
     var frameSize = ByteCount(bytes: UInt64(PackOptions().frameBytes))
 
-    @Flag(help: "Make ext file systems as small as their files allow, on a copy (e2fsck, resize2fs). Without, free blocks count as zero.")
+    @Flag(
+        help:
+            "Make ext file systems as small as their files allow, on a copy (e2fsck, resize2fs). Without, free blocks count as zero."
+    )
     var shrink = false
 
     @Option(help: ArgumentHelp("The blocks that a file's disk has: 512 or 4096. Without: as its table shows.", valueName: "size"))
@@ -133,7 +136,8 @@ struct PackImageArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Take only these partitions, by number. A reader leaves the bytes of the others alone. Repeatable.", valueName: "number"))
+            "Take only these partitions, by number. A reader leaves the bytes of the others alone. Repeatable.",
+            valueName: "number"))
     var partitions: [Int] = []
 
     @Option(help: ArgumentHelp("Leave this partition out, by number. Repeatable.", valueName: "number"))

@@ -19,7 +19,8 @@ extension EventLog {
 
     func write(_ fault: PackFault, phase: StreamPhase, code: Int32, message: String) {
         var fields: [String: JSONValue] = [
-            "code": .count(UInt64(max(code, 0))), "kind": .text(fault.kind), "message": .text(message), "phase": .text(phase.rawValue),
+            "code": .count(UInt64(max(code, 0))), "kind": .text(fault.kind), "message": .text(message),
+            "phase": .text(phase.rawValue),
             "diskState": .text(StreamError.DiskState.onlyRead.rawValue),
         ]
         if let offset = fault.offset { fields["offset"] = .count(offset) }

@@ -15,7 +15,8 @@ struct PackMetadataArguments: ParsableArguments {
     var metadataFile: String?
 
     @Option(
-        name: .customLong("os-release"), help: ArgumentHelp("Take this file for the system's /etc/os-release.", valueName: "file"),
+        name: .customLong("os-release"),
+        help: ArgumentHelp("Take this file for the system's /etc/os-release.", valueName: "file"),
         completion: .file())
     var osReleaseFile: String?
 
@@ -102,7 +103,8 @@ struct VerityArgument: ExpressibleByArgument {
     init?(argument: String) {
         let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
         let tree = (parts.last ?? "").split(separator: ":").map(String.init)
-        guard parts.count == 2, tree.count == 2, let number = Int(parts[0]), let hashNumber = Int(tree[0]), number > 0, hashNumber > 0,
+        guard parts.count == 2, tree.count == 2, let number = Int(parts[0]), let hashNumber = Int(tree[0]), number > 0,
+            hashNumber > 0,
             tree[1].count >= 32, tree[1].allSatisfy(\.isHexDigit)
         else { return nil }
         self.number = number

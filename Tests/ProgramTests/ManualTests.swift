@@ -68,7 +68,9 @@ extension CommandLineContract {
                 for argument in command["arguments"] as? [[String: Any]] ?? []
                 where ["image", "path", "file"].contains(argument["valueName"] as? String) {
                     let kind = argument["completionKind"] as? [String: Any]
-                    #expect(kind?["file"] != nil || kind?["directory"] != nil, "\(command["commandName"] ?? ""): \(argument["valueName"] ?? "")")
+                    #expect(
+                        kind?["file"] != nil || kind?["directory"] != nil,
+                        "\(command["commandName"] ?? ""): \(argument["valueName"] ?? "")")
                     paths += 1
                 }
             }

@@ -12,7 +12,8 @@ import Testing
     /// Start and length of the partitions in MiB, by number.
     private static let places = [1: (1, 40), 2: (41, 64), 3: (105, 16), 6: (121, 48), 4: (170, 4)]
 
-    private func withDisk<Value>(_ blockBytes: Int = 512, _ body: (_ disk: String, _ folder: URL) throws -> Value) throws -> Value {
+    private func withDisk<Value>(_ blockBytes: Int = 512, _ body: (_ disk: String, _ folder: URL) throws -> Value) throws -> Value
+    {
         try withTemporaryFolder { folder in
             let disk = folder.appending(path: "disk.raw").path
             try run(SampleImage.imagesFolder + "/make-disk", [disk, "\(blockBytes)"])
@@ -179,7 +180,8 @@ import Testing
                 ([disk, image, "--block-size", "4096"], 64, ["blocks of 512 bytes, not of 4096", "--block-size"]),
                 ([disk, image, "--without", "9"], 64, ["there is no partition 9; there is 1, 2, 3, 4, 6"]),
                 ([disk, path("there")], 64, ["exists", "--force"]), ([disk, path("no/out")], 74, ["No such file or directory"]),
-                ([disk, disk, "--force"], 64, ["what is to be packed"]), ([disk, "/dev/full", "--force"], 64, ["no regular file"]),
+                ([disk, disk, "--force"], 64, ["what is to be packed"]),
+                ([disk, "/dev/full", "--force"], 64, ["no regular file"]),
             ]
             for (arguments, code, says) in cases {
                 expectFailure(try Program.run(["pack"] + arguments + ["-q"]), code, says: says)
@@ -195,7 +197,8 @@ import Testing
         .enabled(if: LoopDevice.isAvailable, LoopDevice.needs))
     func mounted() throws {
         try withDisk { disk, folder in
-            let loop = try run("losetup", ["--find", "--show", "--partscan", disk]).trimmingCharacters(in: .whitespacesAndNewlines)
+            let loop = try run("losetup", ["--find", "--show", "--partscan", disk]).trimmingCharacters(
+                in: .whitespacesAndNewlines)
             defer { _ = try? run("losetup", ["--detach", loop]) }
             for number in [2] {
                 let (start, length) = try #require(Self.places[number])

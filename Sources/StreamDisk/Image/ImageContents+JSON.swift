@@ -55,7 +55,8 @@ extension ImageContents.Row {
     private var contentIndex: JSONValue {
         guard let index = region?.contentIndex else { return .null }
         return .object([
-            "offsetBytes": .count(index.offset), "sizeBytes": .count(index.sizeBytes), "frameCount": .count(UInt64(index.frameCount)),
+            "offsetBytes": .count(index.offset), "sizeBytes": .count(index.sizeBytes),
+            "frameCount": .count(UInt64(index.frameCount)),
             "sha384": .text(index.sha384.hexadecimal),
         ])
     }
