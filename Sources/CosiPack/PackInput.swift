@@ -121,8 +121,8 @@ package struct PackOptions: Sendable {
     package var level = 9
     /// The most that a frame's window may take, as a power of two; nil: what the level takes for frames of this length.
     package var windowLog: Int?
-    /// The mean of the lengths of frames: a power of two in `frameBytesRange`.
-    package var frameBytes = 1 << 20
+    /// The mean of the lengths of frames: a power of two in `frameBytesRange`; docs/decisions/0010 has the choice.
+    package var frameBytes = 256 << 10
     /// Threads that compress; nil: one a processor.
     package var threads: Int?
 
