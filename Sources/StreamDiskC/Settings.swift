@@ -28,6 +28,12 @@ struct Settings: Sendable {
             }(&$0)
         },
         "verify": { take(flag($1), "is neither true nor false") { $0.stream.readsBack = $1 }(&$0) },
+        "reuse": { take(ReuseMode(rawValue: $1), "is none of auto, always, never") { $0.stream.reuse = $1 }(&$0) },
+        "seed": { settings, text in
+            if text.isEmpty { return "is empty; name a disk or a file" }
+            settings.stream.seeds.append(text)
+            return nil
+        },
         "dry-run": { take(flag($1), "is neither true nor false") { $0.stream.isDryRun = $1 }(&$0) },
         "select": { settings, text in
             guard let hint = DiskHint(text) else { return DiskHint.refusal(of: text) ?? "cannot be read" }
@@ -76,7 +82,9 @@ struct Settings: Sendable {
         [
             "hash": .text(hash), "engine": .text(engine.rawValue),
             "memoryLimitBytes": stream.memoryLimitBytes.map { .count($0) } ?? .null, "dryRun": .flag(stream.isDryRun),
-            "verify": .flag(stream.readsBack), "select": .list(hints.map { .text($0.text) }),
+            "verify": .flag(stream.readsBack), "reuse": .text(stream.reuse.rawValue),
+            "seeds": .list(stream.seeds.map { .text($0) }),
+            "select": .list(hints.map { .text($0.text) }),
             "plainHttp": .flag(source.usesPlainHTTP), "retryTimeoutSeconds": .number(source.retryTimeoutSeconds),
             "stallTimeoutSeconds": .number(source.stallTimeoutSeconds), "connections": .count(UInt64(source.connections)),
             "cacert": .optional(source.caFile), "cert": .optional(source.clientCertificateFile),

@@ -21,3 +21,4 @@ extension TimeSpan: ExpressibleByArgument {
 }
 
 extension EngineName: ExpressibleByArgument {}
+extension ReuseMode: ExpressibleByArgument {}

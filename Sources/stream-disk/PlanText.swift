@@ -135,8 +135,17 @@ enum PlanText {
 
     static func summary(_ result: StreamResult) -> String {
         let steps = result.verifiedBytes > 0 ? "written, flushed and read back" : "written and flushed"
-        return "\(result.plan.diskPath): \(shortSizeText(result.decodedBytes)) \(steps) in "
-            + "\(time(result, of: result.decodedBytes)); \(hashText(result))"
+        let bytes = result.plan.decodedBytes
+        return "\(result.plan.diskPath): \(shortSizeText(bytes)) \(steps) in \(time(result, of: bytes)); "
+            + "\(reused(result))\(hashText(result))"
+    }
+
+    /// What was already there, and what that saved; empty if nothing was.
+    private static func reused(_ result: StreamResult) -> String {
+        guard result.reusedBytes > 0 else { return "" }
+        return
+            "\(shortSizeText(result.reusedBytes)) of it were already there, \(shortSizeText(result.fetchedBytes)) fetched instead "
+            + "of \(shortSizeText(result.plan.compressedBytes)); "
     }
 
     static func comparison(_ result: StreamResult) -> String {

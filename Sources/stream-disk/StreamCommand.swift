@@ -46,6 +46,20 @@ struct StreamCommand: ParsableCommand {
                     + "a letter sizes are in GiB. Repeatable: all must be met.", valueName: "key=value"))
         var select: [String] = []
 
+        @Option(
+            help: ArgumentHelp(
+                "Take what the image has in common with this disk, partition or file from there instead of fetching it, wherever it "
+                    + "lies: the other slot of an A/B pair, or a disk with an older version. It is only read. Takes an image with a "
+                    + "content index, as pack makes it. Repeatable.", valueName: "path"), completion: .file())
+        var seed: [String] = []
+
+        @Option(
+            help: ArgumentHelp(
+                "Compare the disk's old content with the image's content index, and neither fetch nor write what is there: auto, "
+                    + "if a few samples of an image are there; always; or never. Without an index, or from a server without ranges, "
+                    + "everything is fetched.", valueName: "mode"))
+        var reuse: ReuseMode = .auto
+
         @Flag(help: "Write without asking. Required when there is no terminal to ask on.")
         var yes = false
 
@@ -61,6 +75,7 @@ struct StreamCommand: ParsableCommand {
         func validate() throws {
             if let disk { try expectPath(disk) }
             _ = try hints(of: select)
+            if seed.contains("") { throw ValidationError("--seed is empty: name a disk or a file.") }
             if disk != nil, !select.isEmpty { throw ValidationError("--select and --disk exclude each other.") }
             if !partition.isEmpty, disk != nil || !select.isEmpty {
                 throw ValidationError(
@@ -78,7 +93,7 @@ struct StreamCommand: ParsableCommand {
             [
                 "disk": .optional(disk), "select": .list(select.map { .text($0) }),
                 "partitions": .list(partition.map(\.json)), "yes": .flag(yes), "dryRun": .flag(dryRun),
-                "verify": .flag(verify),
+                "verify": .flag(verify), "reuse": .text(reuse.rawValue), "seeds": .list(seed.map { .text($0) }),
             ]
         }
     }
@@ -102,6 +117,8 @@ struct StreamCommand: ParsableCommand {
         var options = common.options
         options.isDryRun = target.dryRun
         options.readsBack = target.verify
+        options.seeds = target.seed
+        options.reuse = target.reuse
         var isDeclined = false
         let regions = target.partition.map(\.region)
         func isApproved(_ plan: StreamPlan) -> Bool {

@@ -74,7 +74,7 @@ extension CommandLineContract {
                     paths += 1
                 }
             }
-            #expect(paths == 17)
+            #expect(paths == 18)
         }
 
         @Test("man finds nothing to warn of in the pages")

@@ -36,7 +36,7 @@ import Testing
     /// The floors of the library, from the ground up. A folder stands only on those below it.
     private static let floors = [
         ["Support"], ["Errors"], ["Codec", "DiskIO", "Source", "HTTP", "Registry", "Device"], ["Image"], ["Pipeline"], ["Writer"],
-        ["Session"],
+        ["Reuse"], ["Session"],
     ]
 
     @Test("A folder of the library uses only what is on floors below it")
@@ -104,7 +104,7 @@ import Testing
     }
 
     /// Lower them when less is public. Raise one only for what a front-end in another package acts on (docs/decisions/0008).
-    private static let publicDeclarationsMax = ["StreamDisk": 166, "CosiFormat": 58]
+    private static let publicDeclarationsMax = ["StreamDisk": 171, "CosiFormat": 58]
 
     @Test("What a library makes public stays under its ceiling", arguments: publicDeclarationsMax)
     func publicSurface(library: String, max: Int) {

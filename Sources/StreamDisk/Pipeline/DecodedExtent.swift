@@ -1,12 +1,15 @@
-/// A contiguous range of decoded bytes and its place on the device: data in a slot, or zeros.
+/// A contiguous range of the image and its place on the device: decoded data in a slot, zeros, or bytes that the device holds
+/// already.
 package struct DecodedExtent {
-    /// The memory that holds the bytes; nil if all of them are zeros, which need no slot.
+    /// The memory that holds the bytes; nil if they need no slot: zeros, or bytes of the device.
     let memory: (ring: SlotRing, slot: Int, ringOffset: Int)?
     let lengthBytes: Int
     /// Byte offset on the device.
     let deviceOffset: UInt64
     /// XXH3 of the bytes if the consumer wants checksums; nil for zeros.
     var checksum: UInt64? = nil
+    /// Whether the device holds the bytes: then nothing is written.
+    private(set) var isReused = false
 
     package init(memory: (ring: SlotRing, slot: Int, ringOffset: Int)?, lengthBytes: Int, deviceOffset: UInt64) {
         self.memory = memory
@@ -14,7 +17,16 @@ package struct DecodedExtent {
         self.deviceOffset = deviceOffset
     }
 
-    var isZero: Bool { memory == nil }
+    /// - Parameter found: proof that the device holds the bytes.
+    init(_ found: FoundBytes) {
+        memory = nil
+        lengthBytes = found.lengthBytes
+        deviceOffset = found.deviceOffset
+        checksum = found.checksum
+        isReused = true
+    }
+
+    var isZero: Bool { memory == nil && !isReused }
     var deviceEnd: UInt64 { deviceOffset + UInt64(lengthBytes) }
 
     /// Called once by the consumer, when it no longer needs the bytes.

@@ -21,7 +21,7 @@ package final class ExtentQueue: Sendable {
     }
     private let state = Monitor(State())
     private let waker: any QueueWaker
-    private let keepsChecksums: Bool
+    let keepsChecksums: Bool
 
     /// - Parameter keepsChecksums: adds a checksum to every extent with data, on the lane's thread, while its bytes are in the
     ///   cache.

@@ -23,7 +23,7 @@ struct FrameDecoding {
         // The frame's content size limits how far its blocks can refer back.
         cursor.startFrame(
             lapBytes: limits.lapBytes(header, contentBytesMax: frame.image.decodedBytes - done),
-            hasChecksum: header.hasChecksum)
+            hash: frame.sha256 != nil ? .sha256 : header.hasChecksum ? .xxh64 : nil)
         let room = header.blockBytesMax + ZstdDecoder.overrunBytes
         var frameBytes: UInt64 = 0
         do throws(ZstdError) { try decoder.begin() } catch { throw corrupt(error, cursor) }
@@ -48,9 +48,10 @@ struct FrameDecoding {
                 }
             }
             pipe.consume(count)
-            if isChecksum {
+            // The index's hash says more than the frame's checksum.
+            if isChecksum, frame.sha256 == nil {
                 cursor.endFrame(
-                    checksum: checksum, of: frame.image, at: frame.streamOffset + cursor.streamOffset)
+                    with: .xxh64(checksum), of: frame.image, at: frame.streamOffset + cursor.streamOffset)
             }
             // Other lanes write where this frame states that it ends, and libzstd compares the length only if the last block is
             // not empty.
@@ -64,6 +65,9 @@ struct FrameDecoding {
             counter.decodedBytes.wrappingAdd(UInt64(produced), ordering: .relaxed)
         }
         if let stated = header.contentBytes, frameBytes != stated { throw lies(stated, "\(frameBytes)") }
+        if let sha256 = frame.sha256 {
+            cursor.endFrame(with: .sha256(sha256), of: frame.image, at: frame.streamOffset + cursor.streamOffset)
+        }
     }
 
     private func lies(_ stated: UInt64, _ held: String) -> StreamFault {
@@ -82,6 +86,15 @@ extension ImageJob {
 
     var tooLong: StreamFault {
         .image(.data, place, "it decodes to more than the \(decodedBytes) bytes its metadata says")
+    }
+
+    func unlisted(at start: UInt64) -> StreamFault {
+        .image(.data, place, "its frames at compressed byte \(start) of what was fetched are not those of its content index")
+    }
+
+    /// The frame that ends at `position` of the decoded job.
+    func notListed(before position: UInt64) -> StreamFault {
+        .image(.dataHash, place, "the frame that ends at decoded byte \(position) has not the SHA-256 of its content index")
     }
 
     func corrupt(_ error: ZstdError, at position: String) -> StreamFault {

@@ -1,3 +1,4 @@
+import CosiFormat
 import Synchronization
 
 /// Receives an image's bytes on a fetch thread: hashes them while they are in the cache, finds the frames, and assigns each to
@@ -21,6 +22,8 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
     private var groupOffset: UInt64 = 0
     private var nextOffset: UInt64? = 0
     private var takenBytes: UInt64 = 0
+    /// Frames that began, of those that the index lists.
+    private var frameCount = 0
     /// Why `append` stopped.
     private var fault: StreamFault?
 
@@ -34,7 +37,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
     deinit { release() }
 
     func append(_ bytes: RawSpan) throws(Stopped) {
-        hash.update(bytes)
+        if case .whole = image.check { hash.update(bytes) }
         counters.fetchedBytes.wrappingAdd(UInt64(bytes.byteCount), ordering: .relaxed)
         do throws(StreamFault) {
             try route(bytes)
@@ -49,10 +52,15 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         defer { release() }
         if let fault { throw fault }
         if let sourceError { throw StreamFault(sourceError) }
-        let digest = hash.finish()
-        guard digest == image.sha384 else {
-            throw .image(
-                .dataHash, image.place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(image.sha384.hexadecimal)")
+        switch image.check {
+        case .whole(let sha384):
+            let digest = hash.finish()
+            guard digest == sha384 else {
+                throw .image(
+                    .dataHash, image.place, "its SHA-384 is \(digest.hexadecimal), its metadata says \(sha384.hexadecimal)")
+            }
+        case .frames(let frames):
+            guard frameCount == frames.count else { throw image.unlisted(at: takenBytes) }
         }
         guard splitter.isAtFrameEnd else { throw image.corrupt(.truncated, at: "its end") }
         if let lane {
@@ -80,7 +88,8 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
             switch next.piece {
             case .held, .skippable: break
             case .frame(let header, let headerBytes):
-                try begin(header)
+                let start = takenBytes + UInt64(done + next.byteCount) - UInt64(headerBytes.count)
+                try begin(header, sha256: try listedHash(header, at: start))
                 try send(unsafe headerBytes.span.bytes)
             case .content, .contentToEnd: try send(rest.extracting(0..<next.byteCount))
             }
@@ -89,8 +98,20 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         takenBytes += UInt64(bytes.byteCount)
     }
 
+    /// The hash that the index has of a frame's content; nil if the whole image is hashed. Throws if the index lists no such
+    /// frame at `start` of what is fetched.
+    private func listedHash(_ header: ZstdFrameHeader, at start: UInt64) throws(StreamFault) -> ContentHash? {
+        guard case .frames(let frames) = image.check else { return nil }
+        let index = frames.startIndex + frameCount
+        guard index < frames.endIndex, frames[index].compressedOffset - frames[frames.startIndex].compressedOffset == start,
+            header.contentBytes == UInt64(frames[index].contentBytes)
+        else { throw image.unlisted(at: start) }
+        frameCount += 1
+        return frames[index].sha256
+    }
+
     /// A frame begins: checks its header, chooses its lane, and gives that the task.
-    private func begin(_ header: ZstdFrameHeader) throws(StreamFault) {
+    private func begin(_ header: ZstdFrameHeader, sha256: ContentHash?) throws(StreamFault) {
         guard !header.needsDictionary else {
             throw .image(.data, image.place, "a frame needs a dictionary; there are none in COSI")
         }
@@ -121,7 +142,7 @@ final class FrameRouter: ByteSink, @unchecked Sendable {
         lane?.give(
             .frame(
                 FrameTask(
-                    image: image, header: header, streamOffset: groupOffset, continuesLast: continues,
+                    image: image, header: header, sha256: sha256, streamOffset: groupOffset, continuesLast: continues,
                     nextMayGoElsewhere: end.map { mayGoElsewhere($0) } ?? false)))
     }
 

@@ -1,3 +1,5 @@
+import CosiFormat
+
 enum LaneTask: Sendable {
     case frame(FrameTask)
     /// The image ends after the previous frame. Its last group of frames started at `streamOffset` of the decoded image.
@@ -8,6 +10,8 @@ enum LaneTask: Sendable {
 struct FrameTask: Sendable {
     let image: ImageJob
     let header: ZstdFrameHeader
+    /// What its content must have; nil if the image is hashed as a whole.
+    let sha256: ContentHash?
     /// Offset in the decoded image at which this frame's group starts. A group is a sequence of frames on one lane.
     let streamOffset: UInt64
     /// Whether it continues the group of the lane's previous frame.

@@ -44,17 +44,20 @@ package struct Pipeline: ~Copyable {
     package consuming func run<Consumer: ExtentConsumer & ~Copyable>(
         into consumer: inout Consumer, zeroing: [Range<UInt64>] = [], tick: (DiskActivity) -> Void
     ) throws(StreamFault) {
-        let (pool, queue, transfer) = (pool, queue, transfer)
+        let (pool, queue, transfer, jobs) = (pool, queue, transfer, jobs)
         for range in zeroing {
             queue.push(DecodedExtent(memory: nil, lengthBytes: range.count, deviceOffset: range.lowerBound))
         }
         transfer.stop.withHandler({
             pool.stop()
+            jobs.stop()
             queue.stop()
         }) {
+            let feeding = jobs.start(into: queue, transfer)
             let threads = startThreads()
             transfer.counters.write.measure { consumer.drain(queue, transfer, tick: tick) }
             threads.joinAll()
+            feeding.joinAll()
             pool.joinAll()
         }
         if let failure = transfer.failure { throw failure }

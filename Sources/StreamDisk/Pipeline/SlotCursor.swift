@@ -18,7 +18,8 @@ struct SlotCursor: ~Copyable {
     private var position = 0
     private var emitted = 0
     private var ready = 0
-    /// The content of a frame with a checksum was passed to the verifier up to this ring offset; nil in other frames.
+    private var hash = FrameHash.xxh64
+    /// The content of a frame with a hash was passed to the verifier up to this ring offset; nil in other frames.
     private var checked: Int?
 
     init(ring: SlotRing, verifier: FrameChecksumVerifier, emit: @escaping (DecodedExtent) -> Void) {
@@ -44,16 +45,18 @@ struct SlotCursor: ~Copyable {
     }
 
     /// A new frame begins, for which a lap of `bytes` is enough. Shorter laps touch less memory.
-    mutating func startFrame(lapBytes bytes: Int, hasChecksum: Bool) {
+    mutating func startFrame(lapBytes bytes: Int, hash: FrameHash?) {
         precondition(bytes <= ring.capacityBytes)
         lapBytes = bytes
-        checked = hasChecksum ? position : nil
+        checked = hash == nil ? nil : position
+        self.hash = hash ?? .xxh64
     }
 
-    /// A frame with a checksum ends here.
-    mutating func endFrame(checksum: UInt32, of image: ImageJob, at position: UInt64) {
+    /// A frame with a hash ends here.
+    mutating func endFrame(with value: FrameHash.Value, of image: ImageJob, at position: UInt64) {
         passContent(upTo: self.position)
-        verifier.end(checksum: checksum, of: image, at: position)
+        verifier.end(value, of: image, at: position)
+        checked = nil
     }
 
     /// Returns the ring offset of room for a block of up to `bytes` (including overrun). Waits for writes that still use it.
@@ -79,7 +82,7 @@ struct SlotCursor: ~Copyable {
     /// Passes the frame's content up to `end`, all in one slot, to the verifier.
     private mutating func passContent(upTo end: Int) {
         guard let start = checked else { return }
-        verifier.content(start..<end)
+        verifier.content(start..<end, hash)
         checked = end
     }
 

@@ -3,7 +3,6 @@
 struct BackgroundInspection {
     private let transfer: TransferState
     private let warningSeconds: Double
-    private let contents = Monitor<Result<ImageContents, StreamFault>?>(nil)
 
     /// - Parameter warningSeconds: how long the source may be silent before a warning.
     init(_ transfer: TransferState, warningSeconds: Double = 10) {
@@ -15,15 +14,24 @@ struct BackgroundInspection {
     func inspect(
         _ source: any ByteSource, hash: ExpectedHash, memoryLimitBytes: UInt64? = nil, onEvent: (StreamEvent) -> Void
     ) throws(StreamFault) -> ImageContents {
-        let (transfer, contents) = (transfer, contents)
+        let transfer = transfer
+        return try wait(source, onEvent: onEvent) { () throws(StreamFault) in
+            try readContents(of: source, hash: hash, memoryLimitBytes: memoryLimitBytes, observer: transfer.observer)
+        }
+    }
+
+    /// Runs `read`, which reads from the source, on a thread of its own.
+    func wait<Value: Sendable>(
+        _ source: any ByteSource, onEvent: (StreamEvent) -> Void, _ read: @escaping @Sendable () throws(StreamFault) -> Value
+    ) throws(StreamFault) -> Value {
+        let transfer = transfer
+        let contents = Monitor<Result<Value, StreamFault>?>(nil)
         let thread: WorkerThread
         do throws(SystemError) {
             thread = try WorkerThread(name: "preflight") {
-                let result: Result<ImageContents, StreamFault>
+                let result: Result<Value, StreamFault>
                 do throws(StreamFault) {
-                    result = .success(
-                        try readContents(
-                            of: source, hash: hash, memoryLimitBytes: memoryLimitBytes, observer: transfer.observer))
+                    result = .success(try read())
                 } catch {
                     result = .failure(error)
                 }
@@ -35,7 +43,7 @@ struct BackgroundInspection {
         }
         let begin = Instant.now
         var lastWord = begin
-        var result: Result<ImageContents, StreamFault>?
+        var result: Result<Value, StreamFault>?
         while result == nil {
             transfer.waitForNotes(until: lastWord.adding(seconds: warningSeconds)) { contents.withLock { $0 != nil } }
             result = contents.withLock { $0 }

@@ -87,18 +87,11 @@ struct Preflight: ~Copyable {
         DiskGeometry(path: target.path, sizeBytes: target.sizeBytes, blockBytes: target.blockBytes)
     }
 
-    func jobs(from source: any ByteSource) -> any JobFeed {
+    func jobs(from source: any ByteSource, _ reuse: ReusePlan, engine: WriteEngine) -> any JobFeed {
         if let pending = contents.pending {
             SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes)
         } else {
-            ListedJobs(contents.images.map { ImageJob($0) })
+            reuse.jobs(contents.images.map { ImageJob($0) }, onto: geometry, [target.fileDescriptor], engine: engine)
         }
-    }
-
-    /// - Parameter besideBytes: memory that the consumer needs in addition to the lanes.
-    func lanePlan(_ options: StreamOptions, besideBytes: UInt64) throws(StreamFault) -> LanePlan {
-        try LanePlan(
-            contents, limits: MemoryLimits(askedBytes: options.memoryLimitBytes), besideBytes: besideBytes,
-            lanesMax: options.lanesMax)
     }
 }

@@ -113,8 +113,8 @@ package struct ProgressEstimate {
 }
 
 extension StreamProgress {
-    /// Bytes written, or zeroed by the device.
-    package var onDiskBytes: UInt64 { writtenBytes + zeroedBytes }
+    /// Bytes written, zeroed by the device, or found there.
+    package var onDiskBytes: UInt64 { writtenBytes + zeroedBytes + reusedBytes }
 
     /// Whether everything is written, and the run waits for the disk's cache.
     package var isFlush: Bool { phase == .write && onDiskBytes >= decodedBytesTotal && bytesInFlight == 0 }

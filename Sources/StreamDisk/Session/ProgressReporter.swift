@@ -37,8 +37,8 @@ final class ProgressReporter {
     }
 
     /// Turns a silent disk into warnings, so that no run hangs without a message.
-    func watch(_ activity: DiskActivity, of plan: StreamPlan) {
-        let seconds = activity.silenceSeconds
+    func watch(_ activity: DiskActivity, of plan: StreamPlan, feedSilenceSeconds: Double = 0) {
+        let seconds = max(activity.silenceSeconds, feedSilenceSeconds)
         if seconds < warnedSilenceSeconds { warnedSilenceSeconds = 0 }
         guard seconds >= warnedSilenceSeconds + Self.silenceWarningSeconds else { return }
         warnedSilenceSeconds = seconds
@@ -49,11 +49,14 @@ final class ProgressReporter {
     ///   - bytesToVerify: bytes of the disk to read and compare.
     ///   - waitingBytes: bytes fetched and not yet decoded.
     ///   - earlyBytes: `ByteSource.earlyBytes`, which counts as fetched.
+    ///   - feedSilenceSeconds: `JobFeed.silenceSeconds`.
     func report(
-        _ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int, earlyBytes: UInt64
+        _ activity: DiskActivity, of plan: StreamPlan, bytesToVerify: UInt64, waitingBytes: Int, earlyBytes: UInt64,
+        feedSilenceSeconds: Double
     ) {
         for note in transfer.takeNotes() { onEvent(.retry(note)) }
         let counters = transfer.counters
+        let saved = counters.savedBytes.load(ordering: .relaxed)
         onEvent(
             .progress(
                 StreamProgress(
@@ -62,10 +65,11 @@ final class ProgressReporter {
                     decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
                     writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
                     zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: activity.comparedBytes,
-                    verifiedBytesTotal: bytesToVerify, compressedBytesTotal: plan.compressedBytes,
+                    verifiedBytesTotal: bytesToVerify,
+                    compressedBytesTotal: plan.compressedBytes - min(plan.compressedBytes, saved),
                     decodedBytesTotal: plan.decodedBytes, partitions: transfer.fetchingNumbers, waitingBytes: waitingBytes,
-                    bytesInFlight: activity.bytesInFlight)))
-        watch(activity, of: plan)
+                    bytesInFlight: activity.bytesInFlight, reusedBytes: counters.reusedBytes.load(ordering: .relaxed))))
+        watch(activity, of: plan, feedSilenceSeconds: feedSilenceSeconds)
     }
 
     func result(_ plan: StreamPlan, isWritten: Bool, verifiedBytes: UInt64 = 0) -> StreamResult {
@@ -75,7 +79,8 @@ final class ProgressReporter {
             fetchedBytes: counters.fetchedBytes.load(ordering: .relaxed),
             decodedBytes: counters.decodedBytes.load(ordering: .relaxed),
             writtenBytes: counters.writtenBytes.load(ordering: .relaxed),
-            zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed), verifiedBytes: verifiedBytes,
+            zeroedBytes: counters.zeroedBytes.load(ordering: .relaxed),
+            reusedBytes: counters.reusedBytes.load(ordering: .relaxed), verifiedBytes: verifiedBytes,
             peakMemoryBytes: peakMemoryBytes(), stages: counters.reports)
     }
 }

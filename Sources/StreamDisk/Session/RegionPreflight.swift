@@ -71,13 +71,15 @@ struct RegionPreflight {
 
     var decodedBytes: UInt64 { targets.reduce(0) { $0 + $1.image.uncompressedSizeBytes } }
 
-    func jobs(from source: any ByteSource) -> any JobFeed {
+    func jobs(from source: any ByteSource, _ reuse: ReusePlan, engine: WriteEngine) -> any JobFeed {
         let places = Dictionary(
             uniqueKeysWithValues: zip(targets, geometry.targets).map { ($0.row.partition.number, $1.addresses.lowerBound) })
         if let pending = contents.pending {
             return SequentialJobs(pending, source: source, fileSizeBytes: contents.fileSizeBytes, places: places)
         }
-        return ListedJobs(contents.images.compactMap { image in places[image.number].map { ImageJob(image, deviceOffset: $0) } })
+        return reuse.jobs(
+            contents.images.compactMap { image in places[image.number].map { ImageJob(image, deviceOffset: $0) } },
+            onto: geometry, targets.map(\.fileDescriptor), engine: engine)
     }
 
     /// Throws if the limit on file sizes (RLIMIT_FSIZE) does not allow one of the targets to be written.

@@ -12,6 +12,9 @@ struct RegionSession {
         reporter.enter(.preflight, disk: .untouched)
         let preflight = try RegionPreflight(
             source, onto: regions, access: options.isDryRun ? .readOnly : .readWrite, options, reporter)
+        let reuse = try ReusePlan(
+            preflight.contents, of: Set(preflight.targets.map(\.row.partition.number)),
+            onto: preflight.targets.map(\.target.path), from: source, options, reporter)
         var notes = preflight.notes
         let queue = try HostQueue.open(preflight.targets.map(\.fileDescriptor), engine: options.writeEngine) { error in
             notes.append(.noUring(error, writes: true))
@@ -22,26 +25,26 @@ struct RegionSession {
         reporter.present(plan)
         if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
 
-        let result = try write(queue, preflight, plan)
+        let result = try write(queue, preflight, reuse, plan)
         try preflight.close()
         reporter.enter(.done, disk: .written)
         return result
     }
 
     private func write(
-        _ queue: consuming HostQueue, _ preflight: RegionPreflight, _ plan: StreamPlan
+        _ queue: consuming HostQueue, _ preflight: RegionPreflight, _ reuse: ReusePlan, _ plan: StreamPlan
     ) throws(StreamFault) -> StreamResult {
-        let beside = options.readsBack ? ReadBack.memoryBytesMax(keptBytes: preflight.decodedBytes) : 0
-        let lanes = try LanePlan(
-            preflight.contents, largestBytes: preflight.targets.map(\.image.uncompressedSizeBytes).max(),
-            limits: MemoryLimits(askedBytes: options.memoryLimitBytes), besideBytes: beside, lanesMax: options.lanesMax)
+        let options = options
+        let fitting = try reuse.fitting(
+            options, preflight.contents, largestBytes: preflight.targets.map(\.image.uncompressedSizeBytes).max()
+        ) { $0.besideBytes(readsBack: options.readsBack, preflight.decodedBytes) }
         var writer = try DiskWriter(
             queue: queue, disk: preflight.geometry,
             options: .init(
                 zerosByDevice: options.zerosByDevice, readsBack: options.readsBack, dropCache: preflight.dropCache,
                 tickSeconds: options.progressIntervalSeconds))
-        let jobs = preflight.jobs(from: source)
-        let pipeline = try Pipeline(jobs, from: source, plan: lanes, for: writer, transfer: transfer)
+        let jobs = preflight.jobs(from: source, fitting.reuse, engine: options.writeEngine)
+        let pipeline = try Pipeline(jobs, from: source, plan: fitting.lanes, for: writer, transfer: transfer)
         let waitingBytes = pipeline.waitingBytes
         let expected = preflight.written
         let bytesToVerify = options.readsBack ? expected.totalBytes : 0
@@ -50,7 +53,8 @@ struct RegionSession {
 
         func report(_ activity: DiskActivity) {
             reporter.report(
-                activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(), earlyBytes: source.earlyBytes)
+                activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(), earlyBytes: source.earlyBytes,
+                feedSilenceSeconds: jobs.silenceSeconds)
         }
         reporter.enter(.write, disk: .uncertain)
         let written = try writer.write(regions: expected, from: pipeline, tick: report)

@@ -39,8 +39,9 @@ extension StreamProgress {
         func rate(_ rate: Double) -> JSONValue { estimate.isSettled ? .number(rate.rounded()) : .null }
         return [
             "phase": .text(phase.rawValue), "fetchedBytes": .count(fetchedBytes), "decodedBytes": .count(decodedBytes),
-            "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes), "verifiedBytes": .count(verifiedBytes),
-            "bytesToVerify": .count(verifiedBytesTotal), "compressedBytes": .count(compressedBytesTotal),
+            "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes), "reusedBytes": .count(reusedBytes),
+            "verifiedBytes": .count(verifiedBytes), "bytesToVerify": .count(verifiedBytesTotal),
+            "compressedBytes": .count(compressedBytesTotal),
             "imageBytes": .count(decodedBytesTotal), "fetchedBytesPerSecond": rate(estimate.rates.fetched),
             "decodedBytesPerSecond": rate(estimate.rates.decoded), "writtenBytesPerSecond": rate(estimate.rates.written),
             "verifiedBytesPerSecond": rate(estimate.rates.verified),
@@ -57,7 +58,7 @@ extension StreamResult {
         [
             "seconds": .number(elapsedSeconds), "written": .flag(isWritten), "fetchedBytes": .count(fetchedBytes),
             "decodedBytes": .count(decodedBytes), "writtenBytes": .count(writtenBytes), "zeroedBytes": .count(zeroedBytes),
-            "verifiedBytes": .count(verifiedBytes),
+            "reusedBytes": .count(reusedBytes), "verifiedBytes": .count(verifiedBytes),
             "decodedBytesPerSecond": .number((Double(decodedBytes) / max(elapsedSeconds, 0.001)).rounded()),
             "peakMemoryBytes": .count(peakMemoryBytes), "disk": plan.diskJSON, "hash": .text(plan.hashText),
             "hashCompared": .flag(isHashCompared), "stages": .list(stages.map(\.json)),

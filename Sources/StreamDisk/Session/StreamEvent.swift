@@ -32,7 +32,7 @@ public struct StreamProgress: Sendable {
     public let verifiedBytes: UInt64
     /// Total of bytes to compare; 0 if none are.
     public let verifiedBytesTotal: UInt64
-    /// Total of compressed bytes to fetch.
+    /// Total of compressed bytes to fetch: less what was found on the disk so far.
     public let compressedBytesTotal: UInt64
     /// Total of decoded bytes.
     public let decodedBytesTotal: UInt64
@@ -42,6 +42,8 @@ public struct StreamProgress: Sendable {
     package let waitingBytes: Int
     /// Bytes submitted to the disk and not yet completed.
     public let bytesInFlight: Int
+    /// Bytes of the images that were found on the disk: neither fetched nor written.
+    public var reusedBytes: UInt64 = 0
 }
 
 extension StreamProgress {

@@ -14,6 +14,8 @@ public struct StreamResult: Sendable {
     public let writtenBytes: UInt64
     /// Bytes that the device zeroed without writing.
     public let zeroedBytes: UInt64
+    /// Bytes of the images that were found on the disk: neither fetched nor written.
+    public let reusedBytes: UInt64
     /// Bytes read from the disk and compared, without partition tables.
     public let verifiedBytes: UInt64
     /// Whether a hash was given and the metadata matched it.

@@ -12,6 +12,7 @@ struct StreamSession {
         reporter.enter(.preflight, disk: .untouched)
         let preflight = try Preflight(
             source, onto: target, access: options.isDryRun ? .readOnly : .readWrite, options, reporter)
+        let reuse = try ReusePlan(preflight.contents, onto: [preflight.target.path], from: source, options, reporter)
         var notes = preflight.notes
         let queue = try HostQueue.open([preflight.target.fileDescriptor], engine: options.writeEngine) { error in
             notes.append(.noUring(error, writes: true))
@@ -22,7 +23,7 @@ struct StreamSession {
         reporter.present(plan)
         if options.isDryRun || !approve(plan) { return reporter.result(plan, isWritten: false) }
 
-        let result = try write(queue, preflight, plan)
+        let result = try write(queue, preflight, reuse, plan)
         let arrival = PartitionArrival(on: preflight.target, preflight.contents.gpt)
         try preflight.close()
         if let missing = arrival?.wait() { reporter.warn(.disk("\(plan.diskPath): \(missing)")) }
@@ -32,17 +33,19 @@ struct StreamSession {
 
     /// The order of writes.
     private func write(
-        _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ plan: StreamPlan
+        _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ reuse: ReusePlan, _ plan: StreamPlan
     ) throws(StreamFault) -> StreamResult {
-        let beside = options.readsBack ? ReadBack.memoryBytesMax(keptBytes: preflight.contents.decodedBytes) : 0
-        let lanes = try preflight.lanePlan(options, besideBytes: beside)
+        let (options, contents) = (options, preflight.contents)
+        let fitting = try reuse.fitting(options, contents) {
+            $0.besideBytes(readsBack: options.readsBack, contents.decodedBytes)
+        }
         var writer = try DiskWriter(
             queue: queue, disk: preflight.geometry,
             options: .init(
                 zerosByDevice: options.zerosByDevice, readsBack: options.readsBack, dropCache: preflight.target.dropCache,
                 tickSeconds: options.progressIntervalSeconds))
-        let jobs = preflight.jobs(from: source)
-        let pipeline = try Pipeline(jobs, from: source, plan: lanes, for: writer, transfer: transfer)
+        let jobs = preflight.jobs(from: source, fitting.reuse, engine: options.writeEngine)
+        let pipeline = try Pipeline(jobs, from: source, plan: fitting.lanes, for: writer, transfer: transfer)
         let waitingBytes = pipeline.waitingBytes
         let bytesToVerify = options.readsBack ? preflight.areas.written.totalBytes : 0
         if transfer.stop.isCancelled { throw .cancelled }
@@ -52,7 +55,8 @@ struct StreamSession {
         func report(_ activity: DiskActivity) {
             reporter.report(
                 activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(),
-                earlyBytes: source.earlyBytes)
+                earlyBytes: source.earlyBytes,
+                feedSilenceSeconds: jobs.silenceSeconds)
         }
         do throws(DiskSelectionError) {
             if let note = try preflight.target.forgetPartitions() { reporter.warn(.disk(note)) }

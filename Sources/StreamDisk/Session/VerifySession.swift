@@ -9,6 +9,7 @@ struct VerifySession {
     func run(onto path: String) throws(StreamFault) -> StreamResult {
         reporter.enter(.preflight, disk: .onlyRead)
         let preflight = try Preflight(source, onto: .path(path), access: .compare, options, reporter)
+        let reuse = try ReusePlan(preflight.contents, onto: [], from: source, samples: false, options, reporter)
         var notes = preflight.notes
         let queue = try HostQueue.open([preflight.target.fileDescriptor], engine: options.writeEngine) { error in
             notes.append(.noUring(error, writes: false))
@@ -17,7 +18,7 @@ struct VerifySession {
             image: preflight.contents, isHashCompared: options.hash != .ignored, disk: preflight.target, contents: nil,
             engineName: queue.engineName, notes: notes)
         reporter.present(plan)
-        let verified = try compare(queue, preflight, plan)
+        let verified = try compare(queue, preflight, reuse, plan)
         try preflight.close()
         reporter.enter(.done, disk: .onlyRead)
         return verified
@@ -26,14 +27,14 @@ struct VerifySession {
     /// Compares everything that the image covers. The difference with the lowest offset is reported, so everything is compared
     /// before this throws.
     private func compare(
-        _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ plan: StreamPlan
+        _ queue: consuming HostQueue, _ preflight: borrowing Preflight, _ reuse: ReusePlan, _ plan: StreamPlan
     ) throws(StreamFault) -> StreamResult {
         let transfer = reporter.transfer
-        let lanes = try preflight.lanePlan(options, besideBytes: ReadChunks.totalBytes)
+        let fitting = try reuse.fitting(options, preflight.contents) { ReadChunks.totalBytes + $0.memoryBytes }
         var comparer = try DiskComparer(
             queue: queue, disk: preflight.geometry, tickSeconds: options.progressIntervalSeconds)
-        let jobs = preflight.jobs(from: source)
-        let pipeline = try Pipeline(jobs, from: source, plan: lanes, for: comparer, transfer: transfer)
+        let jobs = preflight.jobs(from: source, fitting.reuse, engine: options.writeEngine)
+        let pipeline = try Pipeline(jobs, from: source, plan: fitting.lanes, for: comparer, transfer: transfer)
         let waitingBytes = pipeline.waitingBytes
         let bytesToVerify = preflight.areas.imageAccount.totalBytes
         if transfer.stop.isCancelled { throw .cancelled }
@@ -41,7 +42,8 @@ struct VerifySession {
         func report(_ activity: DiskActivity) {
             reporter.report(
                 activity, of: plan, bytesToVerify: bytesToVerify, waitingBytes: waitingBytes(),
-                earlyBytes: source.earlyBytes)
+                earlyBytes: source.earlyBytes,
+                feedSilenceSeconds: jobs.silenceSeconds)
         }
         preflight.target.dropCache()
         reporter.enter(.verify, disk: .onlyRead)

@@ -6,6 +6,10 @@ package final class TransferCounters: Sendable {
     package let decodedBytes = Atomic<UInt64>(0)
     package let writtenBytes = Atomic<UInt64>(0)
     let zeroedBytes = Atomic<UInt64>(0)
+    /// Bytes that were found on the disk.
+    let reusedBytes = Atomic<UInt64>(0)
+    /// Compressed bytes that need not be fetched: of frames that were found, and of zeros.
+    let savedBytes = Atomic<UInt64>(0)
 
     let fetch = StageTimes()
     package let decode = StageTimes()

@@ -40,6 +40,8 @@ struct DiskComparer<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer {
 
     func hasRoom(for extent: DecodedExtent) -> Bool { requests.hasFreeRequest && !chunks.isEmpty }
 
+    mutating func keepFound(_ extent: DecodedExtent) { comparedBytes += UInt64(extent.lengthBytes) }
+
     mutating func start(_ extents: [DecodedExtent], _ index: inout Int) {
         let (extent, place) = (extents[index], chunks.take())
         requests.submit(

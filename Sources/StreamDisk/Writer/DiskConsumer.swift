@@ -8,6 +8,8 @@ package protocol DiskConsumer: ExtentConsumer, ~Copyable {
     var activity: DiskActivity { get }
     var tickSeconds: Double { get }
 
+    /// Takes an extent that the disk already holds, which is already counted.
+    mutating func keepFound(_ extent: DecodedExtent)
     func hasRoom(for extent: DecodedExtent) -> Bool
     /// Starts the extent at `index`, which is already counted, and perhaps some that continue it. Sets `index` to the last one
     /// started.
@@ -32,7 +34,7 @@ extension DiskConsumer where Self: ~Copyable {
                 let extent = extents[next]
                 if isStopping {
                     extent.release()
-                } else if !hasRoom(for: extent) {
+                } else if !extent.isReused, !hasRoom(for: extent) {
                     break
                 } else if let twice = account.add(extent.deviceOffset..<extent.deviceEnd) {
                     let start = disk.locate(twice).range.lowerBound
@@ -42,6 +44,9 @@ extension DiskConsumer where Self: ~Copyable {
                             "two frames hold the bytes from \(start) of \(disk.name(at: twice.lowerBound)) on"))
                     isStopping = true
                     continue
+                } else if extent.isReused {
+                    keepFound(extent)
+                    transfer.counters.reusedBytes.wrappingAdd(UInt64(extent.lengthBytes), ordering: .relaxed)
                 } else {
                     start(extents, &next)
                 }

@@ -73,6 +73,9 @@ package struct DiskWriter<Queue: DiskQueue & ~Copyable>: ~Copyable, DiskConsumer
         return requests.bytesInFlight + min(extent.lengthBytes, zeroing.zeros.sizeBytes) <= options.bytesInFlightMax
     }
 
+    /// It is read back with all others.
+    package mutating func keepFound(_ extent: DecodedExtent) { readBack?.keep(extent) }
+
     /// Starts the extent at `index`, and merges adjacent zeros into one request. Sets `index` to the last one started.
     package mutating func start(_ extents: [DecodedExtent], _ index: inout Int) {
         let first = index

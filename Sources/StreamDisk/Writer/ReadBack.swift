@@ -26,9 +26,9 @@ struct ReadBack {
     init() throws(StreamFault) { chunks = try ReadChunks() }
 
     /// The most memory it needs for `keptBytes` of images: the chunks, plus one record for each possible run of zeros and the
-    /// data between two runs, times three while their array grows.
-    static func memoryBytesMax(keptBytes: UInt64) -> UInt64 {
-        let count = keptBytes / UInt64(ZeroRuns.runBytesMin) * 2
+    /// data between two runs, and for each of `frameCount` frames that may be found; times three while their array grows.
+    static func memoryBytesMax(keptBytes: UInt64, frameCount: Int = 0) -> UInt64 {
+        let count = keptBytes / UInt64(ZeroRuns.runBytesMin) * 2 + 2 * UInt64(frameCount)
         return ReadChunks.totalBytes + 3 * count * UInt64(MemoryLayout<Noted>.stride)
     }
 

@@ -1,14 +1,15 @@
 /// Read buffers: one chunk per read in flight, each as long as the longest extent.
 struct ReadChunks {
     static let chunkBytes = LanePlan.slotBytes
-    private static let chunkCount = 8
+    static let chunkCount = 8
     static let totalBytes = UInt64(chunkCount * chunkBytes)
 
     let memory: DirectBuffer
-    private var free = Array(0..<Self.chunkCount)
+    private var free: [Int]
 
-    init() throws(StreamFault) {
-        memory = try DirectBuffer.reserved(sizeBytes: Self.chunkCount * Self.chunkBytes)
+    init(count: Int = chunkCount) throws(StreamFault) {
+        memory = try DirectBuffer.reserved(sizeBytes: count * Self.chunkBytes)
+        free = Array(0..<count)
     }
 
     var isEmpty: Bool { free.isEmpty }

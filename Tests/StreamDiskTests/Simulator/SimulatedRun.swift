@@ -188,6 +188,13 @@ struct SimulatedRun: Sendable {
         return disk
     }
 
+    /// The same on a disk that holds other bytes.
+    func onto(_ disk: [UInt8]) -> SimulatedRun {
+        var run = self
+        run.before = disk
+        return run
+    }
+
     /// Runs it, with the caller's thread as the writer's. Returns why it failed, nil when it did not.
     func execute(
         on medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2, capacity: Int = 8, slotBytes: Int = 16 << 10,
@@ -202,7 +209,9 @@ struct SimulatedRun: Sendable {
     /// The same through a queue of the caller's. Where `goal` says so, it compares instead of writing.
     func execute<Queue: DiskQueue & ~Copyable>(
         through queue: consuming Queue, _ medium: SimulatedMedium, seed: UInt64 = 0, lanes: Int = 2,
-        slotBytes: Int = 16 << 10, state: TransferState = TransferState(), source: MemorySource? = nil, goal: SimulatedRun.Goal
+        slotBytes: Int = 16 << 10, state: TransferState = TransferState(), source: MemorySource? = nil,
+        feed: (any JobFeed)? = nil,
+        goal: SimulatedRun.Goal
     ) throws -> StreamFault? {
         let geometry = DiskGeometry(
             path: "simulated", sizeBytes: UInt64(medium.before.count), blockBytes: medium.blockBytes)
@@ -215,7 +224,7 @@ struct SimulatedRun: Sendable {
                     windowBytes: windowBytes, contentBytes: nil, blockBytesMax: 128 << 10, inFlightBytes: 128 << 10),
                 slotBytes: slotBytes, inFlightBytes: 128 << 10, pipeBytes: 2 * BytePipe.pieceBytesMax))
         let source = source ?? MemorySource(self.source, seed: seed)
-        let jobs = ListedJobs(jobs, concurrentMax: 1 + Int(seed % UInt64(lanes)))
+        let jobs = feed ?? ListedJobs(jobs, concurrentMax: 1 + Int(seed % UInt64(lanes)))
         do throws(StreamFault) {
             if goal == .compare {
                 var comparer = try DiskComparer(queue: queue, disk: geometry)

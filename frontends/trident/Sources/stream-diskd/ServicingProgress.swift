@@ -15,7 +15,7 @@ struct ServicingProgress {
 
     /// What is to be said now, if anything: for the service manager and for the log.
     mutating func texts(of progress: StreamProgress) -> (status: String?, line: String?) {
-        let bytes = progress.writtenBytes + progress.zeroedBytes
+        let bytes = progress.writtenBytes + progress.zeroedBytes + progress.reusedBytes
         guard let last = base else {
             base = (progress.elapsedSeconds, bytes)
             return (nil, nil)
@@ -42,7 +42,7 @@ struct ServicingProgress {
     /// What was done, in a line.
     static func summary(_ result: StreamResult) -> String {
         let seconds = max(result.elapsedSeconds, 0.001)
-        let bytes = Double(result.writtenBytes + result.zeroedBytes)
+        let bytes = Double(result.writtenBytes + result.zeroedBytes + result.reusedBytes)
         return "\(megabytes(Double(result.writtenBytes))) MB written and \(megabytes(Double(result.zeroedBytes))) MB zeroed in "
             + "\(Int(seconds.rounded(.up))) s, \(megabytes(bytes / seconds)) MB/s"
     }
