@@ -54,6 +54,13 @@ package struct PackOverrides: Sendable {
     package init(json: [UInt8], name: String) throws(FormatError) {
         let document = try JSONDocument(json, name: name, bytesMax: CosiMetadata.inputBytesMax)
         let raw = try document.decode(OverridesJSON.self)
+        for (field, isThere) in [
+            ("version", raw.version != nil), ("disk", raw.disk != nil), ("compression", raw.compression != nil),
+        ]
+        where isThere {
+            throw FormatError(
+                .metadata, place: "\(name): \(field)", problem: "cannot be chosen: it follows from the disk and what packs it")
+        }
         if let text = raw.osArch {
             guard let arch = CosiMetadata.Architecture(packed: text) else {
                 throw FormatError(
@@ -72,6 +79,12 @@ package struct PackOverrides: Sendable {
                 })
         }
         for image in raw.images ?? [] {
+            guard image.mountPoint.map({ $0.isEmpty || $0.hasPrefix("/") }) ?? true else {
+                throw FormatError(
+                    .metadata, place: "\(name): images: partition \(image.number)",
+                    problem: "has the mount point '\(printable(image.mountPoint ?? ""))', must begin with /, or be empty for none"
+                )
+            }
             var filesystem = Filesystem()
             filesystem.mountPoint = image.mountPoint
             filesystem.fsType = image.fsType
@@ -129,6 +142,12 @@ private struct OverridesJSON: Decodable {
         let kernel: String
     }
 
+    /// Is there, whatever it holds.
+    struct Anything: Decodable { init(from decoder: any Decoder) {} }
+
+    let version: Anything?
+    let disk: Anything?
+    let compression: Anything?
     let osArch: String?
     let osRelease: String?
     let id: String?

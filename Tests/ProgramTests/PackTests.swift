@@ -125,6 +125,22 @@ import Testing
         }
     }
 
+    @Test(
+        "Overrides that cannot hold are refused, and there is no image",
+        arguments: [
+            (#"{"version":"9.9"}"#, "version"), (#"{"disk":{}}"#, "disk"), (#"{"compression":null,"osArch":"vax"}"#, "osArch"),
+            (#"{"images":[{"number":6,"mountPoint":"srv"}]}"#, "must begin with /"),
+        ])
+    func wrongOverrides(json: String, says: String) throws {
+        try withDisk { disk, folder in
+            let (image, path) = (folder.appending(path: "disk.cosi").path, folder.appending(path: "over.json").path)
+            try json.write(toFile: path, atomically: true, encoding: .utf8)
+            let ended = try pack(disk, image, "-q", "--metadata", path)
+            #expect(ended.code == 64 && ended.errors.contains(says), "\(ended.errors)")
+            #expect(!FileManager.default.fileExists(atPath: image))
+        }
+    }
+
     @Test("What it says for programs is as documented")
     func events() throws {
         try withDisk { disk, folder in

@@ -71,7 +71,8 @@ extension ImageContents {
     func fields(completedAfter seconds: Double, isHashCompared: Bool) -> [String: JSONValue] {
         [
             "seconds": .number(seconds), "written": .flag(false), "fetchedBytes": .count(0), "decodedBytes": .count(0),
-            "writtenBytes": .count(0), "zeroedBytes": .count(0), "verifiedBytes": .count(0), "decodedBytesPerSecond": .number(0),
+            "writtenBytes": .count(0), "zeroedBytes": .count(0), "reusedBytes": .count(0), "verifiedBytes": .count(0),
+            "decodedBytesPerSecond": .number(0),
             "peakMemoryBytes": .count(peakMemoryBytes()), "disk": .null, "hash": .text(hashText),
             "hashCompared": .flag(isHashCompared), "stages": .list([]),
         ]
