@@ -64,6 +64,20 @@ struct ExtMapTests {
         #expect(byteCount(data, of: sample.sizeBytes) < 28 << 20)
     }
 
+    @Test("A superblock without a checksum cannot turn copies of itself into free blocks")
+    func copiesOfTheSuperblock() throws {
+        let sample = try SampleFilesystem(sizeMiB: 64, ["mkfs.ext4", "-q", "-F", "-b", "1024", "-O", "^metadata_csum,uninit_bg"])
+        let before = try #require(try sample.examine().content?.data)
+        let file = try FileHandle(forUpdating: URL(filePath: sample.path))
+        // s_feature_compat gets sparse_super2, by which the copies would lie elsewhere.
+        try file.seek(toOffset: 1024 + 93)
+        let byte = try #require(try file.read(upToCount: 1)?.first)
+        try file.seek(toOffset: 1024 + 93)
+        try file.write(contentsOf: [byte ^ 2])
+        let data = try #require(try sample.examine().content?.data)
+        #expect(missing(before, in: data) == 0)
+    }
+
     @Test("Turned bits in an ext file system's structures never make the map smaller", arguments: [forms[0], forms[1], forms[3]])
     func mutations(form: [String]) throws {
         let sample = try SampleFilesystem(sizeMiB: 64, form)

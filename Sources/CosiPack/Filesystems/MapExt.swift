@@ -35,7 +35,8 @@ private struct ExtGroup {
         guard checksumHolds else { throw .damaged("the descriptor of group \(number) has a wrong checksum") }
         let (blocks, inodes, table) = (wide32(0, 32), wide32(4, 36), wide32(8, 40))
         let copies = layout.copies(in: number)
-        for (first, count) in [(blocks, 1), (inodes, 1), (table, layout.inodeTableBlocks), copies] where count > 0 {
+        let places = [(blocks, 1), (inodes, 1), (table, layout.inodeTableBlocks), copies]
+        for (first, count) in places where count > 0 {
             guard first >= layout.firstBlock, first < layout.blockCount, count <= layout.blockCount - first else {
                 throw .damaged("a structure of group \(number) lies outside the file system")
             }
@@ -43,8 +44,21 @@ private struct ExtGroup {
         }
         // Only checksums make the flag believable; what the group holds then has been added, here and by other groups.
         let isUnset = descriptor.little16(18) & Self.hasNoBlockBitmap != 0
-        if isUnset && (layout.hasChecksums || layout.hasGroupChecksums) { return }
+        if isUnset && (layout.hasChecksums || layout.hasGroupChecksums) {
+            if !layout.hasChecksums { try checkFreeBlocks(places) }
+            return
+        }
         try mapBitmap(try reader.read(blocks * layout.blockBytes, count: Int(layout.blockBytes)), &used)
+    }
+
+    /// A superblock without a checksum is believed about a group without a bitmap only where the group's descriptor, which has
+    /// one, agrees: what is not in these places is free.
+    private func checkFreeBlocks(_ places: [(first: UInt64, count: UInt64)]) throws(MapFailure) {
+        let group = layout.firstBlock(of: number)..<layout.firstBlock(of: number) + layout.blockCount(of: number)
+        let usedCount = places.reduce(0) { $0 + UInt64(group.clamped(to: $1.first..<$1.first + $1.count).count) }
+        guard UInt64(group.count) - usedCount == UInt64(wide16(12, 44)) * layout.blocksPerCluster else {
+            throw .damaged("group \(number) does not have as many free blocks as its descriptor says")
+        }
     }
 
     private func mapBitmap(_ bitmap: [UInt8], _ used: inout UsedBytes) throws(MapFailure) {
