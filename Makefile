@@ -62,6 +62,7 @@ test-long: deps ## Power cuts by the million, 100 kills of a run onto a loop dev
 		STREAM_DISK_STALL=$${STREAM_DISK_STALL:-30} swift test --filter 'PowerCutTests|KillTests|DeviceFaultTests'
 
 pack-test: build ## Pack a Debian made by mmdebstrap, stream it back and compare (root, some minutes)
+	@.ci/deps pack
 	Tests/Images/pack-debian $(PROGRAM)
 
 fuzz: deps ## Fuzz what reads foreign bytes, SECONDS=60 for each of five targets

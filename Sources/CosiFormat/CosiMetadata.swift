@@ -108,7 +108,7 @@ public struct CosiMetadata: Sendable {
     }
 
     /// An installed package.
-    package struct Package: Sendable, Equatable {
+    package struct Package: Sendable, Equatable, Decodable {
         /// As written in the metadata.
         package let name: String
         /// As written in the metadata.
@@ -127,7 +127,7 @@ public struct CosiMetadata: Sendable {
     }
 
     /// A boot loader entry (Boot Loader Specification).
-    package struct BootEntry: Sendable, Equatable {
+    package struct BootEntry: Sendable, Equatable, Decodable {
         /// As written in the metadata.
         package let type: String
         /// As written in the metadata.

@@ -28,7 +28,7 @@ enum MetadataJSON {
         let osRelease: String
         let id: String?
         let images: [Filesystem]
-        let osPackages: [Package]?
+        let osPackages: [CosiMetadata.Package]?
         let bootloader: Bootloader
         let disk: Disk
         let compression: Compression
@@ -62,27 +62,13 @@ enum MetadataJSON {
         let hashOffset: WholeNumber?
     }
 
-    struct Package: Decodable {
-        let name: String
-        let version: String
-        let release: String
-        let arch: String
-    }
-
     struct Bootloader: Decodable {
         let type: String
         let systemdBoot: SystemdBoot?
     }
 
     struct SystemdBoot: Decodable {
-        let entries: [BootEntry]
-    }
-
-    struct BootEntry: Decodable {
-        let type: String
-        let path: String
-        let cmdline: String
-        let kernel: String
+        let entries: [CosiMetadata.BootEntry]
     }
 
     struct Disk: Decodable {

@@ -1,7 +1,7 @@
 /// What the image says about its system. Nothing is written from it.
 extension MetadataValidator {
     mutating func packages(
-        _ raw: [MetadataJSON.Package]?, on architecture: CosiMetadata.Architecture
+        _ raw: [CosiMetadata.Package]?, on architecture: CosiMetadata.Architecture
     ) -> [CosiMetadata.Package]? {
         guard let raw else {
             warn("osPackages", "is missing")
@@ -23,9 +23,7 @@ extension MetadataValidator {
                 "osPackages[\(firstOdd)].arch",
                 "is \(quoted(raw[firstOdd].arch)), odd for \(architecture) (\(oddCount) such packages)")
         }
-        return raw.map {
-            CosiMetadata.Package(name: $0.name, version: $0.version, release: $0.release, arch: $0.arch)
-        }
+        return raw
     }
 
     mutating func bootloader(_ raw: MetadataJSON.Bootloader) throws(FormatError) -> CosiMetadata.Bootloader {
@@ -41,9 +39,6 @@ extension MetadataValidator {
         default:
             warn("bootloader.type", "is \(quoted(raw.type)), must be 'grub' or 'systemd-boot'")
         }
-        let entries = (raw.systemdBoot?.entries ?? []).map {
-            CosiMetadata.BootEntry(type: $0.type, path: $0.path, cmdline: $0.cmdline, kernel: $0.kernel)
-        }
-        return CosiMetadata.Bootloader(type: raw.type, entries: entries)
+        return CosiMetadata.Bootloader(type: raw.type, entries: raw.systemdBoot?.entries ?? [])
     }
 }

@@ -70,14 +70,8 @@ package struct PackOverrides: Sendable {
         }
         osRelease = raw.osRelease
         id = raw.id
-        osPackages = raw.osPackages?.map { .init(name: $0.name, version: $0.version, release: $0.release, arch: $0.arch) }
-        bootloader = raw.bootloader.map { loader in
-            CosiMetadata.Bootloader(
-                type: loader.type,
-                entries: (loader.systemdBoot?.entries ?? []).map {
-                    .init(type: $0.type, path: $0.path, cmdline: $0.cmdline, kernel: $0.kernel)
-                })
-        }
+        osPackages = raw.osPackages
+        bootloader = raw.bootloader.map { .init(type: $0.type, entries: $0.systemdBoot?.entries ?? []) }
         for image in raw.images ?? [] {
             guard image.mountPoint.map({ $0.isEmpty || $0.hasPrefix("/") }) ?? true else {
                 throw FormatError(
@@ -124,23 +118,11 @@ private struct OverridesJSON: Decodable {
         let roothash: String
         let hashOffset: UInt64?
     }
-    struct Package: Decodable {
-        let name: String
-        let version: String
-        let release: String
-        let arch: String
-    }
     struct Bootloader: Decodable {
         let type: String
         let systemdBoot: SystemdBoot?
     }
-    struct SystemdBoot: Decodable { let entries: [Entry] }
-    struct Entry: Decodable {
-        let type: String
-        let path: String
-        let cmdline: String
-        let kernel: String
-    }
+    struct SystemdBoot: Decodable { let entries: [CosiMetadata.BootEntry] }
 
     /// Is there, whatever it holds.
     struct Anything: Decodable { init(from decoder: any Decoder) {} }
@@ -151,7 +133,7 @@ private struct OverridesJSON: Decodable {
     let osArch: String?
     let osRelease: String?
     let id: String?
-    let osPackages: [Package]?
+    let osPackages: [CosiMetadata.Package]?
     let bootloader: Bootloader?
     let images: [Image]?
 }

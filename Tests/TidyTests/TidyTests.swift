@@ -131,7 +131,7 @@ import Testing
 
     @Test("What a file declares is used in another one, or it is an entry")
     func noDeadFiles() {
-        for folder in ["CosiFormat", "StreamDisk", "stream-disk", "bench"] {
+        for folder in ["CosiFormat", "StreamDisk", "CosiPack", "stream-disk", "bench"] {
             let sources = Self.sources("Sources/" + folder)
             let all = Self.sources("Sources")
             for source in sources {

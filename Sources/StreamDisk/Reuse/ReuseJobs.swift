@@ -15,6 +15,8 @@ final class ReuseJobs<Queue: DiskQueue & SendableMetatype & ~Copyable>: JobFeed 
         var isSearching = false
         /// What the seeds have; nil without seeds.
         var table: SeedTable?
+        /// Of seeds that could not be read to their end.
+        var warnings: [FormatWarning] = []
         /// Images of which the disk has nothing, as far as is known: only the seeds are asked.
         var onlySeeds: Set<Int> = []
     }
@@ -63,6 +65,8 @@ final class ReuseJobs<Queue: DiskQueue & SendableMetatype & ~Copyable>: JobFeed 
 
     func stop() { state.mutateAndNotify { $0.isStopped = true } }
 
+    var warnings: [FormatWarning] { state.withLock { $0.warnings } }
+
     var silenceSeconds: Double { Double(silence.load(ordering: .relaxed)) }
 
     private func noteSilence(_ seconds: Double) { silence.store(UInt64(seconds), ordering: .relaxed) }
@@ -94,15 +98,11 @@ final class ReuseJobs<Queue: DiskQueue & SendableMetatype & ~Copyable>: JobFeed 
         do throws(SystemError) {
             try threads.append(
                 WorkerThread(name: "sd-seeds") { [self] in
-                    var table: SeedTable?
-                    do throws(StreamFault) {
-                        table = try seeds.scan(transfer.stop).table
-                    } catch {
-                        // Cancelled, or memory was refused: what is missing is fetched.
-                    }
-                    let found = table
+                    // Nil when cancelled, or when memory was refused: what is missing is fetched.
+                    let found = try? seeds.scan(transfer.stop)
                     state.mutateAndNotify { state in
-                        state.table = found
+                        state.table = found?.table
+                        state.warnings = found?.problems.map(\.warning) ?? []
                         state.isSearching = false
                     }
                 })

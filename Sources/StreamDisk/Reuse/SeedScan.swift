@@ -31,6 +31,10 @@ package final class SeedScan: Sendable {
         package let path: String
         package let offset: UInt64
         package let cause: SystemError
+
+        var warning: FormatWarning {
+            FormatWarning(place: path, message: "cannot be read at byte \(offset) (\(cause)): nothing behind it is taken from it")
+        }
     }
 
     private let seeds: [SeedFile]

@@ -1,5 +1,5 @@
 /// Reads and checks an image as far as possible without its partitions' data: marker, metadata and its hash, every tar header
-/// (if the source supports ranges), and the GPT.
+/// and content index (if the source supports ranges), and the GPT.
 ///
 /// Blocks like `streamImage`; accesses no disk. Reports `.retry` for faults of the source and `.warning` if it is silent.
 /// Warnings about the image itself are in ``ImageContents/warnings``.
@@ -15,7 +15,14 @@ public func inspectImage(
     cancellation: Cancellation = Cancellation(), onEvent: (StreamEvent) -> Void = { _ in }
 ) throws(StreamError) -> ImageContents {
     try withSession(source, cancellation, disk: .onlyRead, onEvent) { source, reporter throws(StreamFault) in
-        try BackgroundInspection(reporter.transfer).inspect(
+        let inspection = BackgroundInspection(reporter.transfer)
+        let contents = try inspection.inspect(
             source, hash: options.hash, memoryLimitBytes: options.memoryLimitBytes, onEvent: reporter.tell)
+        guard contents.partitionRegions.contains(where: { $0.contentIndex != nil }) else { return contents }
+        let (observer, limits) = (reporter.transfer.observer, MemoryLimits(askedBytes: options.memoryLimitBytes))
+        _ = try inspection.wait(source, onEvent: reporter.tell) { () throws(StreamFault) in
+            try contents.contentIndexes(of: nil, from: source, limits: limits, isOptional: true, observer: observer)
+        }
+        return contents
     }
 }
